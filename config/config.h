@@ -1,0 +1,41 @@
+/*
+ * The configuration: one YAML file turned into the settings of every folder, or an error that says file, line, what is wrong and
+ * the nearest valid key. Control thread only.
+ */
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
+
+#include <stdio.h>
+
+#include "auth/auth_settings.h"
+#include "base/log.h"
+#include "net/net_settings.h"
+#include "ratelimit/ratelimit_settings.h"
+#include "relay/relay_settings.h"
+
+struct config {
+    struct auth_settings auth;
+    struct ratelimit_settings limits;
+    struct relay_settings relay;
+    struct net_settings net;
+    enum log_level log_level;
+    enum log_format log_format;
+};
+
+struct config_error {
+    char text[512]; /* one line: "turnpike.yaml:12: unknown key 'relm', did you mean 'realm'?" */
+};
+
+/* Defaults for everything: what a start without a configuration uses. 0 or -ENOMEM. */
+int config_init(struct config *c);
+void config_deinit(struct config *c); /* wipes secrets */
+/* Reads and checks the whole file. 0; -EINVAL or -errno of reading, with *error filled in and *c untouched. */
+int config_load(struct config *c, const char *path, struct config_error *error);
+/* Writes the effective configuration as YAML, secrets as "***". What it prints is read back by config_load, secrets apart. */
+int config_dump(const struct config *c, FILE *out);
+
+/* What differs and can be applied to a running daemon, and what needs a restart; one line each, into `out`. Returns true if
+ * something needs a restart (it then keeps the running value). */
+bool config_diff(const struct config *running, const struct config *next, FILE *out);
+
+#endif

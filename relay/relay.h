@@ -1,0 +1,63 @@
+/*
+ * One worker's relay: allocations, permissions, channels, reservations, and the two straight paths. It does no I/O and
+ * reads no clock: packets and time come in, entries go to the outbox, sockets are opened through relay/sockets.h.
+ * One thread; only `struct relay_shared` is shared with other workers.
+ */
+#ifndef RELAY_RELAY_H
+#define RELAY_RELAY_H
+
+#include "base/clock.h"
+#include "base/counters.h"
+#include "base/crypto.h"
+#include "base/random.h"
+#include "ratelimit/quota.h"
+#include "ratelimit/rate_table.h"
+#include "relay/message.h"
+#include "relay/outbox.h"
+#include "relay/packet.h"
+#include "relay/snapshot.h"
+#include "relay/sockets.h"
+
+struct relay;
+
+/* Shared by all workers of the process: atomics inside, borrowed for life. */
+struct relay_shared {
+    struct rate_table *rates;
+    struct quota_table *quotas;
+    struct port_maps *ports;
+    uint8_t hash_key[16]; /* random; for reservations' user tags, the same in every worker */
+};
+
+struct relay_deps {
+    unsigned worker, worker_count; /* worker < worker_count ≤ 255 */
+    struct relay_shared *shared;
+    struct relay_sockets sockets;  /* by value; ctx borrowed */
+    /* Hands a message to another worker. 0: accepted. -EAGAIN: its mailbox is full, the caller keeps the parcel. */
+    int (*post)(void *ctx, unsigned worker, const struct relay_message *message);
+    void *post_ctx;
+    struct outbox *outbox;
+    struct counters *counters;
+    struct crypto *crypto;
+    const struct random_source *random;
+    uint32_t max_allocations;      /* of this worker */
+};
+
+/* NULL: out of memory. */
+struct relay *relay_new(const struct relay_deps *deps, const struct relay_snapshot *snapshot, const struct instant *now);
+/* Ends every allocation and reservation: sockets, ports and quotas go back. */
+void relay_free(struct relay *r, const struct instant *now);
+
+/* The next packets are judged by this snapshot; the old one is not used after the call. */
+void relay_set_snapshot(struct relay *r, const struct relay_snapshot *snapshot);
+
+void relay_from_client(struct relay *r, const struct packet *p, const struct instant *now);
+void relay_from_peer(struct relay *r, const struct peer_packet *p, const struct instant *now);
+void relay_icmp(struct relay *r, const struct icmp_error *e, const struct instant *now);
+void relay_message(struct relay *r, struct relay_message *m, const struct instant *now);
+/* Timers; call it every 100 ms or so. */
+void relay_tick(struct relay *r, const struct instant *now);
+
+/* Live allocations of this worker. */
+uint32_t relay_allocations(const struct relay *r);
+
+#endif
