@@ -14,8 +14,8 @@ struct channel_data {
     struct slice payload; /* borrowed from the datagram; may be empty */
 };
 
-/* REASON_NONE, or REASON_CHANNEL_TRUNCATED / REASON_CHANNEL_RESERVED with *out untouched. Bytes behind the payload
- * (padding "MAY be included" over UDP) are ignored. */
+/* REASON_NONE, or REASON_CHANNEL_TRUNCATED / REASON_CHANNEL_RESERVED with *out untouched. Bytes
+ * behind the payload (padding "MAY be included" over UDP) are ignored. */
 enum reason channel_data_parse(struct channel_data *out, struct slice datagram);
 
 /* Writes the 4-byte header for a payload of `len` bytes (0–65535). */

@@ -1,10 +1,11 @@
 /*
  * STUN messages (RFC 8489) and the attributes of TURN (RFC 8656): constants, the parser, integrity.
  *
- * The parser does no more than is safe to do for a stranger: it checks framing and FINGERPRINT, remembers where each known
- * attribute lies, and copies nothing. What comes behind an integrity attribute does not exist for anyone who asks
- * (RFC 8489 section 14.5: "agents MUST ignore all other attributes that follow MESSAGE-INTEGRITY", but for
- * MESSAGE-INTEGRITY-SHA256 and FINGERPRINT).
+ * The parser does no more than is safe to do for a stranger: it checks framing and FINGERPRINT,
+ * remembers where each known attribute lies, and copies nothing. What comes behind an integrity
+ * attribute does not exist for anyone who asks (RFC 8489 section 9: "agents MUST ignore all
+ * attributes that follow MESSAGE-INTEGRITY", but for MESSAGE-INTEGRITY-SHA256 and
+ * FINGERPRINT).
  */
 #ifndef WIRE_STUN_H
 #define WIRE_STUN_H
@@ -16,13 +17,13 @@
 
 #define STUN_HEADER_LEN      20
 #define STUN_MAGIC_COOKIE    0x2112a442u
-#define STUN_TRANSACTION_LEN 16 /* cookie and transaction id, as they lie: RFC 3489 clients use all 128 bits */
+#define STUN_TRANSACTION_LEN 16 /* cookie and transaction id, as they lie; RFC 3489: all 128 bits */
 #define STUN_USERNAME_MAX    508 /* bytes; RFC 8489 section 14.3: less than 509 */
 #define STUN_REALM_MAX       763
 #define STUN_NONCE_MAX       763
 #define STUN_USERHASH_LEN    32
-#define STUN_ATTRIBUTES_MAX  64 /* per message; no client sends half as many, a CreatePermission of 50 peers fits */
-#define STUN_UNKNOWN_MAX     8  /* unknown comprehension-required types kept for UNKNOWN-ATTRIBUTES */
+#define STUN_ATTRIBUTES_MAX  64 /* per message; a CreatePermission of 50 peers fits */
+#define STUN_UNKNOWN_MAX     8  /* comprehension-required types kept for UNKNOWN-ATTRIBUTES */
 
 enum stun_class { STUN_REQUEST = 0, STUN_INDICATION = 1, STUN_SUCCESS = 2, STUN_ERROR = 3 };
 
@@ -81,8 +82,8 @@ struct stun_msg {
     uint16_t method;             /* 12 bits */
     bool classic;                /* without the magic cookie (RFC 3489) */
     uint8_t transaction[STUN_TRANSACTION_LEN];
-    uint8_t attr_count;          /* covered, known attributes, in order; duplicates are kept in order */
-    uint8_t unknown_count;       /* may exceed STUN_UNKNOWN_MAX: only the first ones are kept */
+    uint8_t attr_count;          /* what stun_find and stun_next see, in order, with duplicates */
+    uint8_t unknown_count;       /* may exceed STUN_UNKNOWN_MAX; each kept type counts once */
     bool has_fingerprint;
     uint16_t integrity_offset;   /* of the MESSAGE-INTEGRITY attribute's header; 0: absent */
     uint16_t integrity256_offset;/* of the MESSAGE-INTEGRITY-SHA256 attribute's header; 0: absent */
@@ -91,35 +92,41 @@ struct stun_msg {
 };
 
 /*
- * Parses one whole datagram. Returns REASON_NONE, or why it is no message (REASON_STUN_*), then *out is not to be used.
- * Refused: length not a multiple of 4 or not equal to the bytes given; an attribute over the end; FINGERPRINT wrong or
- * not last; no cookie unless it is a Binding request; a MESSAGE-INTEGRITY whose length is not 20, a
- * MESSAGE-INTEGRITY-SHA256 whose length is not 16, 20, 24, 28 or 32.
+ * Parses one whole datagram. Returns REASON_NONE, or why it is no message (REASON_STUN_*), then
+ * *out is not to be used. Refused: length not a multiple of 4 or not equal to the bytes given; an
+ * attribute over the end; FINGERPRINT wrong or not last; no cookie unless it is a Binding request;
+ * a MESSAGE-INTEGRITY whose length is not 20, a MESSAGE-INTEGRITY-SHA256 whose length is not 16,
+ * 20, 24, 28 or 32. REASON_NOT_STUN: one of the two first bits is set.
  */
 enum reason stun_parse(struct stun_msg *out, struct slice datagram);
 
-/* The first covered attribute of the type ("only the first occurrence needs to be processed"); false: absent. *value is
- * borrowed from the message. */
+/* The first covered attribute of the type ("only the first occurrence needs to be processed");
+ * false: absent. *value is borrowed from the message. */
 bool stun_find(const struct stun_msg *msg, uint16_t type, struct slice *value);
 bool stun_has(const struct stun_msg *msg, uint16_t type);
-/* The next covered attribute of the type from *index on; *index starts at 0 and is moved behind the hit. */
+/* The next covered attribute of the type from *index on; *index starts at 0 and is moved behind the
+ * hit. */
 bool stun_next(const struct stun_msg *msg, uint16_t type, unsigned *index, struct slice *value);
 
-/* Attribute values. Each returns true and writes *out only if length and content are what the RFC allows. */
-bool stun_read_u32(struct slice value, uint32_t *out);                 /* LIFETIME: 4 bytes */
-bool stun_read_channel(struct slice value, uint16_t *out);             /* CHANNEL-NUMBER: any number; RFFU ignored */
-bool stun_read_family(struct slice value, enum addr_family *out);      /* 0x01 or 0x02, else ADDR_NONE with true */
-bool stun_read_transport(struct slice value, uint8_t *out);            /* REQUESTED-TRANSPORT: protocol number */
-bool stun_read_even_port(struct slice value, bool *reserve);           /* 1 byte */
-bool stun_read_token(struct slice value, uint8_t out[8]);              /* RESERVATION-TOKEN */
-bool stun_read_xor_addr(const struct stun_msg *msg, struct slice value, struct addr *out); /* never unmaps */
-bool stun_read_addr(struct slice value, struct addr *out);             /* MAPPED-ADDRESS, for tests and clients */
-/* PASSWORD-ALGORITHM: exactly one algorithm without parameters or with parameters, which are skipped. */
+/* Attribute values. Each returns true and writes *out only if length and content are what the RFC
+ * allows. */
+bool stun_read_u32(struct slice value, uint32_t *out);              /* LIFETIME: 4 bytes */
+bool stun_read_channel(struct slice value, uint16_t *out);          /* any number; RFFU ignored */
+bool stun_read_family(struct slice value, enum addr_family *out);   /* other than 1, 2: ADDR_NONE */
+bool stun_read_transport(struct slice value, uint8_t *out);         /* protocol number */
+bool stun_read_even_port(struct slice value, bool *reserve);        /* 1 byte */
+bool stun_read_token(struct slice value, uint8_t out[8]);           /* RESERVATION-TOKEN */
+bool stun_read_addr(struct slice value, struct addr *out);          /* MAPPED-ADDRESS */
+/* XOR-PEER-ADDRESS and its like. Never unmaps: an IPv4-mapped address stays IPv6. */
+bool stun_read_xor_addr(const struct stun_msg *msg, struct slice value, struct addr *out);
+/* PASSWORD-ALGORITHM: exactly one algorithm without parameters or with parameters, which are
+ * skipped. */
 bool stun_read_password_algorithm(struct slice value, uint16_t *out);
 
 /*
- * Verifies MESSAGE-INTEGRITY-SHA256 if present, else MESSAGE-INTEGRITY (RFC 8489 section 9.2.4), in constant time.
- * 0: matches. 1: does not match or absent. <0: -EIO. One HMAC in every case where one of them is present.
+ * Verifies MESSAGE-INTEGRITY-SHA256 if present, else MESSAGE-INTEGRITY (RFC 8489 section 9.2.4), in
+ * constant time. 0: matches. 1: does not match or absent. <0: -EIO. One HMAC in every case where
+ * one of them is present.
  */
 int stun_verify_integrity(const struct stun_msg *msg, struct crypto *crypto, struct slice key);
 
