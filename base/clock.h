@@ -10,6 +10,8 @@ struct instant {
 };
 
 struct instant clock_now(void);
+/* CLOCK_REALTIME in milliseconds since 1970: for time stamps in logs only. */
+int64_t clock_wall_ms(void);
 
 #define US_PER_S  1000000ull
 #define US_PER_MS 1000ull

@@ -69,7 +69,10 @@ static inline struct log_field log_secret(const char *key)
         }                                                                                                              \
     } while (0)
 
-/* Starts the writer thread on `fd` (borrowed, stays open). 0 or -errno. Before it, and after deinit, lines are dropped. */
+/*
+ * Starts the writer thread on `fd` (borrowed, stays open). 0 or -errno (-EALREADY: running). Before it, and after deinit,
+ * lines are dropped. Init and deinit belong to one thread.
+ */
 int log_init(int fd, enum log_level level, enum log_format format);
 /* Writes what is left (waits 1 s at most) and ends the thread. */
 void log_deinit(void);
@@ -78,12 +81,12 @@ void log_configure(enum log_level level, enum log_format format);
 bool log_enabled(enum log_level level);
 /* Any thread; never blocks, never allocates. A line over 2 KiB is cut and marked. */
 void log_write(enum log_level level, const char *event, const struct log_field *fields, size_t count);
-uint64_t log_lost(void); /* lines lost to a full ring since log_init */
+uint64_t log_lost(void); /* lines since log_init that a full ring or a failing write has cost */
 const char *log_level_name(enum log_level level);
 
 /*
  * At most one line a minute for an event that repeats: true if this one may be logged. *last is the caller's, 0 at first;
- * *suppressed counts those held back since.
+ * *suppressed counts those held back. The caller logs that number and sets it back to 0.
  */
 bool log_once_a_minute(uint64_t now_us, uint64_t *last, uint64_t *suppressed);
 

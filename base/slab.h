@@ -21,6 +21,12 @@ static inline uint32_t handle_slot(uint64_t h)
     return (uint32_t)(h >> 32) & 0xffffffu;
 }
 
+/* The generation of a slot's next tenant: never 0, so no handle is HANDLE_NONE. */
+static inline uint32_t handle_generation_after(uint32_t generation)
+{
+    return generation == UINT32_MAX ? 1 : generation + 1;
+}
+
 struct slab;
 
 /* object_size ≥ 1, at most max_objects ≤ 2^24-1 live at once. NULL: out of memory. */
