@@ -1,6 +1,7 @@
 /*
- * Transport addresses: conversion from and to the system's socket addresses and text. Every value made here has zeros
- * in the bytes its family does not use, so callers may hash and compare whole structures. Called from everywhere.
+ * Transport addresses: conversion from and to the system's socket addresses and text. Every value
+ * made here has zeros in the bytes its family does not use, so callers may hash and compare whole
+ * structures. Called from everywhere.
  */
 #include "base/addr.h"
 
@@ -30,7 +31,8 @@ static void addr_from_ipv6(struct addr *out, const struct sockaddr_in6 *in6)
 
 int addr_from_sockaddr(struct addr *out, const struct sockaddr *sa)
 {
-    /* Copied before it is looked at: the system's buffers promise no alignment for the larger structures. */
+    /* Copied before it is looked at: the system's buffers promise no alignment for the larger
+     * structures. */
     if (sa->sa_family == AF_INET) {
         struct sockaddr_in in;
         memcpy(&in, sa, sizeof(in));

@@ -1,4 +1,5 @@
-/* The two clocks. Both are read through the vDSO, so a reading costs no system call. Called once a receive batch. */
+/* The two clocks. Both are read through the vDSO, so a reading costs no system call. Called once a
+ * receive batch. */
 #include "base/clock.h"
 
 #include <time.h>

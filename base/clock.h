@@ -1,4 +1,5 @@
-/* The only place that reads a clock. Everything else is handed a `struct instant`, once a receive batch. */
+/* The only place that reads a clock. Everything else is handed a `struct instant`, once a receive
+ * batch. */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 
@@ -6,7 +7,8 @@
 
 struct instant {
     uint64_t mono_us; /* CLOCK_MONOTONIC, microseconds: deadlines and rates */
-    int64_t wall_s;   /* CLOCK_REALTIME, seconds since 1970: what other machines must agree on (nonces, credentials) */
+    int64_t wall_s;   /* CLOCK_REALTIME, seconds since 1970: what other machines must agree on
+                         (nonces, credentials) */
 };
 
 struct instant clock_now(void);

@@ -1,4 +1,5 @@
-/* Names and sums of the counters; the lists themselves are metrics.def and reason.def. Called by the metrics page. */
+/* Names and sums of the counters; the lists themselves are metrics.def and reason.def. Called by
+ * the metrics page. */
 #include "base/counters.h"
 
 #include <stddef.h>
@@ -58,7 +59,8 @@ int64_t counters_sum_imbalance(const struct counters_sum *sum)
 {
     const uint64_t *m = sum->metric;
     uint64_t received = m[METRIC_RECEIVED_CLIENT] + m[METRIC_RECEIVED_PEER];
-    uint64_t accounted = m[METRIC_RELAYED_TO_PEER] + m[METRIC_RELAYED_TO_CLIENT] + m[METRIC_CONSUMED];
+    uint64_t accounted =
+        m[METRIC_RELAYED_TO_PEER] + m[METRIC_RELAYED_TO_CLIENT] + m[METRIC_CONSUMED];
     for (size_t i = 0; i < REASON_COUNT; i++)
         accounted += sum->dropped[i];
     return (int64_t)(received - accounted);

@@ -1,6 +1,6 @@
 /*
- * Counters of one thread: one writer, any number of readers. Written and read relaxed; a reader sums the workers'.
- * The lists are metrics.def and reason.def, nothing else.
+ * Counters of one thread: one writer, any number of readers. Written and read relaxed; a reader
+ * sums the workers'. The lists are metrics.def and reason.def, nothing else.
  */
 #ifndef BASE_COUNTERS_H
 #define BASE_COUNTERS_H
@@ -31,7 +31,8 @@ struct counters {
 static inline void counter_add_(_Atomic uint64_t *c, uint64_t n)
 {
     /* One writer: a load and a store, no locked instruction. */
-    atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
+    atomic_store_explicit(
+        c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
 }
 
 static inline void counters_add(struct counters *c, enum metric m, uint64_t n)
@@ -63,8 +64,8 @@ struct counters_sum {
 };
 void counters_sum_add(struct counters_sum *sum, const struct counters *c);
 /*
- * received = relayed + consumed + Σ dropped, for datagrams of both legs. Returns received − (the rest): 0 when it holds
- * (datagrams still in an outbox count as missing).
+ * received = relayed + consumed + Σ dropped, for datagrams of both legs. Returns received − (the
+ * rest): 0 when it holds (datagrams still in an outbox count as missing).
  */
 int64_t counters_sum_imbalance(const struct counters_sum *sum);
 

@@ -1,11 +1,12 @@
 /*
- * OpenSSL's digests and HMAC behind contexts that are fetched once a thread: HMAC() fetches anew at each call, which
- * costs three times the hash. A digest the provider does not have (MD5 under FIPS) is absent here, not fatal. Every
- * HMAC sets its key anew, even the same one as before: skipping that would make two requests with one key measurably
- * faster than two with different keys, and every unknown user shares one dummy key (THREATS row 8).
+ * OpenSSL's digests and HMAC behind contexts that are fetched once a thread: HMAC() fetches anew at
+ * each call, which costs three times the hash. A digest the provider does not have (MD5 under FIPS)
+ * is absent here, not fatal. Every HMAC sets its key anew, even the same one as before: skipping
+ * that would make two requests with one key measurably faster than two with different keys, and
+ * every unknown user shares one dummy key (THREATS row 8).
  *
- * Nothing is left in OpenSSL's error queue: the thread's next TLS call would take it for its own. Called by auth/, by
- * wire/ through its callers, and by whoever derives keys.
+ * Nothing is left in OpenSSL's error queue: the thread's next TLS call would take it for its own.
+ * Called by auth/, by wire/ through its callers, and by whoever derives keys.
  */
 #include "base/crypto.h"
 
@@ -97,7 +98,8 @@ void crypto_free(struct crypto *c)
     free(c);
 }
 
-static bool digest_compute(EVP_MD_CTX *ctx, const EVP_MD *md, const struct slice *parts, size_t count, uint8_t *out)
+static bool digest_compute(
+    EVP_MD_CTX *ctx, const EVP_MD *md, const struct slice *parts, size_t count, uint8_t *out)
 {
     if (EVP_DigestInit_ex2(ctx, md, NULL) != 1)
         return false;
@@ -108,7 +110,8 @@ static bool digest_compute(EVP_MD_CTX *ctx, const EVP_MD *md, const struct slice
     return EVP_DigestFinal_ex(ctx, out, NULL) == 1;
 }
 
-int crypto_digest(struct crypto *c, enum crypto_hash hash, const struct slice *parts, size_t count, uint8_t *out)
+int crypto_digest(
+    struct crypto *c, enum crypto_hash hash, const struct slice *parts, size_t count, uint8_t *out)
 {
     if (!c->digest[hash])
         return -EIO;
@@ -122,7 +125,8 @@ int crypto_digest(struct crypto *c, enum crypto_hash hash, const struct slice *p
     return ok ? 0 : -EIO;
 }
 
-static bool hmac_compute(EVP_MAC_CTX *ctx, struct slice key, const struct slice *parts, size_t count, uint8_t *out)
+static bool hmac_compute(
+    EVP_MAC_CTX *ctx, struct slice key, const struct slice *parts, size_t count, uint8_t *out)
 {
     size_t len = 0;
     if (EVP_MAC_init(ctx, key.data, key.len, NULL) != 1)
@@ -134,8 +138,8 @@ static bool hmac_compute(EVP_MAC_CTX *ctx, struct slice key, const struct slice 
     return EVP_MAC_final(ctx, out, &len, EVP_MAX_MD_SIZE) == 1;
 }
 
-int crypto_hmac(struct crypto *c, enum crypto_hash hash, struct slice key, const struct slice *parts, size_t count,
-    uint8_t *out)
+int crypto_hmac(struct crypto *c, enum crypto_hash hash, struct slice key,
+    const struct slice *parts, size_t count, uint8_t *out)
 {
     /* Without a key OpenSSL would go on with the one of the call before. */
     if (!c->hmac[hash] || !key.data || key.len == 0 || key.len > HMAC_KEY_MAX)
@@ -155,9 +159,12 @@ static bool hkdf_derive(struct slice secret, const char *label, uint8_t *out, si
 {
     /* Inputs only: OSSL_PARAM has no const. */
     OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)(uintptr_t)hashes[CRYPTO_SHA256].name, 0),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)(uintptr_t)secret.data, secret.len),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)(uintptr_t)label, strlen(label)),
+        OSSL_PARAM_construct_utf8_string(
+            OSSL_KDF_PARAM_DIGEST, (char *)(uintptr_t)hashes[CRYPTO_SHA256].name, 0),
+        OSSL_PARAM_construct_octet_string(
+            OSSL_KDF_PARAM_KEY, (void *)(uintptr_t)secret.data, secret.len),
+        OSSL_PARAM_construct_octet_string(
+            OSSL_KDF_PARAM_INFO, (void *)(uintptr_t)label, strlen(label)),
         OSSL_PARAM_construct_end(),
     };
     EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);

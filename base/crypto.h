@@ -1,6 +1,7 @@
 /*
- * Hashes and MACs over OpenSSL 3, with contexts that are made once a thread and kept: a fetch costs more than the hash.
- * One `struct crypto` belongs to one thread. Outputs are written whole or not at all.
+ * Hashes and MACs over OpenSSL 3, with contexts that are made once a thread and kept: a fetch costs
+ * more than the hash. One `struct crypto` belongs to one thread. Outputs are written whole or not
+ * at all.
  */
 #ifndef BASE_CRYPTO_H
 #define BASE_CRYPTO_H
@@ -19,10 +20,12 @@ struct crypto *crypto_new(void); /* NULL: out of memory or no provider */
 void crypto_free(struct crypto *c);
 
 /* Digest over the concatenation of `count` parts. 0 or -EIO. out: 16, 20 or 32 bytes. */
-int crypto_digest(struct crypto *c, enum crypto_hash hash, const struct slice *parts, size_t count, uint8_t *out);
-/* HMAC (hash CRYPTO_SHA1 or CRYPTO_SHA256) over the concatenation of the parts; key 1–512 bytes. 0 or -EIO. */
-int crypto_hmac(struct crypto *c, enum crypto_hash hash, struct slice key, const struct slice *parts, size_t count,
-    uint8_t *out);
+int crypto_digest(
+    struct crypto *c, enum crypto_hash hash, const struct slice *parts, size_t count, uint8_t *out);
+/* HMAC (hash CRYPTO_SHA1 or CRYPTO_SHA256) over the concatenation of the parts; key 1–512 bytes. 0
+ * or -EIO. */
+int crypto_hmac(struct crypto *c, enum crypto_hash hash, struct slice key,
+    const struct slice *parts, size_t count, uint8_t *out);
 /* HKDF-SHA256 (RFC 5869) without salt. 0 or -EIO. */
 int crypto_hkdf(struct slice secret, const char *label, uint8_t *out, size_t len);
 

@@ -1,6 +1,7 @@
 /*
- * The bounded reader and writer that every parser and builder goes through. After a failure p equals end, so no later
- * call finds room; the flag stays up. Called by wire/ and whoever reads bytes that came from outside.
+ * The bounded reader and writer that every parser and builder goes through. After a failure p
+ * equals end, so no later call finds room; the flag stays up. Called by wire/ and whoever reads
+ * bytes that came from outside.
  */
 #include "base/cursor.h"
 

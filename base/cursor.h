@@ -1,7 +1,7 @@
 /*
- * Bounded reading and writing of network bytes (big-endian). Both latch an error: a parser reads like a schema and asks
- * once, at the end, whether all of it was there. Nothing is read or written past `end`; after a failure reads give zeros.
- * Alignment does not matter.
+ * Bounded reading and writing of network bytes (big-endian). Both latch an error: a parser reads
+ * like a schema and asks once, at the end, whether all of it was there. Nothing is read or written
+ * past `end`; after a failure reads give zeros. Alignment does not matter.
  */
 #ifndef BASE_CURSOR_H
 #define BASE_CURSOR_H

@@ -1,12 +1,14 @@
 /*
- * The log sink: a bounded ring that any thread formats into without waiting (D. Vyukov's queue with a turn a cell), and
- * one writer thread that may wait for the file as long as it takes.
+ * The log sink: a bounded ring that any thread formats into without waiting (D. Vyukov's queue with
+ * a turn a cell), and one writer thread that may wait for the file as long as it takes.
  *
- * Always: cell i is free for lap n when its turn is 2n and holds that lap's line when its turn is 2n+1. The ring is
- * static and never reset: a thread that logs during log_deinit writes into memory that stays. The writer copies a line
- * out before it writes, so a writer that is stuck in write() holds nothing of the ring.
+ * Always: cell i is free for lap n when its turn is 2n and holds that lap's line when its turn is
+ * 2n+1. The ring is static and never reset: a thread that logs during log_deinit writes into memory
+ * that stays. The writer copies a line out before it writes, so a writer that is stuck in write()
+ * holds nothing of the ring.
  *
- * `sink` is the only mutable global of the program. log_init and log_deinit belong to the main thread, the rest to all.
+ * `sink` is the only mutable global of the program. log_init and log_deinit belong to the main
+ * thread, the rest to all.
  */
 #include "base/log.h"
 
@@ -22,10 +24,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define RING_LINES    1024u
-#define WRITABLE_MS   50                   /* how often a writer that waits for its file looks up */
-#define GIVE_UP_US    (900 * US_PER_MS)    /* log_deinit: the writer stops writing */
-#define ABANDON_US    (1000 * US_PER_MS)   /* log_deinit: nobody waits for the writer any more */
+#define RING_LINES  1024u
+#define WRITABLE_MS 50                 /* how often a writer that waits for its file looks up */
+#define GIVE_UP_US  (900 * US_PER_MS)  /* log_deinit: the writer stops writing */
+#define ABANDON_US  (1000 * US_PER_MS) /* log_deinit: nobody waits for the writer any more */
 
 struct cell {
     _Atomic uint64_t turn;
@@ -44,7 +46,7 @@ static struct {
     _Alignas(64) _Atomic uint64_t tail; /* next cell to write out */
     _Alignas(64) _Atomic uint64_t lost;
     _Atomic uint64_t stop_by_us; /* 0: run; else what is not written by then is given up */
-    _Atomic uint32_t epoch;      /* of the writer in charge: one that was abandoned ends when its write returns */
+    _Atomic uint32_t epoch;      /* of the writer in charge; an abandoned one sees it and ends */
     _Atomic uint32_t ended;      /* epoch of the last writer that ended by itself */
     _Atomic int level, format;
     _Atomic bool running;
@@ -60,13 +62,14 @@ static struct cell *ring_claim(void)
     uint64_t pos = atomic_load_explicit(&sink.head, memory_order_relaxed);
     for (;;) {
         struct cell *cell = &sink.ring[pos % RING_LINES];
-        uint64_t turn = atomic_load_explicit(&cell->turn, memory_order_acquire), want = pos / RING_LINES * 2;
+        uint64_t turn = atomic_load_explicit(&cell->turn, memory_order_acquire),
+                 want = pos / RING_LINES * 2;
         if (turn < want)
             return NULL;
         if (turn > want)
             pos = atomic_load_explicit(&sink.head, memory_order_relaxed);
-        else if (atomic_compare_exchange_weak_explicit(&sink.head, &pos, pos + 1, memory_order_relaxed,
-                     memory_order_relaxed))
+        else if (atomic_compare_exchange_weak_explicit(
+                     &sink.head, &pos, pos + 1, memory_order_relaxed, memory_order_relaxed))
             return cell;
     }
 }
@@ -84,15 +87,16 @@ static size_t ring_pop(char out[LOG_LINE_MAX])
     uint64_t pos = atomic_load_explicit(&sink.tail, memory_order_relaxed);
     for (;;) {
         struct cell *cell = &sink.ring[pos % RING_LINES];
-        uint64_t turn = atomic_load_explicit(&cell->turn, memory_order_acquire), want = pos / RING_LINES * 2 + 1;
+        uint64_t turn = atomic_load_explicit(&cell->turn, memory_order_acquire),
+                 want = pos / RING_LINES * 2 + 1;
         if (turn < want)
             return 0;
         if (turn > want) {
             pos = atomic_load_explicit(&sink.tail, memory_order_relaxed);
             continue;
         }
-        if (!atomic_compare_exchange_weak_explicit(&sink.tail, &pos, pos + 1, memory_order_relaxed,
-                memory_order_relaxed))
+        if (!atomic_compare_exchange_weak_explicit(
+                &sink.tail, &pos, pos + 1, memory_order_relaxed, memory_order_relaxed))
             continue;
         size_t len = cell->len;
         memcpy(out, cell->line, len);
@@ -166,7 +170,8 @@ static void *writer_run(void *arg)
     return NULL;
 }
 
-/* With all signals blocked: they are the main thread's, and a closed pipe is an error here, not SIGPIPE. */
+/* With all signals blocked: they are the main thread's, and a closed pipe is an error here, not
+ * SIGPIPE. */
 static int writer_start(int fd, uint32_t epoch)
 {
     _Static_assert(sizeof(uintptr_t) == 8, "epoch and fd share a pointer");
@@ -220,7 +225,8 @@ void log_deinit(void)
         pthread_join(sink.thread, NULL);
         return;
     }
-    /* Another process has filled the pipe between poll and write. The thread ends when its write returns. */
+    /* Another process has filled the pipe between poll and write. The thread ends when its write
+     * returns. */
     atomic_fetch_add(&sink.epoch, 1);
     pthread_detach(sink.thread);
 }
@@ -237,7 +243,8 @@ bool log_enabled(enum log_level level)
            (int)level <= atomic_load_explicit(&sink.level, memory_order_relaxed);
 }
 
-void log_write(enum log_level level, const char *event, const struct log_field *fields, size_t count)
+void log_write(
+    enum log_level level, const char *event, const struct log_field *fields, size_t count)
 {
     if (!log_enabled(level))
         return;

@@ -1,9 +1,11 @@
 /*
- * Turns an event into one line. Values are what clients sent: whatever could end a line, move a terminal's cursor,
- * reorder text or break JSON is escaped, so one event is one line in every reader (THREATS row 12).
+ * Turns an event into one line. Values are what clients sent: whatever could end a line, move a
+ * terminal's cursor, reorder text or break JSON is escaped, so one event is one line in every
+ * reader (THREATS row 12).
  *
- * Always: a piece (a key, an escape, a character, a number) is written whole or not at all, and the room for the closing
- * mark is kept back from the start. Called by log.c on the thread that logs: no allocation, no lock.
+ * Always: a piece (a key, an escape, a character, a number) is written whole or not at all, and the
+ * room for the closing mark is kept back from the start. Called by log.c on the thread that logs:
+ * no allocation, no lock.
  */
 #include "base/log_format.h"
 
@@ -57,7 +59,11 @@ static void put_closing(struct out *o, const char *s)
 static size_t utf8_decode(const uint8_t *p, size_t left, uint32_t *out)
 {
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t len = p[0] < 0x80 ? 1 : p[0] >> 5 == 6 ? 2 : p[0] >> 4 == 14 ? 3 : p[0] >> 3 == 30 ? 4 : 0;
+    size_t len = p[0] < 0x80       ? 1
+                 : p[0] >> 5 == 6  ? 2
+                 : p[0] >> 4 == 14 ? 3
+                 : p[0] >> 3 == 30 ? 4
+                                   : 0;
     if (len == 0 || len > left)
         return 0;
     uint32_t c = len == 1 ? p[0] : p[0] & (0x7fu >> len);
@@ -72,7 +78,8 @@ static size_t utf8_decode(const uint8_t *p, size_t left, uint32_t *out)
     return len;
 }
 
-/* Controls of ASCII and Latin-1, line and paragraph separators, and what changes the direction of text. */
+/* Controls of ASCII and Latin-1, line and paragraph separators, and what changes the direction of
+ * text. */
 static bool is_hidden(uint32_t c)
 {
     return c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0x061c || c == 0x200e || c == 0x200f ||
@@ -156,7 +163,8 @@ static void put_value(struct out *o, const struct log_field *f)
         put_format(o, o->json ? "\"%016llx\"" : "%016llx", (unsigned long long)f->v.u64);
         break;
     case LOG_FIELD_ADDR:
-        put_string_value(o, slice_of_string(f->v.addr ? addr_format(f->v.addr, text, sizeof(text)) : "none"));
+        put_string_value(
+            o, slice_of_string(f->v.addr ? addr_format(f->v.addr, text, sizeof(text)) : "none"));
         break;
     case LOG_FIELD_BOOL:
         put_string(o, f->v.boolean ? "true" : "false");
@@ -178,7 +186,8 @@ static void put_field(struct out *o, const struct log_field *f)
         o->p = start;
 }
 
-/* UTC, from days since 1970 (proleptic Gregorian). gmtime_r would take the C library's time zone lock. */
+/* UTC, from days since 1970 (proleptic Gregorian). gmtime_r would take the C library's time zone
+ * lock. */
 static void put_time(struct out *o, int64_t wall_ms)
 {
     uint64_t ms = wall_ms > 0 ? (uint64_t)wall_ms : 0;
@@ -190,9 +199,9 @@ static void put_time(struct out *o, int64_t wall_ms)
     unsigned calendar_day = (unsigned)(of_year - (153 * month + 2) / 5) + 1;
     unsigned calendar_month = (unsigned)(month < 10 ? month + 3 : month - 9);
     unsigned calendar_year = (unsigned)(year + era * 400 + (calendar_month <= 2));
-    put_format(o, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", calendar_year, calendar_month, calendar_day,
-        (unsigned)(in_day / 3600000), (unsigned)(in_day / 60000 % 60), (unsigned)(in_day / 1000 % 60),
-        (unsigned)(in_day % 1000));
+    put_format(o, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", calendar_year, calendar_month,
+        calendar_day, (unsigned)(in_day / 3600000), (unsigned)(in_day / 60000 % 60),
+        (unsigned)(in_day / 1000 % 60), (unsigned)(in_day % 1000));
 }
 
 static void put_head(struct out *o, const struct log_line *line)

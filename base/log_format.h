@@ -16,8 +16,8 @@ struct log_line {
 };
 
 /*
- * Writes the line with its newline, and nothing past `cap` ≥ 256; returns its length. No NUL. What does not fit is cut at
- * a field or at a character and the line then ends in cut=true.
+ * Writes the line with its newline, and nothing past `cap` ≥ 256; returns its length. No NUL. What
+ * does not fit is cut at a field or at a character and the line then ends in cut=true.
  */
 size_t log_format_line(char *out, size_t cap, const struct log_line *line);
 

@@ -1,7 +1,8 @@
 /*
- * Prefix sets as binary tries: one step a bit, nodes in one growing array, node 0 the IPv4 root and node 1 the IPv6
- * root. A range becomes the few prefixes that cover it exactly. Every node on an address's path that carries a rule
- * covers the address, so a lookup looks at all of them, not at the longest one only.
+ * Prefix sets as binary tries: one step a bit, nodes in one growing array, node 0 the IPv4 root and
+ * node 1 the IPv6 root. A range becomes the few prefixes that cover it exactly. Every node on an
+ * address's path that carries a rule covers the address, so a lookup looks at all of them, not at
+ * the longest one only.
  *
  * Built by control, then read-only: lookups from any thread. The text forms are prefix_parse.c.
  */
@@ -34,7 +35,8 @@ struct prefix_set {
 /* An IP address as a number, lower 32 or all 128 bits. */
 typedef unsigned __int128 ip_number;
 
-/* Room for one more element. Returns the array, moved or not, or NULL; then the old one is still valid. */
+/* Room for one more element. Returns the array, moved or not, or NULL; then the old one is still
+ * valid. */
 static void *array_reserve(void *array, uint32_t count, uint32_t *cap, size_t size)
 {
     if (count < *cap)
@@ -81,6 +83,14 @@ void prefix_set_free(struct prefix_set *set)
     free(set);
 }
 
+struct addr prefix_last(const struct prefix *prefix)
+{
+    struct addr last = prefix->ip;
+    for (unsigned bit = prefix->bits; bit < addr_ip_len(&last) * 8; bit++)
+        last.ip[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
+    return last;
+}
+
 static ip_number ip_to_number(const struct addr *addr)
 {
     ip_number n = 0;
@@ -94,22 +104,24 @@ static unsigned ip_bit(const struct addr *addr, unsigned bit)
     return addr->ip[bit / 8] >> (7 - bit % 8) & 1;
 }
 
-/* The node `bits` below the root on the way to `ip`, made where it is missing; 0 or -ENOMEM. */
-static int trie_reach(struct prefix_set *set, uint32_t root, ip_number ip, unsigned width, unsigned bits, uint32_t *out)
+/*
+ * The node `bits` steps below the root on the way to `ip`, made where it is missing. UINT32_MAX:
+ * out of memory.
+ */
+static uint32_t trie_reach(struct prefix_set *set, uint32_t root, ip_number ip, unsigned bits)
 {
     uint32_t at = root;
     for (unsigned depth = 0; depth < bits; depth++) {
-        unsigned bit = (unsigned)(ip >> (width - 1 - depth)) & 1;
+        unsigned bit = (unsigned)(ip >> (127 - depth)) & 1;
         if (set->nodes[at].child[bit] == 0) {
             uint32_t child = node_new(set);
             if (child == 0)
-                return -ENOMEM;
+                return UINT32_MAX;
             set->nodes[at].child[bit] = child;
         }
         at = set->nodes[at].child[bit];
     }
-    *out = at;
-    return 0;
+    return at;
 }
 
 static int node_add_ports(struct prefix_set *set, uint32_t node, const struct prefix_rule *rule)
@@ -118,11 +130,13 @@ static int node_add_ports(struct prefix_set *set, uint32_t node, const struct pr
         set->nodes[node].all_ports = true;
         return 0;
     }
-    struct port_range *ranges = array_reserve(set->ranges, set->range_count, &set->range_cap, sizeof(*ranges));
+    struct port_range *ranges =
+        array_reserve(set->ranges, set->range_count, &set->range_cap, sizeof(*ranges));
     if (!ranges)
         return -ENOMEM;
     set->ranges = ranges;
-    ranges[set->range_count] = (struct port_range){rule->port_min, rule->port_max, set->nodes[node].ports};
+    ranges[set->range_count] =
+        (struct port_range){rule->port_min, rule->port_max, set->nodes[node].ports};
     set->nodes[node].ports = set->range_count++;
     return 0;
 }
@@ -140,16 +154,13 @@ int prefix_set_add_rule(struct prefix_set *set, const struct prefix_rule *rule)
     ip_number at = ip_to_number(&rule->first), last = ip_to_number(&rule->last);
 
     for (;;) {
-        /* The largest block that starts here, is aligned to its size and does not run over the end. */
+        /* The largest block that starts here, is aligned to its size and ends in the range. */
         unsigned host = 0;
         while (host < width && (at & low_bits(host + 1)) == 0 && (at | low_bits(host + 1)) <= last)
             host++;
-        uint32_t node;
-        int err = trie_reach(set, root, at, width, width - host, &node);
-        if (err == 0)
-            err = node_add_ports(set, node, rule);
-        if (err != 0)
-            return err;
+        uint32_t node = trie_reach(set, root, at << (128 - width), width - host);
+        if (node == UINT32_MAX || node_add_ports(set, node, rule) != 0)
+            return -ENOMEM;
         at |= low_bits(host);
         if (at >= last)
             return 0;
@@ -159,9 +170,8 @@ int prefix_set_add_rule(struct prefix_set *set, const struct prefix_rule *rule)
 
 int prefix_set_add(struct prefix_set *set, const struct prefix *prefix)
 {
-    struct prefix_rule rule = {.first = prefix->ip, .last = prefix->ip, .port_max = UINT16_MAX};
-    for (unsigned bit = prefix->bits; bit < addr_ip_len(&prefix->ip) * 8; bit++)
-        rule.last.ip[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
+    struct prefix_rule rule = {
+        .first = prefix->ip, .last = prefix_last(prefix), .port_max = UINT16_MAX};
     return prefix_set_add_rule(set, &rule);
 }
 
@@ -177,8 +187,8 @@ static bool node_covers_port(const struct prefix_set *set, const struct node *no
 }
 
 /* The node below `at` on the way to `addr`, or NULL at the end of the path. */
-static const struct node *trie_step(const struct prefix_set *set, const struct node *at, const struct addr *addr,
-    unsigned depth)
+static const struct node *trie_step(
+    const struct prefix_set *set, const struct node *at, const struct addr *addr, unsigned depth)
 {
     if (depth >= addr_ip_len(addr) * 8)
         return NULL;

@@ -1,6 +1,6 @@
 /*
- * Address prefixes and sets of them. A set is a binary trie per family, built once by control, then read-only: lookups
- * take no lock and allocate nothing.
+ * Address prefixes and sets of them. A set is a binary trie per family, built once by control, then
+ * read-only: lookups take no lock and allocate nothing.
  */
 #ifndef BASE_PREFIX_H
 #define BASE_PREFIX_H
@@ -12,19 +12,24 @@ struct prefix {
     uint8_t bits;   /* 0–32 or 0–128 */
 };
 
-/* A peer rule as the configuration writes it: one address, a prefix or a range a-b, with optional ports. */
+/* A peer rule as the configuration writes it: one address, a prefix or a range a-b, with optional
+ * ports. */
 struct prefix_rule {
-    struct addr first, last;      /* inclusive, same family */
-    uint16_t port_min, port_max;  /* inclusive; 0–65535 when the rule names none */
+    struct addr first, last;     /* inclusive, same family */
+    uint16_t port_min, port_max; /* inclusive; 0–65535 when the rule names none */
 };
 
 /* "10.0.0.0/8"; host bits must be zero. 0, or -EINVAL. */
 int prefix_parse(struct prefix *out, const char *text);
 
+/* The last address that the prefix covers. */
+struct addr prefix_last(const struct prefix *prefix);
+
 /*
- * "10.0.0.1", "10.0.0.0/8", "10.0.0.1-10.0.0.9", "2001:db8::/32", each with optional ports: "10.0.0.1:80",
- * "10.0.0.0/8:1024-65535", "[2001:db8::/32]:53". 0, or -EINVAL; then *why names the fault in words (static text).
- * Refused: host bits set, a > b, mixed families, port 0 or over 65535, anything left over.
+ * "10.0.0.1", "10.0.0.0/8", "10.0.0.1-10.0.0.9", "2001:db8::/32", each with optional ports:
+ * "10.0.0.1:80", "10.0.0.0/8:1024-65535", "[2001:db8::/32]:53". 0, or -EINVAL; then *why names the
+ * fault in words (static text). Refused: host bits set, a > b, mixed families, port 0 or over
+ * 65535, anything left over.
  */
 int prefix_rule_parse(struct prefix_rule *out, const char *text, const char **why);
 

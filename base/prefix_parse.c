@@ -1,6 +1,7 @@
 /*
- * Prefixes and peer rules as the configuration writes them. Strict: a rule that could be read in two ways is refused with
- * the reason in words, because a deny rule that matches something else than meant is a hole. Called by config/.
+ * Prefixes and peer rules as the configuration writes them. Strict: a rule that could be read in
+ * two ways is refused with the reason in words, because a deny rule that matches something else
+ * than meant is a hole. Called by config/.
  */
 #include "base/prefix.h"
 
@@ -11,6 +12,7 @@
 #define RULE_TEXT_MAX 128
 
 static const char not_an_ip[] = "not an IP address";
+static const char range_of_prefixes[] = "a range runs between addresses, not between prefixes";
 static const char bad_bits[] = "the prefix length is no number within the address's width";
 static const char host_bits[] = "bits behind the prefix length are set";
 
@@ -67,9 +69,9 @@ static const char *parse_range(struct prefix_rule *rule, const char *text, const
 {
     char ip[INET6_ADDRSTRLEN];
     if (!copy_until(ip, sizeof(ip), text, dash) || addr_parse_ip(&rule->first, ip) != 0)
-        return strchr(text, '/') ? "a range runs from one address to another, not between prefixes" : not_an_ip;
+        return strchr(text, '/') ? range_of_prefixes : not_an_ip;
     if (addr_parse_ip(&rule->last, dash + 1) != 0)
-        return strchr(text, '/') ? "a range runs from one address to another, not between prefixes" : not_an_ip;
+        return strchr(text, '/') ? range_of_prefixes : not_an_ip;
     if (rule->first.family != rule->last.family)
         return "a range of two address families";
     if (memcmp(rule->first.ip, rule->last.ip, sizeof(rule->first.ip)) > 0)
@@ -93,9 +95,7 @@ static const char *parse_addresses(struct prefix_rule *rule, const char *text)
     if (fault)
         return fault;
     rule->first = prefix.ip;
-    rule->last = prefix.ip;
-    for (unsigned bit = prefix.bits; bit < addr_ip_len(&prefix.ip) * 8; bit++)
-        rule->last.ip[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
+    rule->last = prefix_last(&prefix);
     return NULL;
 }
 
@@ -120,8 +120,8 @@ static const char *parse_ports(struct prefix_rule *rule, const char *text)
 }
 
 /*
- * Parts the text into addresses and ports (NULL: none). IPv6 with ports stands in brackets; without brackets one colon
- * leads to IPv4 ports and several belong to an IPv6 address.
+ * Parts the text into addresses and ports (NULL: none). IPv6 with ports stands in brackets; without
+ * brackets one colon leads to IPv4 ports and several belong to an IPv6 address.
  */
 static const char *split_rule(char *text, const char **addresses, const char **ports)
 {

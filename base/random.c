@@ -1,6 +1,6 @@
 /*
- * The system's random generator behind the interface that tests replace, and numbers without modulo bias. Called by
- * whoever needs tokens, keys, ports or nonces.
+ * The system's random generator behind the interface that tests replace, and numbers without modulo
+ * bias. Called by whoever needs tokens, keys, ports or nonces.
  */
 #include "base/random.h"
 
@@ -16,7 +16,8 @@ static int random_fill_system(void *ctx, void *out, size_t len)
         return -EIO;
     if (len == 0)
         return 0;
-    /* What is left in OpenSSL's error queue would be taken for an error of the thread's next TLS call. */
+    /* What is left in OpenSSL's error queue would be taken for an error of the thread's next TLS
+     * call. */
     ERR_set_mark();
     int ok = RAND_bytes(out, (int)len);
     ERR_pop_to_mark();
@@ -38,7 +39,8 @@ int random_below(const struct random_source *r, uint32_t bound, uint32_t *out)
 {
     /* The lowest 2^32 mod bound values are thrown away: what remains divides into equal shares. */
     uint32_t reject = (uint32_t)-bound % bound;
-    /* A sound generator is rejected less than every second time: 128 in a row means that it is broken. */
+    /* A sound generator is rejected less than every second time: 128 in a row means that it is
+     * broken. */
     for (int attempt = 0; attempt < 128; attempt++) {
         uint32_t v = 0;
         if (random_fill(r, &v, sizeof(v)) != 0)

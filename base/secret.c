@@ -1,4 +1,5 @@
-/* Owned secret bytes: every copy made here is wiped before its memory goes back. Called by auth/ and config/. */
+/* Owned secret bytes: every copy made here is wiped before its memory goes back. Called by auth/
+ * and config/. */
 #include "base/secret.h"
 
 #include <errno.h>

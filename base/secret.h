@@ -1,5 +1,6 @@
 /*
- * Bytes that must not leak: wiped at free, never formatted (log_secret prints ***), compared in constant time only.
+ * Bytes that must not leak: wiped at free, never formatted (log_secret prints ***), compared in
+ * constant time only.
  */
 #ifndef BASE_SECRET_H
 #define BASE_SECRET_H

@@ -1,6 +1,7 @@
 /*
- * SipHash-2-4 (Aumasson and Bernstein), 64 bits. The key is random for each process, so nobody outside can choose
- * addresses that fall into one bucket. Called for each datagram, hence short and without any set-up.
+ * SipHash-2-4 (Aumasson and Bernstein), 64 bits. The key is random for each process, so nobody
+ * outside can choose addresses that fall into one bucket. Called for each datagram, hence short and
+ * without any set-up.
  */
 #include "base/crypto.h"
 
@@ -43,8 +44,8 @@ static inline void siphash_absorb(uint64_t v[4], uint64_t word)
 uint64_t crypto_siphash(const uint8_t key[16], const void *data, size_t len)
 {
     uint64_t k0 = siphash_load(key), k1 = siphash_load(key + 8);
-    uint64_t v[4] = {k0 ^ 0x736f6d6570736575ull, k1 ^ 0x646f72616e646f6dull, k0 ^ 0x6c7967656e657261ull,
-        k1 ^ 0x7465646279746573ull};
+    uint64_t v[4] = {k0 ^ 0x736f6d6570736575ull, k1 ^ 0x646f72616e646f6dull,
+        k0 ^ 0x6c7967656e657261ull, k1 ^ 0x7465646279746573ull};
     const uint8_t *p = data;
     size_t whole = len / 8;
     for (size_t i = 0; i < whole; i++)

@@ -1,9 +1,11 @@
 /*
- * Objects of one size in chunks of 64, with a free list through the slots. Chunks are never moved or given back before
- * slab_free, so pointers stay valid and a slot index finds its object in two steps.
+ * Objects of one size in chunks of 64, with a free list through the slots. Chunks are never moved
+ * or given back before slab_free, so pointers stay valid and a slot index finds its object in two
+ * steps.
  *
- * Always: a slot's generation is never 0 and changes at each release, so a handle names at most one life of a slot
- * (until 2^32−1 releases of that slot have gone by). Called by the owner thread only.
+ * Always: a slot's generation is never 0 and changes at each release, so a handle names at most one
+ * life of a slot (until 2^32−1 releases of that slot have gone by). Called by the owner thread
+ * only.
  */
 #include "base/slab.h"
 
@@ -109,7 +111,8 @@ void *slab_alloc(struct slab *s, uint64_t *handle)
     struct slot *meta = slab_slot(s, slot);
     meta->next_free = SLOT_LIVE;
     s->count++;
-    /* Wiped at release; once more here, so that a write through a stale pointer does not reach the next tenant. */
+    /* Wiped at release; once more here, so that a write through a stale pointer does not reach the
+     * next tenant. */
     void *object = memset(slab_object(s, slot), 0, s->stride);
     *handle = (uint64_t)s->worker << 56 | (uint64_t)slot << 32 | meta->generation;
     return object;

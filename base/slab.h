@@ -1,7 +1,7 @@
 /*
- * Objects of one size, found by handles that die with the object: worker, slot and generation in 64 bits. A stale handle
- * finds nothing, it never finds the slot's next tenant. Memory grows by chunks and is zeroed at slab_alloc; pointers stay
- * valid until slab_release. One owner thread.
+ * Objects of one size, found by handles that die with the object: worker, slot and generation in 64
+ * bits. A stale handle finds nothing, it never finds the slot's next tenant. Memory grows by chunks
+ * and is zeroed at slab_alloc; pointers stay valid until slab_release. One owner thread.
  */
 #ifndef BASE_SLAB_H
 #define BASE_SLAB_H

@@ -1,9 +1,10 @@
 /*
- * Linear probing over 16-byte entries in one zeroed array, at most two thirds full. Removal shifts the entries behind
- * it back, so there are no tombstones and probes stay as short as the load allows, however long the process runs.
+ * Linear probing over 16-byte entries in one zeroed array, at most two thirds full. Removal shifts
+ * the entries behind it back, so there are no tombstones and probes stay as short as the load
+ * allows, however long the process runs.
  *
- * Always: between an entry's home and its place there is no empty entry. Called by the owner thread only, for each
- * datagram.
+ * Always: between an entry's home and its place there is no empty entry. Called by the owner thread
+ * only, for each datagram.
  */
 #include "base/table.h"
 
@@ -40,7 +41,8 @@ struct table *table_new(size_t capacity)
         free(entries);
         return NULL;
     }
-    *t = (struct table){.entries = entries, .capacity = capacity, .mask = size - 1, .shift = 64 - bits};
+    *t = (struct table){
+        .entries = entries, .capacity = capacity, .mask = size - 1, .shift = 64 - bits};
     return t;
 }
 
@@ -63,7 +65,8 @@ static inline size_t table_home(const struct table *t, uint64_t hash)
     return (size_t)((hash * 0x9e3779b97f4a7c15ull) >> t->shift);
 }
 
-uint32_t table_find(const struct table *t, uint64_t hash, table_match_fn *match, const void *key, void *ctx)
+uint32_t table_find(
+    const struct table *t, uint64_t hash, table_match_fn *match, const void *key, void *ctx)
 {
     for (size_t i = table_home(t, hash); t->entries[i].value_plus_one != 0; i = (i + 1) & t->mask) {
         uint32_t value = t->entries[i].value_plus_one - 1;
@@ -85,10 +88,12 @@ int table_insert(struct table *t, uint64_t hash, uint32_t value)
     return 0;
 }
 
-/* Fills the hole with the next entry that may lie there, until the hole is where no entry misses it. */
+/* Fills the hole with the next entry that may lie there, until the hole is where no entry misses
+ * it. */
 static void table_close_hole(struct table *t, size_t hole)
 {
-    for (size_t i = (hole + 1) & t->mask; t->entries[i].value_plus_one != 0; i = (i + 1) & t->mask) {
+    for (size_t i = (hole + 1) & t->mask; t->entries[i].value_plus_one != 0;
+         i = (i + 1) & t->mask) {
         size_t from_home = (i - table_home(t, t->entries[i].hash)) & t->mask;
         size_t from_hole = (i - hole) & t->mask;
         if (from_home >= from_hole) {

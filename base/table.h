@@ -1,6 +1,7 @@
 /*
- * An open-addressing map from a 64-bit hash to a 32-bit value, fixed in size: made once, no allocation afterwards.
- * Equal hashes may stand for different keys: the caller's `match` decides. One owner thread.
+ * An open-addressing map from a 64-bit hash to a 32-bit value, fixed in size: made once, no
+ * allocation afterwards. Equal hashes may stand for different keys: the caller's `match` decides.
+ * One owner thread.
  */
 #ifndef BASE_TABLE_H
 #define BASE_TABLE_H
@@ -13,7 +14,8 @@
 
 struct table;
 
-/* Room for `capacity` entries at a load that keeps probes short. Untouched pages stay unbacked. NULL: out of memory. */
+/* Room for `capacity` entries at a load that keeps probes short. Untouched pages stay unbacked.
+ * NULL: out of memory. */
 struct table *table_new(size_t capacity);
 void table_free(struct table *t);
 size_t table_count(const struct table *t);
@@ -22,8 +24,10 @@ size_t table_count(const struct table *t);
 typedef bool table_match_fn(uint32_t value, const void *key, void *ctx);
 
 /* The value, or TABLE_NOT_FOUND. */
-uint32_t table_find(const struct table *t, uint64_t hash, table_match_fn *match, const void *key, void *ctx);
-/* 0, or -ENOSPC when `capacity` entries are in. The caller has made sure that the key is not in yet. */
+uint32_t table_find(
+    const struct table *t, uint64_t hash, table_match_fn *match, const void *key, void *ctx);
+/* 0, or -ENOSPC when `capacity` entries are in. The caller has made sure that the key is not in
+ * yet. */
 int table_insert(struct table *t, uint64_t hash, uint32_t value);
 /* Removes the entry with this hash AND this value. True if it was there. */
 bool table_remove(struct table *t, uint64_t hash, uint32_t value);

@@ -1,21 +1,22 @@
 /*
- * Four levels of 64 slots: level l holds timers due 64^l to 64^(l+1) ticks ahead, in the slot of their due time. When
- * time reaches a slot of level l > 0, its timers move to lower levels; a slot of level 0 is due. A bitmap a level says
- * which slots may hold something, so a jump over hours visits only those.
+ * Four levels of 64 slots: level l holds timers due 64^l to 64^(l+1) ticks ahead, in the slot of
+ * their due time. When time reaches a slot of level l > 0, its timers move to lower levels; a slot
+ * of level 0 is due. A bitmap a level says which slots may hold something, so a jump over hours
+ * visits only those.
  *
- * Always: outside of wheel_advance no timer in a slot is due. wheel_advance first collects what is due, then fires:
- * callbacks see a wheel that is at rest, and what they arm for now or earlier waits for the next advance, so an advance
- * ends. Called by the owner thread only.
+ * Always: outside of wheel_advance no timer in a slot is due. wheel_advance first collects what is
+ * due, then fires: callbacks see a wheel that is at rest, and what they arm for now or earlier
+ * waits for the next advance, so an advance ends. Called by the owner thread only.
  */
 #include "base/wheel.h"
 
 #include <stddef.h>
 #include <stdlib.h>
 
-#define LEVELS     4
-#define SLOT_BITS  6
-#define SLOTS      (1u << SLOT_BITS)
-#define NEVER      UINT64_MAX
+#define LEVELS    4
+#define SLOT_BITS 6
+#define SLOTS     (1u << SLOT_BITS)
+#define NEVER     UINT64_MAX
 
 struct wheel {
     uint64_t tick; /* all timers due up to here have been collected */
