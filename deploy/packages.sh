@@ -1,0 +1,35 @@
+# Sourced by deploy/run and tests/run: which Debian packages they need, and how the missing ones are installed.
+
+build_packages=(gcc libc6-dev meson ninja-build pkg-config libuv1-dev libssl-dev libyaml-dev libunistring-dev)
+test_packages=(libcmocka-dev python3 clang-14 libclang-rt-14-dev llvm-14 coturn iproute2 util-linux)
+
+# install_packages PACKAGE...: asks apt for those that are not there; silent and without privileges when none is missing.
+install_packages()
+{
+    local package missing=() privilege=()
+    for package in "$@"; do
+        [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    echo "installing: ${missing[*]}" >&2
+    if [ "$(id -u)" != 0 ]; then
+        if ! command -v sudo >/dev/null; then
+            echo "these packages are missing, and neither root nor sudo is there to install them" >&2
+            return 1
+        fi
+        privilege=(sudo)
+    fi
+    case " ${missing[*]} " in
+        *" coturn "*)
+            # Only its test clients are wanted. Under systemd the package would start a server on port 3478; masked, it
+            # does not. (Without systemd its init script starts nothing unless /etc/default/coturn says so.)
+            if [ -d /run/systemd/system ]; then
+                echo "masking coturn.service, so that installing coturn starts no server" >&2
+                "${privilege[@]}" systemctl mask coturn.service >&2 || return 1
+            fi
+            ;;
+    esac
+    "${privilege[@]}" apt-get update -q </dev/null >&2 || return 1
+    "${privilege[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -q -y --no-install-recommends "${missing[@]}" </dev/null >&2
+}

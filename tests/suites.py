@@ -1,0 +1,306 @@
+"""What tests/run runs: builds, suites, and one number for everything that passed or failed.
+
+Every test program prints TAP, and each of its cases counts. Whatever ends otherwise than planned, a crash, a timeout, a
+sanitizer's report, a missing result, a build that fails, a suite without tests, counts as failed: nothing is lost.
+"""
+import argparse
+import concurrent.futures
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import tap
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BUILDS = ROOT / "build"
+COVERED = ("wire", "auth", "relay", "ratelimit")
+COVERAGE_MIN = 90.0
+SANITIZER = re.compile(r"(?:Address|Leak|Thread|Memory|UndefinedBehavior)Sanitizer|runtime error:")
+SANITIZER_OPTIONS = {
+    "ASAN_OPTIONS": "strict_string_checks=1:detect_stack_use_after_return=1:check_initialization_order=1",
+    "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+    "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1",
+}
+CONFIGURATIONS = {
+    "asan": ("gcc", ["-Db_sanitize=address,undefined", "-Db_lundef=false", "-Dc_args=-fno-sanitize-recover=all"]),
+    "fuzz": ("clang-14", ["-Dfuzz=true", "-Dtests=false", "-Db_lundef=false", "-Db_sanitize=address,undefined",
+                          "-Dc_args=-fno-sanitize-recover=all"]),
+    "tsan": ("gcc", ["-Db_sanitize=thread", "-Db_lundef=false"]),
+    "coverage": ("gcc", ["-Db_coverage=true", "-Dbuildtype=debug"]),
+    "lint": ("clang-14", []),
+}
+
+
+@dataclasses.dataclass
+class Program:
+    """Something to run: its cases count one by one if it prints TAP, else it counts as one."""
+    name: str
+    command: list
+    timeout: float = 120
+    tap: bool = True
+    env: dict = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass
+class Outcome:
+    cases: list  # (result, name)
+    output: str
+
+
+class BuildFailed(Exception):
+    pass
+
+
+def build(name, targets=("all",)):
+    """build/NAME, configured and up to date; raises BuildFailed with the output."""
+    compiler, options = CONFIGURATIONS[name]
+    folder = BUILDS / name
+    env = {**os.environ, "CC": compiler}
+    again = ["--reconfigure"] if (folder / "build.ninja").exists() else []
+    commands = [["meson", "setup", *again, *options, str(folder), str(ROOT)]]
+    if targets:
+        commands.append(["ninja", "-C", str(folder), "-k", "0", *targets])
+    for command in commands:
+        result = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
+        if result.returncode:
+            raise BuildFailed(f"{' '.join(command)}\n{result.stdout[-8000:]}")
+    return folder
+
+
+def execute(program):
+    """Runs one program in a session of its own, which ends with it. Returns an Outcome."""
+    env = {**os.environ, **SANITIZER_OPTIONS, **program.env, "CMOCKA_MESSAGE_OUTPUT": "TAP"}
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        process = subprocess.Popen(program.command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+                                   start_new_session=True)
+        try:
+            code, ended = process.wait(program.timeout), f"exit code {process.returncode}"
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            code, ended = -1, f"no end within {program.timeout:.0f} s"
+        out.seek(0), err.seek(0)
+        stdout, stderr = (f.read().decode(errors="replace") for f in (out, err))
+    return judge(program, code, ended, stdout, stderr)
+
+
+def judge(program, code, ended, stdout, stderr):
+    problems = []
+    planned, cases = tap.parse(stdout) if program.tap else (1, [])
+    if program.tap:
+        problems += [f"{planned} cases planned, {len(cases)} ended"] if planned != len(cases) or not planned else []
+    if SANITIZER.search(stdout + stderr):
+        problems.append("a sanitizer's report")
+    failed = any(result == "failed" for result, _ in cases)
+    if code and not failed:
+        problems.append(ended)
+    cases = [(result, f"{program.name}:{name}") for result, name in cases]
+    lost = max(planned - len(cases), 1)
+    if problems:
+        cases += [("failed", f"{program.name} ({'; '.join(problems)})")] * lost
+    elif not program.tap:
+        cases.append(("passed", program.name))
+    return Outcome(cases, stdout + stderr)
+
+
+def allowed_skips():
+    lines = (ROOT / "tests/allowed_skips").read_text().splitlines()
+    return {line.split(maxsplit=1)[0] for line in lines if len(line.split(maxsplit=1)) == 2 and line[0] != "#"}
+
+
+class Totals:
+    """Counts over all suites, and their seconds."""
+
+    def __init__(self):
+        self.counts = {"passed": 0, "failed": 0, "skipped": 0}
+        self.seconds = []
+        self.allowed = allowed_skips()
+
+    def suite(self, name, programs, jobs=None):
+        """Runs a suite; `programs` is a list, or a function that makes it (and may raise BuildFailed)."""
+        started, before = time.monotonic(), dict(self.counts)
+        print(f"== {name}", flush=True)
+        try:
+            programs = programs() if callable(programs) else programs
+            if not programs:
+                raise BuildFailed("no tests")
+            with concurrent.futures.ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
+                for outcome in pool.map(execute, programs):
+                    self.count(name, outcome)
+        except (BuildFailed, OSError) as error:
+            print(f"{error}\nFAILED {name}", flush=True)
+            self.counts["failed"] += 1
+        self.seconds.append((name, time.monotonic() - started))
+        new = {key: self.counts[key] - before[key] for key in before}
+        print(f"   {summary(new)}, {self.seconds[-1][1]:.1f} s", flush=True)
+
+    def count(self, suite, outcome):
+        bad = False
+        for result, name in outcome.cases:
+            unlisted = result == "skipped" and f"{suite}/{name}" not in self.allowed
+            if result == "failed" or unlisted:
+                print(f"FAILED {suite}/{name}{' (skipped, but not in tests/allowed_skips)' if unlisted else ''}")
+                result, bad = "failed", True
+            self.counts[result] += 1
+        if bad:
+            print("\n".join("   | " + line for line in outcome.output.splitlines()[-80:]), flush=True)
+
+    def end(self):
+        print("\n" + "\n".join(f"{name:<12}{seconds:7.1f} s" for name, seconds in self.seconds))
+        print(f"{'sum':<12}{sum(s for _, s in self.seconds):7.1f} s")
+        print(summary(self.counts), flush=True)
+        return 1 if self.counts["failed"] else 0
+
+
+def summary(counts):
+    skipped = f", {counts['skipped']} skipped" if counts["skipped"] else ""
+    return f"{counts['passed']} passed, {counts['failed']} failed{skipped}"
+
+
+def python(*arguments):
+    return [sys.executable, *(str(a) for a in arguments)]
+
+
+def introspect(folder, what):
+    result = subprocess.run(["meson", "introspect", f"--{what}", str(folder)], check=True, capture_output=True, text=True)
+    return json.loads(result.stdout)
+
+
+def meson_suite(folder, suite, factor=1, prefix=()):
+    """The programs that the meson.build files put into a suite; `factor` stretches their time limits."""
+    return [Program(t["name"], [*prefix, *t["cmd"]], t["timeout"] * factor, env=t["env"])
+            for t in introspect(folder, "tests") if any(s.split(":")[-1] == suite for s in t["suite"])]
+
+
+def layer_programs():
+    script = ROOT / "tests/check_layers.py"
+    return [Program("check_layers", python(script)), Program("check_layers_self_test", python(script, "--self-test"))]
+
+
+def fuzz_programs(seconds):
+    """For each target the replay of its corpus, then fuzzing; findings are left in build/fuzz/findings."""
+    folder = build("fuzz")
+    findings = folder / "findings"
+    findings.mkdir(exist_ok=True)
+    replays, runs = [], []
+    for target in introspect(folder, "targets"):
+        if target["type"] != "executable" or not target["name"].startswith("fuzz_"):
+            continue
+        name, exe = target["name"], target["filename"][0]
+        corpus = ROOT / "tests/fuzz/corpus" / name.removeprefix("fuzz_")
+        grown = folder / "grown" / name
+        grown.mkdir(parents=True, exist_ok=True)
+        common = [exe, "-timeout=10", "-rss_limit_mb=2048", f"-artifact_prefix={findings}/{name}-"]
+        replays.append(Program(f"replay_{name}", [*common, "-runs=0", str(corpus)], tap=False))
+        runs.append(Program(name, [*common, f"-max_total_time={seconds}", "-print_final_stats=1", str(grown), str(corpus)],
+                            timeout=seconds + 60, tap=False))
+    return replays + runs
+
+
+def interop_programs(folder, only=()):
+    script = ROOT / "tests/interop/run"
+    return [Program("interop", python(script, "--daemon", folder / "daemon/turnpike", *only), timeout=300)]
+
+
+def run_all(totals):
+    try:
+        started = time.monotonic()
+        asan = build("asan")
+        totals.seconds.append(("build", time.monotonic() - started))
+        link = ROOT / "compile_commands.json"
+        link.unlink(missing_ok=True)
+        link.symlink_to("build/asan/compile_commands.json")
+    except BuildFailed as error:
+        asan, failure = None, error
+    totals.suite("layers", layer_programs)
+    if not asan:
+        def broken():
+            raise failure
+        totals.suite("build", broken)
+        return
+    for suite in ("unit", "scenario", "threats"):
+        totals.suite(suite, lambda: meson_suite(asan, suite))
+    totals.suite("fuzz", lambda: fuzz_programs(3))
+    check = ROOT / "tests/check_headers.py"
+    totals.suite("headers", [Program("check_headers", python(check, asan, BUILDS / "fuzz"))])
+    totals.suite("interop", lambda: interop_programs(asan))
+
+
+def run_unit(totals):
+    totals.suite("layers", layer_programs)
+    totals.suite("unit", lambda: meson_suite(build("asan"), "unit"))
+
+
+def run_tsan(totals):
+    # ThreadSanitizer of gcc 12 does not start where the kernel spreads addresses widely.
+    fixed = ["setarch", "-R"]
+    for suite in ("unit", "scenario", "threats"):
+        totals.suite(suite, lambda: meson_suite(build("tsan"), suite, factor=5, prefix=fixed))
+    totals.suite("interop", lambda: interop_programs(build("tsan")))
+
+
+def run_coverage(totals):
+    folder = BUILDS / "coverage"
+    for stale in folder.rglob("*.gcda"):
+        stale.unlink()
+    for suite in ("unit", "scenario", "threats"):
+        totals.suite(suite, lambda: meson_suite(build("coverage"), suite, factor=2))
+    totals.suite("coverage", [Program("coverage", python(ROOT / "tests/coverage.py", folder, COVERAGE_MIN, *COVERED))])
+    print((folder / "coverage.txt").read_text() if (folder / "coverage.txt").exists() else "")
+
+
+def sources():
+    command = ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard", "--", "*.c", "*.h"]
+    names = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    return [name for name in names if (ROOT / name).exists()]
+
+
+def run_lint(totals):
+    def programs():
+        database = build("lint", targets=())
+        return [Program(name, ["clang-tidy-14", "-p", str(database), "--quiet", "--warnings-as-errors=*", name],
+                        timeout=300, tap=False) for name in sources() if name.endswith(".c")
+                and not name.startswith("tests/fuzz/")]
+    totals.suite("lint", programs)
+
+
+def run_format(totals):
+    totals.suite("format", [Program(name, ["clang-format-14", "--dry-run", "--Werror", name], tap=False)
+                            for name in sources()])
+
+
+def run_format_apply(totals):
+    totals.suite("format", [Program(name, ["clang-format-14", "-i", name], tap=False) for name in sources()])
+
+
+def run_mutants(totals):
+    totals.suite("mutants", [Program("mutants", python(ROOT / "tests/mutants/run"), timeout=7200)])
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="tests/run", allow_abbrev=False)
+    modes = {"unit": run_unit, "tsan": run_tsan, "coverage": run_coverage, "mutants": run_mutants, "lint": run_lint,
+             "format": run_format, "format-apply": run_format_apply}
+    choice = parser.add_mutually_exclusive_group()
+    for mode, function in modes.items():
+        choice.add_argument(f"--{mode}", dest="mode", action="store_const", const=function)
+    choice.add_argument("--fuzz", type=int, metavar="SECONDS")
+    arguments = parser.parse_args()
+    totals = Totals()
+    if arguments.fuzz is not None:
+        totals.suite("fuzz", lambda: fuzz_programs(arguments.fuzz))
+    else:
+        (arguments.mode or run_all)(totals)
+    return totals.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
