@@ -1,8 +1,9 @@
 /*
- * Who is asking: one entry, auth_check. A `struct auth` is built by control from the settings and then read-only: any number
- * of workers use it at once, each with an auth_worker of its own. Order of checks: RFC 8489 section 9.2.4, with one
- * exception: the nonce is judged before user and integrity, so that no HMAC over the request and no key derivation is spent on
- * an address that has not proven itself; 438 may therefore come before 401.
+ * Who is asking: one entry, auth_check. A `struct auth` is built by control from the settings and
+ * then read-only: any number of workers use it at once, each with an auth_worker of its own. Order
+ * of checks: RFC 8489 section 9.2.4, with one exception: the nonce is judged before user and
+ * integrity, so that no HMAC over the request and no key derivation is spent on an address that has
+ * not proven itself; 438 may therefore come before 401.
  */
 #ifndef AUTH_AUTH_H
 #define AUTH_AUTH_H
@@ -16,9 +17,11 @@
 #include "wire/stun.h"
 
 struct auth;
-struct auth_worker; /* one a thread: derived nonce keys, a crypto context borrowed from the thread */
+/* One a thread: derived nonce keys, a crypto context borrowed from the thread. */
+struct auth_worker;
 
-/* NULL on failure, with one line of text in `error` that says which user, secret or realm and why (never a secret). */
+/* NULL on failure, with one line of text in `error` that says which user, secret or realm and why
+ * (never a secret). */
 struct auth *auth_new(const struct auth_settings *settings, char *error, size_t error_cap);
 void auth_free(struct auth *auth); /* wipes every key and secret */
 
@@ -27,13 +30,14 @@ void auth_worker_free(struct auth_worker *w);
 
 size_t auth_realm_count(const struct auth *auth);
 struct slice auth_realm_name(const struct auth *auth, uint32_t realm);
-/* Bits of NONCE_FEATURE_*: SHA-256 only where every source knows the clear password, USERHASH only where every source can
- * be enumerated. */
+/* Bits of NONCE_FEATURE_*: SHA-256 only where every user has the key for it (a stored MD5 key takes
+ * it away), USERHASH only where every source can be enumerated (no REST secrets). A nonce that
+ * offered something else is stale. */
 uint32_t auth_realm_features(const struct auth *auth, uint32_t realm);
 
 /* What a 401 or 438 of this realm carries. 0 or -EIO. */
-int auth_challenge_nonce(const struct auth *auth, struct auth_worker *w, uint32_t realm, const struct addr *client,
-    const struct instant *now, uint8_t out[NONCE_LEN]);
+int auth_challenge_nonce(const struct auth *auth, struct auth_worker *w, uint32_t realm,
+    const struct addr *client, const struct instant *now, uint8_t out[NONCE_LEN]);
 
 enum auth_outcome {
     AUTH_OK,        /* identity, key and sign_sha256 are set */
@@ -45,29 +49,32 @@ enum auth_outcome {
 
 struct auth_request {
     const struct stun_msg *msg;
-    struct addr client;             /* where the request came from */
-    uint32_t realm;                 /* the listener's realm */
-    const struct identity *live;    /* of the allocation on this 5-tuple, or NULL */
-    const struct auth_key *live_key;/* its key: used as long as user and algorithm are the same, whatever has expired */
+    struct addr client;              /* where the request came from */
+    uint32_t realm;                  /* the listener's realm */
+    const struct identity *live;     /* of the allocation on this 5-tuple, or NULL */
+    const struct auth_key *live_key; /* its key: used as long as user and algorithm are the same,
+                                        whatever has expired */
 };
 
 struct auth_result {
     enum auth_outcome outcome;
-    enum reason reason;       /* REASON_NONE for AUTH_OK */
-    bool proven;              /* the nonce verified (stale ones do not count): the address is the client's */
-    bool sign_sha256;         /* responses carry MESSAGE-INTEGRITY-SHA256 instead of MESSAGE-INTEGRITY */
-    struct identity identity; /* user borrowed from the message, or from `auth` for USERHASH */
-    struct auth_key key;      /* the caller wipes it */
+    enum reason reason; /* REASON_NONE for AUTH_OK */
+    bool proven; /* the nonce verified (stale ones do not count): the address is the client's */
+    bool sign_sha256; /* responses carry MESSAGE-INTEGRITY-SHA256 instead of MESSAGE-INTEGRITY */
+    /* user: borrowed from the message; for USERHASH from `auth`, or from a matching `live` */
+    struct identity identity;
+    struct auth_key key; /* the caller wipes it */
 };
 
 /*
- * Same number of HMACs and digests for a known and an unknown user (THREATS row 8). A REST credential's expiry and ceiling
- * are judged here, except when `live` is given and matches.
+ * Same number of HMACs and digests for a known and an unknown user (THREATS row 8). A REST
+ * credential's expiry and ceiling are judged here, except when `live` is given and matches.
  */
 void auth_check(const struct auth *auth, struct auth_worker *w, const struct auth_request *request,
     const struct instant *now, struct auth_result *out);
 
-/* REST: password = base64(HMAC-SHA1(secret, user)). Writes 28 characters and a NUL. 0 or -EIO. For deploy, tests, cli. */
+/* REST: password = base64(HMAC-SHA1(secret, user)). Writes 28 characters and a NUL. 0 or -EIO. For
+ * deploy, tests, cli. */
 int auth_rest_password(struct crypto *crypto, struct slice secret, struct slice user, char out[29]);
 
 #endif

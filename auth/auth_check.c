@@ -1,0 +1,324 @@
+/*
+ * The checks of RFC 8489 section 9.2.4, straight down; each refusal is a reason, and the reason
+ * says what the answer is.
+ *
+ * What always holds: nothing is changed by a check; no HMAC over the request and no key derivation
+ * is spent before the nonce has proven the client's address; a refused user or password costs the
+ * same, whichever of them was wrong. Of s = 1 static source and k REST secrets every refused
+ * request of a realm pays the integrity HMAC of the static source (with a key of nobody's, if there
+ * is no such user) and, for each secret, the password's HMAC, the key's digest and an integrity
+ * HMAC (with the result thrown away, if the name is no REST name or belongs to a static user). Only
+ * a request that succeeds, or whose REST credential is genuine but expired, stops earlier. Called
+ * by relay on the worker's thread.
+ */
+#include "auth/auth_internal.h"
+
+#include "auth/long_term.h"
+
+struct credentials {
+    struct slice name; /* USERNAME, or USERHASH if `hashed` */
+    bool hashed;
+    struct slice realm, nonce;
+};
+
+/* One request while it is being judged. */
+struct check {
+    const struct auth *auth;
+    const struct auth_realm *realm;
+    struct auth_worker *w;
+    const struct auth_request *request;
+    const struct instant *now;
+    struct credentials said;
+    enum stun_password_algorithm algorithm;
+};
+
+static enum auth_outcome outcome_of(enum reason reason)
+{
+    switch (reason) {
+    case REASON_NONE:
+        return AUTH_OK;
+    case REASON_MISSING_CREDENTIAL_ATTRIBUTE:
+    case REASON_CONFLICTING_ATTRIBUTES:
+    case REASON_CREDENTIAL_MALFORMED:
+    case REASON_BID_DOWN:
+        return AUTH_BAD;
+    case REASON_STALE_NONCE:
+    case REASON_FOREIGN_NONCE:
+        return AUTH_STALE;
+    case REASON_RANDOM_FAILED:
+        return AUTH_FAILED;
+    default:
+        return AUTH_CHALLENGE;
+    }
+}
+
+static enum reason read_credentials(struct credentials *out, const struct stun_msg *msg)
+{
+    struct credentials c = {0};
+    bool named = stun_find(msg, STUN_ATTR_USERNAME, &c.name);
+    /* RFC 8489 section 9.2.4: "If the message contains a MESSAGE-INTEGRITY or a
+     * MESSAGE-INTEGRITY-SHA256 attribute, but is missing either the USERNAME or USERHASH, REALM, or
+     * NONCE attribute, the server MUST generate an error response with an error code of 400 (Bad
+     * Request)." */
+    c.hashed = stun_has(msg, STUN_ATTR_USERHASH);
+    if ((!named && !c.hashed) || !stun_find(msg, STUN_ATTR_REALM, &c.realm) ||
+        !stun_find(msg, STUN_ATTR_NONCE, &c.nonce))
+        return REASON_MISSING_CREDENTIAL_ATTRIBUTE;
+    /* Section 9.2.3.2: "it MUST include either the USERNAME or USERHASH": who sends both may be two
+     * users. */
+    if (named && c.hashed)
+        return REASON_CONFLICTING_ATTRIBUTES;
+    if (c.hashed)
+        stun_find(msg, STUN_ATTR_USERHASH, &c.name);
+
+    /* Section 14.4: "The value of USERHASH has a fixed length of 32 bytes." Section 14.3: "a
+     * UTF-8-encoded [RFC3629] sequence of fewer than 509 bytes": exception: RFC 5389's up to 763
+     * are parsed, but no user of ours has such a name. */
+    if (c.hashed ? c.name.len != STUN_USERHASH_LEN : c.name.len > STUN_USERNAME_MAX)
+        return REASON_CREDENTIAL_MALFORMED;
+    /* Sections 14.9 and 14.10: "[...] and as long as 763 bytes when decoding them" */
+    if (c.realm.len > STUN_REALM_MAX || c.nonce.len > STUN_NONCE_MAX)
+        return REASON_CREDENTIAL_MALFORMED;
+    *out = c;
+    return REASON_NONE;
+}
+
+/*
+ * exception: section 9.2.4 judges the nonce last; here it comes before all that costs something.
+ * Section 9.2.4: "If the NONCE is no longer valid, the server MUST generate an error response with
+ * an error code of 438 (Stale Nonce)."
+ */
+static enum reason check_nonce(const struct check *k)
+{
+    uint32_t features = 0;
+    switch (nonce_check(k->said.nonce, auth_worker_nonce_keys(k->w, k->auth), k->w->crypto,
+        secret_slice(&k->auth->nonce_secret), k->realm->nonce_name, k->auth->nonce_lifetime_s,
+        &k->request->client, k->now, &features)) {
+    case NONCE_FOREIGN:
+        return REASON_FOREIGN_NONCE;
+    case NONCE_STALE:
+        return REASON_STALE_NONCE;
+    case NONCE_OK:
+        break;
+    }
+    /* A nonce of ours that offered something else than we do now, since a reload: the client must
+     * see the new offer. */
+    return features == k->realm->features ? REASON_NONE : REASON_STALE_NONCE;
+}
+
+/* What stun_write_password_algorithms sends, so "the value sent in the response that sent this
+ * NONCE". */
+static bool is_our_offer(struct slice algorithms)
+{
+    static const uint8_t offer[] = {0, STUN_PASSWORD_SHA256, 0, 0, 0, STUN_PASSWORD_MD5, 0, 0};
+    return slice_equal(algorithms, slice_of(offer, sizeof(offer)));
+}
+
+static enum reason choose_algorithm(struct check *k)
+{
+    struct slice offered, chosen;
+    uint16_t number;
+    k->algorithm = STUN_PASSWORD_MD5;
+    /* RFC 8489 section 9.2.4: "If the NONCE attribute starts with the "nonce cookie" with the STUN
+     * Security Feature "Password algorithms" bit set to 1, the server performs these checks":
+     * without the bit, none. */
+    if (!(k->realm->features & NONCE_FEATURE_PASSWORD_ALGORITHMS))
+        return REASON_NONE;
+    bool has_offered = stun_find(k->request->msg, STUN_ATTR_PASSWORD_ALGORITHMS, &offered);
+    bool has_chosen = stun_find(k->request->msg, STUN_ATTR_PASSWORD_ALGORITHM, &chosen);
+    /* "If the request contains neither the PASSWORD-ALGORITHMS nor the PASSWORD-ALGORITHM
+     * algorithm, then the request is processed as though PASSWORD-ALGORITHM were MD5." */
+    if (!has_offered && !has_chosen)
+        return REASON_NONE;
+    /* "Otherwise, unless (1) PASSWORD-ALGORITHM and PASSWORD-ALGORITHMS are both present, (2)
+     * PASSWORD-ALGORITHMS matches the value sent in the response that sent this NONCE, and (3)
+     * PASSWORD-ALGORITHM matches one of the entries in PASSWORD-ALGORITHMS, the server MUST
+     * generate an error response with an error code of 400 (Bad Request)." */
+    if (!has_offered || !has_chosen || !is_our_offer(offered))
+        return REASON_BID_DOWN;
+    /* Section 18.5.1: "the parameters value is empty", so an entry has four bytes. */
+    if (chosen.len != 4 || !stun_read_password_algorithm(chosen, &number) ||
+        (number != STUN_PASSWORD_MD5 && number != STUN_PASSWORD_SHA256))
+        return REASON_BID_DOWN;
+    k->algorithm = number == STUN_PASSWORD_SHA256 ? STUN_PASSWORD_SHA256 : STUN_PASSWORD_MD5;
+    return REASON_NONE;
+}
+
+/* 0: matches, 1: does not, <0: -EIO. */
+static int verify(const struct check *k, const struct auth_key *key)
+{
+    return stun_verify_integrity(k->request->msg, k->w->crypto, slice_of(key->bytes, key->len));
+}
+
+static bool is_live(const struct check *k)
+{
+    const struct identity *live = k->request->live;
+    if (!live || !k->request->live_key || live->realm != k->request->realm ||
+        k->request->live_key->len != long_term_key_len(k->algorithm))
+        return false;
+    if (!k->said.hashed)
+        return slice_equal(live->user, k->said.name);
+    uint8_t hash[STUN_USERHASH_LEN];
+    return long_term_userhash(hash, k->w->crypto, live->user, secret_slice(&k->realm->name)) == 0 &&
+           slice_equal(slice_of(hash, sizeof(hash)), k->said.name);
+}
+
+/* A live allocation goes on with the key it has, whatever has become of the credential; and with no
+ * other key. */
+static enum reason check_live(const struct check *k, struct auth_result *out)
+{
+    int rc = verify(k, k->request->live_key);
+    if (rc != 0)
+        return rc < 0 ? REASON_RANDOM_FAILED : REASON_WRONG_PASSWORD;
+    out->identity = *k->request->live;
+    if (!k->said.hashed)
+        out->identity.user = k->said.name;
+    out->key = *k->request->live_key;
+    return REASON_NONE;
+}
+
+/* WRONG_PASSWORD, UNKNOWN_USER: not this source. */
+static enum reason check_static(
+    const struct check *k, const struct user *user, struct auth_result *out)
+{
+    struct auth_key dummy = {.len = long_term_key_len(k->algorithm)};
+    const struct auth_key *key = !user                                  ? &dummy
+                                 : k->algorithm == STUN_PASSWORD_SHA256 ? &user->sha256
+                                                                        : &user->md5;
+    bool usable = key != &dummy && key->len != 0;
+    if (!usable) {
+        memcpy(dummy.bytes, k->auth->dummy_key, dummy.len);
+        key = &dummy;
+    }
+    int rc = verify(k, key);
+    secret_cleanse(&dummy, sizeof(dummy));
+    if (rc < 0)
+        return REASON_RANDOM_FAILED;
+    if (!user)
+        return REASON_UNKNOWN_USER;
+    if (!usable)
+        return REASON_NOT_APPROVED; /* only the other algorithm's key is stored */
+    if (rc != 0)
+        return REASON_WRONG_PASSWORD;
+    out->identity = (struct identity){.realm = k->request->realm, .source = AUTH_SOURCE_STATIC};
+    out->identity.user = k->said.hashed ? secret_slice(&user->name) : k->said.name;
+    out->key = *key;
+    return REASON_NONE;
+}
+
+static enum reason judge_life(const struct check *k, int64_t expires_at)
+{
+    if (expires_at < k->now->wall_s)
+        return REASON_CREDENTIAL_EXPIRED;
+    return expires_at - k->now->wall_s > (int64_t)k->auth->max_ttl_s ? REASON_CREDENTIAL_LIFETIME
+                                                                     : REASON_NONE;
+}
+
+static enum reason try_secret(
+    const struct check *k, const struct rest_secret *secret, struct auth_key *key)
+{
+    const struct slice user_realm[] = {k->said.name, secret_slice(&k->realm->name)};
+    if (rest_key(key, k->w->crypto, secret, k->algorithm, user_realm) < 0)
+        return REASON_RANDOM_FAILED;
+    int rc = verify(k, key);
+    return rc < 0 ? REASON_RANDOM_FAILED : rc == 0 ? REASON_NONE : REASON_WRONG_PASSWORD;
+}
+
+/* With `own` false the work is done all the same and the verdict is UNKNOWN_USER: the name belongs
+ * to a static user. */
+static enum reason check_rest(const struct check *k, bool own, struct auth_result *out)
+{
+    int64_t expires_at = 0;
+    bool eligible = rest_expiry(k->said.name, &expires_at) && own;
+    struct auth_key key = {0};
+    enum reason reason = REASON_WRONG_PASSWORD;
+    for (size_t i = 0; i < k->realm->rest.count && reason == REASON_WRONG_PASSWORD; i++) {
+        const struct rest_secret *secret = &k->realm->rest.list[i];
+        reason = try_secret(k, secret, &key);
+        if (reason == REASON_NONE && !eligible)
+            reason =
+                REASON_WRONG_PASSWORD; /* and on to the next secret, as for any wrong password */
+        if (reason != REASON_NONE)
+            continue;
+        reason = judge_life(k, expires_at);
+        if (reason != REASON_NONE)
+            continue;
+        out->identity = (struct identity){
+            .realm = k->request->realm, .source = AUTH_SOURCE_REST, .user = k->said.name};
+        memcpy(out->identity.credential, secret->id, sizeof(secret->id));
+        out->identity.expires_at = expires_at;
+        out->key = key;
+    }
+    secret_cleanse(&key, sizeof(key));
+    return eligible || reason == REASON_RANDOM_FAILED ? reason : REASON_UNKNOWN_USER;
+}
+
+/* Static users first, then REST. A name that is a static user's is never judged as a REST name. */
+static enum reason check_sources(const struct check *k, struct auth_result *out)
+{
+    const struct user *user;
+    if (k->said.hashed)
+        /* RFC 8489 section 9.2.4: "The server MAY support anonymous username": where it is not
+         * offered, nobody is found. */
+        user = k->realm->features & NONCE_FEATURE_USERNAME_ANONYMITY
+                   ? users_find_hash(&k->realm->users, k->said.name)
+                   : NULL;
+    else
+        user = users_find_name(&k->realm->users, k->said.name);
+    if (user) {
+        enum reason reason = check_static(k, user, out);
+        if (reason != REASON_NONE && reason != REASON_RANDOM_FAILED && k->realm->rest.count > 0 &&
+            check_rest(k, false, out) == REASON_RANDOM_FAILED)
+            return REASON_RANDOM_FAILED;
+        return reason;
+    }
+    enum reason reason = REASON_UNKNOWN_USER;
+    if (!k->said.hashed && k->realm->rest.count > 0)
+        reason = check_rest(k, true, out);
+    if (reason != REASON_UNKNOWN_USER && reason != REASON_WRONG_PASSWORD)
+        return reason;
+    /* The static source's share, which a REST credential that succeeds does not pay. */
+    return check_static(k, NULL, out) == REASON_RANDOM_FAILED ? REASON_RANDOM_FAILED : reason;
+}
+
+static enum reason judge(struct check *k, struct auth_result *out)
+{
+    const struct stun_msg *msg = k->request->msg;
+    /* RFC 8489 section 9.2.4: "If the message does not contain a MESSAGE-INTEGRITY or
+     * MESSAGE-INTEGRITY-SHA256 attribute, the server MUST generate an error response with an error
+     * code of 401 (Unauthenticated)." */
+    if (msg->integrity_offset == 0 && msg->integrity256_offset == 0)
+        return REASON_NO_INTEGRITY;
+    enum reason reason = read_credentials(&k->said, msg);
+    if (reason != REASON_NONE)
+        return reason;
+    reason = check_nonce(k);
+    if (reason != REASON_NONE)
+        return reason;
+    out->proven = true;
+    if (!slice_equal(k->said.realm, secret_slice(&k->realm->name)))
+        return REASON_REALM_DIFFERS;
+    reason = choose_algorithm(k);
+    if (reason != REASON_NONE)
+        return reason;
+    /* Section 9.2.4: "Any response generated by the server MUST include the
+     * MESSAGE-INTEGRITY-SHA256 attribute [...] unless the request was processed as though
+     * PASSWORD-ALGORITHM was MD5 (because the request contained neither PASSWORD-ALGORITHMS nor
+     * PASSWORD-ALGORITHM)." */
+    out->sign_sha256 =
+        stun_has(msg, STUN_ATTR_PASSWORD_ALGORITHMS) || stun_has(msg, STUN_ATTR_PASSWORD_ALGORITHM);
+    return is_live(k) ? check_live(k, out) : check_sources(k, out);
+}
+
+void auth_check(const struct auth *auth, struct auth_worker *w, const struct auth_request *request,
+    const struct instant *now, struct auth_result *out)
+{
+    struct check k = {.auth = auth,
+        .realm = &auth->realms[request->realm],
+        .w = w,
+        .request = request,
+        .now = now};
+    *out = (struct auth_result){0};
+    out->reason = judge(&k, out);
+    out->outcome = outcome_of(out->reason);
+}

@@ -1,0 +1,107 @@
+/*
+ * REST credentials: user = expiry[":" anything], password = base64(HMAC-SHA1(secret, user)), as
+ * coturn's use-auth-secret has it. A name is never looked up, so it can be judged only by its
+ * integrity. Called by auth.c at start, by auth_check.c per request, and by what makes credentials
+ * (auth_rest_password).
+ */
+#include "auth/rest.h"
+
+#include "auth/auth.h"
+#include "auth/long_term.h"
+#include <errno.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+_Static_assert(
+    sizeof(((struct identity *)0)->credential) == REST_ID_MAX + 1, "an id fits an identity");
+
+static int add(struct rest *rest, const struct auth_secret_settings *s, const char **why)
+{
+    struct rest_secret *r = &rest->list[rest->count];
+    *why = NULL;
+    if (!s->id || s->id[0] == '\0' || strlen(s->id) > REST_ID_MAX)
+        *why = "an id has 1 to 31 bytes";
+    else if (s->secret.len == 0 || s->secret.len > REST_SECRET_MAX)
+        *why = "a secret has 1 to 512 bytes";
+    for (size_t i = 0; !*why && i < rest->count; i++)
+        if (strcmp(rest->list[i].id, s->id) == 0)
+            *why = "the id is there twice";
+    if (*why)
+        return -EINVAL;
+    *why = "out of memory";
+    if (secret_set(&r->secret, secret_slice(&s->secret)) < 0)
+        return -ENOMEM;
+    snprintf(r->id, sizeof(r->id), "%s", s->id);
+    rest->count++;
+    return 0;
+}
+
+int rest_init(
+    struct rest *out, const struct auth_realm_settings *settings, char *error, size_t error_cap)
+{
+    struct rest rest = {0};
+    rest.list = calloc(settings->secret_count ? settings->secret_count : 1, sizeof(*rest.list));
+    if (!rest.list) {
+        snprintf(error, error_cap, "realm \"%s\": out of memory for its secrets", settings->name);
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < settings->secret_count; i++) {
+        const char *why, *id = settings->secrets[i].id;
+        int rc = add(&rest, &settings->secrets[i], &why);
+        if (rc < 0) {
+            snprintf(error, error_cap, "realm \"%s\": secret \"%s\": %s", settings->name,
+                id ? id : "", why);
+            rest_deinit(&rest);
+            return rc;
+        }
+    }
+    *out = rest;
+    return 0;
+}
+
+void rest_deinit(struct rest *rest)
+{
+    for (size_t i = 0; i < rest->count; i++)
+        secret_wipe(&rest->list[i].secret);
+    free(rest->list);
+    *rest = (struct rest){0};
+}
+
+bool rest_expiry(struct slice user, int64_t *expires_at)
+{
+    int64_t value = 0;
+    size_t i = 0;
+    for (; i < user.len && user.data[i] >= '0' && user.data[i] <= '9'; i++) {
+        if (i == 11)
+            return false;
+        value = value * 10 + (user.data[i] - '0');
+    }
+    if (i == 0 || (i < user.len && user.data[i] != ':'))
+        return false;
+    *expires_at = value;
+    return true;
+}
+
+int auth_rest_password(struct crypto *crypto, struct slice secret, struct slice user, char out[29])
+{
+    uint8_t mac[CRYPTO_SHA1_LEN];
+    if (crypto_hmac(crypto, CRYPTO_SHA1, secret, &user, 1, mac) < 0)
+        return -EIO;
+    EVP_EncodeBlock((unsigned char *)out, mac, sizeof(mac));
+    secret_cleanse(mac, sizeof(mac));
+    return 0;
+}
+
+int rest_key(struct auth_key *out, struct crypto *crypto, const struct rest_secret *secret,
+    enum stun_password_algorithm algorithm, const struct slice user_realm[2])
+{
+    char password[REST_PASSWORD_LEN + 1];
+    if (auth_rest_password(crypto, secret_slice(&secret->secret), user_realm[0], password) < 0)
+        return -EIO;
+    const struct slice parts[] = {
+        user_realm[0], user_realm[1], slice_of(password, REST_PASSWORD_LEN)};
+    int rc = long_term_key(out, crypto, algorithm, parts);
+    secret_cleanse(password, sizeof(password));
+    return rc;
+}
