@@ -1,4 +1,5 @@
-/* The generic cell rate algorithm as arithmetic on one number. Pure; times in microseconds, saturating. */
+/* The generic cell rate algorithm as arithmetic on one number. Pure; times in microseconds,
+ * saturating. */
 #ifndef RATELIMIT_GCRA_H
 #define RATELIMIT_GCRA_H
 
@@ -11,7 +12,8 @@ struct gcra {
 };
 
 struct gcra gcra_of(const struct rate *rate); /* count 0 gives {0, 0}: admits everything */
-/* Judges one admission at `now`. On true *tat (theoretical arrival time, 0 at first) is moved, else it is untouched. */
+/* Judges one admission at `now`. On true *tat (theoretical arrival time, 0 at first) is moved, else
+ * it is untouched. */
 bool gcra_admit(const struct gcra *g, uint64_t *tat, uint64_t now_us);
 /* True when the bucket is as full as at rest: its entry may be forgotten. */
 bool gcra_drained(const struct gcra *g, uint64_t tat, uint64_t now_us);

@@ -1,7 +1,8 @@
 /*
- * Rate buckets shared by all workers: fixed size, 4-way, atomics, no lock. An entry is {tag, tat}; a key's tag is the
- * SipHash of scope, realm and id. Only drained entries are evicted; a key that finds no place shares its parent prefix's
- * bucket (or, without one, a bucket of the set), so that a flood of keys never empties another key's bucket.
+ * Rate buckets shared by all workers: fixed size, 4-way, atomics, no lock. An entry is {tag, tat};
+ * a key's tag is the SipHash of scope, realm and id. Only drained entries are evicted; a key that
+ * finds no place shares its parent prefix's bucket (or, without one, a bucket of the set), so that
+ * a flood of keys never empties another key's bucket.
  */
 #ifndef RATELIMIT_RATE_TABLE_H
 #define RATELIMIT_RATE_TABLE_H
@@ -18,7 +19,7 @@ struct rate_table *rate_table_new(size_t entries, const uint8_t key[16]);
 void rate_table_free(struct rate_table *t);
 
 /* Admits one for a prefix (already masked, with its length), or not. Any thread. */
-bool rate_table_admit_prefix(struct rate_table *t, enum rate_scope scope, const struct addr *prefix, unsigned bits,
-    const struct gcra *g, uint64_t now_us);
+bool rate_table_admit_prefix(struct rate_table *t, enum rate_scope scope, const struct addr *prefix,
+    unsigned bits, const struct gcra *g, uint64_t now_us);
 
 #endif

@@ -5,9 +5,9 @@
 #include <stdint.h>
 
 struct rate {
-    uint32_t count;     /* this many … */
-    uint32_t period_s;  /* … in so many seconds (1, 60 or 3600) */
-    uint32_t burst;     /* ≥ 1 when count is not 0 */
+    uint32_t count;    /* this many … */
+    uint32_t period_s; /* … in so many seconds (1, 60 or 3600) */
+    uint32_t burst;    /* ≥ 1 when count is not 0 */
 };
 
 struct quota_limits {
@@ -17,7 +17,8 @@ struct quota_limits {
 };
 
 struct ratelimit_settings {
-    /* Answers to sources that have not proven their address; Binding and all others are counted apart. */
+    /* Answers to sources that have not proven their address; Binding and all others are counted
+     * apart. */
     struct rate unauthenticated_per_address; /* /32 or /128; default 100/s */
     struct rate unauthenticated_per_prefix;  /* /24 or /64; default 1000/s */
     struct rate unauthenticated_per_network; /* /48, IPv6 only; default 10000/s */

@@ -1,0 +1,27 @@
+/*
+ * The levels of the answer budget, narrow to wide, so that one flooded address stops at its own
+ * bucket and takes little from its neighbours'. Called by relay on any worker, when it is about to
+ * answer a source that has not proven its address.
+ */
+#include "ratelimit/answer_budget.h"
+
+static bool charge_level(struct rate_table *t, const struct rate *rate, enum rate_scope scope,
+    const struct addr *source, unsigned bits, uint64_t now_us)
+{
+    if (rate->count == 0)
+        return true;
+    const struct gcra g = gcra_of(rate);
+    const struct addr prefix = addr_masked(source, bits);
+    return rate_table_admit_prefix(t, scope, &prefix, bits, &g, now_us);
+}
+
+bool answer_budget_charge(struct rate_table *t, const struct ratelimit_settings *limits,
+    enum rate_scope scope, const struct addr *source, uint64_t now_us)
+{
+    if (source->family == ADDR_IPV4)
+        return charge_level(t, &limits->unauthenticated_per_address, scope, source, 32, now_us) &&
+               charge_level(t, &limits->unauthenticated_per_prefix, scope, source, 24, now_us);
+    return charge_level(t, &limits->unauthenticated_per_address, scope, source, 128, now_us) &&
+           charge_level(t, &limits->unauthenticated_per_prefix, scope, source, 64, now_us) &&
+           charge_level(t, &limits->unauthenticated_per_network, scope, source, 48, now_us);
+}
