@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034
 # Sourced by deploy/run and tests/run: which Debian packages they need, and how the missing ones are installed.
 
 build_packages=(gcc libc6-dev meson ninja-build pkg-config libuv1-dev libssl-dev libyaml-dev libunistring-dev)

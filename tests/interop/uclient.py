@@ -1,0 +1,94 @@
+"""turnutils_uclient, read strictly: it ends with 0 at 100 % loss, and reports no loss when it has sent nothing."""
+import re
+import subprocess
+
+from harness import PASSWORD, PEER_PORT, SECRET, USER, Failed, Process, case, expect
+
+TOTALS = re.compile(r"start_mclient: tot_send_msgs=(\d+), tot_recv_msgs=(\d+)$", re.M)
+LOST = re.compile(r"Total lost packets (\d+) \([^)]*\), total send dropped (\d+) ")
+TO_PEER = ("-e", "127.0.0.1", "-r", str(PEER_PORT))
+TO_PEER6 = ("-e", "::1", "-r", str(PEER_PORT))
+
+
+def command(flags, server="127.0.0.1", credential=("-u", USER, "-w", PASSWORD)):
+    return ["turnutils_uclient", *credential, *flags, server]
+
+
+def sessions(flags):
+    """How many sessions the flags make: each client one, and one for RTCP; client to client they come in pairs."""
+    clients = int(flags[flags.index("-m") + 1]) if "-m" in flags else 1
+    if "-y" in flags:
+        clients += clients % 2
+    return clients if "-c" in flags or "-Z" in flags else 2 * clients
+
+
+def check_output(output, expected):
+    totals, lost = TOTALS.findall(output), LOST.findall(output)
+    expect(len(totals) == 1 and len(lost) == 1, f"no result:\n{output[-3000:]}")
+    sent, received = map(int, totals[0])
+    expect((sent, received) == (expected, expected), f"sent {sent}, received {received} of {expected}\n{output[-3000:]}")
+    expect(lost[0] == ("0", "0"), f"lost {lost[0][0]}, dropped {lost[0][1]}\n{output[-3000:]}")
+
+
+def run(flags, seconds=60, **options):
+    """Runs it to its end and demands that every message came back."""
+    try:
+        result = subprocess.run(command(flags, **options), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, timeout=seconds, check=False)
+    except subprocess.TimeoutExpired as late:
+        raise Failed(f"no end within {seconds} s\n{(late.output or b'')[-3000:].decode(errors='replace')}") from late
+    output = result.stdout.decode(errors="replace")
+    expect(result.returncode == 0, f"exit code {result.returncode}\n{output[-3000:]}")
+    messages = int(flags[flags.index("-n") + 1])
+    check_output(output, messages * sessions(flags))
+
+
+def background(lab, flags):
+    """Starts it; finish() waits for it and demands that every message came back."""
+    process = lab.start(Process, "uclient", command(flags))
+
+    def finish(seconds=60):
+        try:
+            code = process.popen.wait(seconds)
+        except subprocess.TimeoutExpired as late:
+            raise Failed(f"no end within {seconds} s\n{process.output()[-3000:]}") from late
+        expect(code == 0, f"exit code {code}")
+        check_output(process.output(), int(flags[flags.index("-n") + 1]) * sessions(flags))
+    return process, finish
+
+
+def row(name, *flags, **options):
+    """A case that runs one command line against the server."""
+    def run_row(lab):
+        server = lab.server()
+        lab.peer()
+        run(list(flags), **options)
+        server.check()
+    run_row.__name__ = f"uclient_{name}"
+    case(run_row, coturn=True)
+
+
+N = ("-n", "20")
+row("channels", *TO_PEER, *N)
+row("channels_no_rtcp", "-c", *TO_PEER, *N)
+row("send_indications", "-s", *TO_PEER, *N)
+row("send_indications_no_rtcp", "-s", "-c", *TO_PEER, *N)
+row("client_to_client", "-y", *N)
+row("client_to_client_no_rtcp", "-y", "-c", *N)
+row("client_to_client_send_indications", "-y", "-s", *N)
+row("ipv4_relay", "-X", *TO_PEER, *N)
+row("ipv4_relay_no_rtcp", "-X", "-c", *TO_PEER, *N)
+row("ipv6_relay_of_ipv4_client", "-x", *TO_PEER6, *N)
+row("ipv6_relay_of_ipv4_client_no_rtcp", "-x", "-c", *TO_PEER6, *N)
+row("ipv6_relay_of_ipv6_client", "-x", *TO_PEER6, *N, server="::1")
+row("ipv4_relay_of_ipv6_client", "-X", *TO_PEER, *N, server="::1")
+row("dual_allocation_ipv4_peer", "-Z", *TO_PEER, *N)
+row("dual_allocation_ipv6_peer", "-Z", *TO_PEER6, *N)
+row("dont_fragment", "-g", *TO_PEER, *N)
+row("dont_fragment_no_rtcp", "-g", "-c", *TO_PEER, *N)
+row("channel_padding", "-D", *TO_PEER, *N)
+row("extra_requests", "-G", "-c", *TO_PEER, *N)
+row("long_messages", "-l", "1200", *TO_PEER, *N)
+row("rest_secret", *TO_PEER, *N, credential=("-u", USER, "-W", SECRET))
+row("rest_secret_no_rtcp", "-c", *TO_PEER, *N, credential=("-u", USER, "-W", SECRET))
+row("hundred_clients", "-c", "-m", "100", "-n", "200", "-z", "40", *TO_PEER, seconds=90)
