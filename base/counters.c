@@ -58,9 +58,10 @@ void counters_sum_add(struct counters_sum *sum, const struct counters *c)
 int64_t counters_sum_imbalance(const struct counters_sum *sum)
 {
     const uint64_t *m = sum->metric;
-    uint64_t received = m[METRIC_RECEIVED_CLIENT] + m[METRIC_RECEIVED_PEER];
-    uint64_t accounted =
-        m[METRIC_RELAYED_TO_PEER] + m[METRIC_RELAYED_TO_CLIENT] + m[METRIC_CONSUMED];
+    uint64_t received =
+        m[METRIC_RECEIVED_CLIENT] + m[METRIC_RECEIVED_PEER] + m[METRIC_ICMP_RECEIVED];
+    uint64_t accounted = m[METRIC_RELAYED_TO_PEER] + m[METRIC_RELAYED_TO_CLIENT] +
+                         m[METRIC_ICMP_RELAYED] + m[METRIC_CONSUMED];
     for (size_t i = 0; i < REASON_COUNT; i++)
         accounted += sum->dropped[i];
     return (int64_t)(received - accounted);

@@ -64,8 +64,8 @@ struct counters_sum {
 };
 void counters_sum_add(struct counters_sum *sum, const struct counters *c);
 /*
- * received = relayed + consumed + Σ dropped, for datagrams of both legs. Returns received − (the
- * rest): 0 when it holds (datagrams still in an outbox count as missing).
+ * received = relayed + consumed + Σ dropped, for datagrams of both legs and ICMP errors. Returns
+ * received − (the rest): 0 when it holds (datagrams still in an outbox count as missing).
  */
 int64_t counters_sum_imbalance(const struct counters_sum *sum);
 

@@ -1,6 +1,6 @@
 /*
- * What relays of different workers say to each other: plain values, at most 104 bytes, carried by net's mailboxes. Ownership of
- * the descriptor in a parcel passes with a message that was accepted.
+ * What relays of different workers say to each other: plain values, at most 104 bytes, carried by
+ * net's mailboxes. Ownership of the descriptor in a parcel passes with a message that was accepted.
  */
 #ifndef RELAY_MESSAGE_H
 #define RELAY_MESSAGE_H
@@ -15,10 +15,10 @@ enum relay_message_kind {
 
 struct relay_message {
     uint8_t kind;
-    uint8_t from;        /* worker that sent it */
+    uint8_t from; /* worker that sent it */
     uint8_t token[8];
-    uint64_t parked;     /* the asker's handle of its parked request */
-    uint64_t user_tag;   /* keyed hash of realm and user: a reservation belongs to its user */
+    uint64_t parked;   /* the asker's handle of its parked request */
+    uint64_t user_tag; /* keyed hash of realm and user: a reservation belongs to its user */
     struct parcel parcel;
 };
 

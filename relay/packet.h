@@ -11,7 +11,8 @@ enum transport { TRANSPORT_UDP, TRANSPORT_TCP, TRANSPORT_TLS, TRANSPORT_DTLS };
 struct flow {
     uint8_t transport; /* enum transport */
     uint16_t listener; /* net's index of the listening socket; not part of the identity */
-    struct addr local; /* the address the client sent to, also behind a wildcard listener: replies leave from it */
+    struct addr local; /* the address the client sent to, also behind a wildcard listener: replies
+                          leave from it */
     struct addr remote;
     uint64_t connection; /* handle of a stream or DTLS session; HANDLE_NONE for UDP */
 };

@@ -1,7 +1,8 @@
 /*
- * One worker's relay: allocations, permissions, channels, reservations, and the two straight paths. It does no I/O and
- * reads no clock: packets and time come in, entries go to the outbox, sockets are opened through relay/sockets.h.
- * One thread; only `struct relay_shared` is shared with other workers.
+ * One worker's relay: allocations, permissions, channels, reservations, and the two straight paths.
+ * It does no I/O and reads no clock: packets and time come in, entries go to the outbox, sockets
+ * are opened through relay/sockets.h. One thread; only `struct relay_shared` is shared with other
+ * workers.
  */
 #ifndef RELAY_RELAY_H
 #define RELAY_RELAY_H
@@ -31,19 +32,21 @@ struct relay_shared {
 struct relay_deps {
     unsigned worker, worker_count; /* worker < worker_count ≤ 255 */
     struct relay_shared *shared;
-    struct relay_sockets sockets;  /* by value; ctx borrowed */
-    /* Hands a message to another worker. 0: accepted. -EAGAIN: its mailbox is full, the caller keeps the parcel. */
+    struct relay_sockets sockets; /* by value; ctx borrowed */
+    /* Hands a message to another worker. 0: accepted. -EAGAIN: its mailbox is full, the caller
+     * keeps the parcel. */
     int (*post)(void *ctx, unsigned worker, const struct relay_message *message);
     void *post_ctx;
     struct outbox *outbox;
     struct counters *counters;
     struct crypto *crypto;
     const struct random_source *random;
-    uint32_t max_allocations;      /* of this worker */
+    uint32_t max_allocations; /* of this worker */
 };
 
 /* NULL: out of memory. */
-struct relay *relay_new(const struct relay_deps *deps, const struct relay_snapshot *snapshot, const struct instant *now);
+struct relay *relay_new(const struct relay_deps *deps, const struct relay_snapshot *snapshot,
+    const struct instant *now);
 /* Ends every allocation and reservation: sockets, ports and quotas go back. */
 void relay_free(struct relay *r, const struct instant *now);
 

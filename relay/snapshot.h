@@ -1,6 +1,7 @@
 /*
- * One whole configuration as the workers use it. Built by control, swapped between batches, freed when all workers have
- * acknowledged the next one. Allocations keep realm ids and copied limits, never pointers into it.
+ * One whole configuration as the workers use it. Built by control, swapped between batches, freed
+ * when all workers have acknowledged the next one. Allocations keep realm ids and copied limits,
+ * never pointers into it.
  */
 #ifndef RELAY_SNAPSHOT_H
 #define RELAY_SNAPSHOT_H
@@ -11,11 +12,11 @@
 #include "relay/relay_settings.h"
 
 struct relay_snapshot {
-    uint64_t version;              /* grows with each reload */
+    uint64_t version; /* grows with each reload */
     const struct auth *auth;
     const struct peer_policy *policy;
     struct ratelimit_settings limits;
-    struct relay_settings relay;   /* lists inside `policy` are not used by workers */
+    struct relay_settings relay; /* lists inside `policy` are not used by workers */
     struct {
         struct relay_address address;
         struct port_map *ports;

@@ -1,0 +1,356 @@
+/*
+ * The Allocate method: the checks of RFC 8656 section 7.2 in their order, then quota, ports and
+ * sockets, then the allocation. What was taken is given back when a later step fails.
+ */
+#include "relay/core.h"
+
+#include "base/log.h"
+
+#define PROTOCOL_UDP 17
+
+/* What the request asks for. */
+struct wishes {
+    uint8_t family;     /* of the first leg */
+    bool dual;          /* ADDITIONAL-ADDRESS-FAMILY: IPv6 too */
+    bool even, reserve; /* EVEN-PORT, and its R bit */
+    bool claims;        /* RESERVATION-TOKEN */
+    uint8_t token[8];
+    uint32_t lifetime_s;
+};
+
+/* What was taken for it so far. */
+struct grant {
+    struct relay_leg legs[2];
+    struct relay_leg reserved; /* N+1 of a pair */
+    uint8_t token[8];
+    bool has_token;
+    uint8_t missing_family; /* of a dual allocation that is met in part */
+    uint16_t missing_code;
+    struct quota_charge charge;
+};
+
+static struct verdict malformed(void)
+{
+    return verdict_error(400, REASON_MALFORMED_ATTRIBUTE);
+}
+
+/* "If the REQUESTED-TRANSPORT attribute is not included or is malformed, the server rejects the
+ * request with a 400 (Bad Request) error. Otherwise, if … a protocol that is not supported by the
+ * server, … 442" */
+static struct verdict check_transport(const struct stun_msg *msg)
+{
+    struct slice value;
+    uint8_t protocol;
+    if (!stun_find(msg, STUN_ATTR_REQUESTED_TRANSPORT, &value)) {
+        return verdict_error(400, REASON_MISSING_ATTRIBUTE);
+    }
+    if (!stun_read_transport(value, &protocol)) {
+        return malformed();
+    }
+    return protocol == PROTOCOL_UDP ? verdict_success()
+                                    : verdict_error(442, REASON_TRANSPORT_UNSUPPORTED);
+}
+
+/* "If yes, and the request also contains an EVEN-PORT or REQUESTED-ADDRESS-FAMILY or
+ * ADDITIONAL-ADDRESS-FAMILY attribute, the server rejects the request with a 400" */
+static struct verdict read_token(const struct stun_msg *msg, struct wishes *w)
+{
+    struct slice value;
+    if (!stun_find(msg, STUN_ATTR_RESERVATION_TOKEN, &value)) {
+        return verdict_success();
+    }
+    if (stun_has(msg, STUN_ATTR_EVEN_PORT) || stun_has(msg, STUN_ATTR_REQUESTED_ADDRESS_FAMILY) ||
+        stun_has(msg, STUN_ATTR_ADDITIONAL_ADDRESS_FAMILY)) {
+        return verdict_error(400, REASON_CONFLICTING_ATTRIBUTES);
+    }
+    if (!stun_read_token(value, w->token)) {
+        return malformed();
+    }
+    w->claims = true;
+    return verdict_success();
+}
+
+static struct verdict read_families(
+    const struct relay *r, const struct stun_msg *msg, struct wishes *w)
+{
+    struct slice requested, additional;
+    enum addr_family family = ADDR_IPV4;
+    bool has_requested = stun_find(msg, STUN_ATTR_REQUESTED_ADDRESS_FAMILY, &requested);
+    w->dual = stun_find(msg, STUN_ATTR_ADDITIONAL_ADDRESS_FAMILY, &additional);
+    if (has_requested && w->dual) {
+        return verdict_error(400, REASON_CONFLICTING_ATTRIBUTES);
+    }
+    if (has_requested && !stun_read_family(requested, &family)) {
+        return malformed();
+    }
+    w->family = (uint8_t)family;
+    if (w->dual) {
+        /* "the attribute value is 0x01 (IPv4 address family), then the server rejects the request
+         * with a 400"; "The attribute value of 0x02 (IPv6 address) is the only valid value in
+         * Allocate request." (section 18.11) */
+        enum addr_family other;
+        if (!stun_read_family(additional, &other) || other != ADDR_IPV6) {
+            return malformed();
+        }
+        return verdict_success();
+    }
+    if (!w->claims && !relayed_family_supported(r, w->family)) {
+        return verdict_error(440, REASON_FAMILY_UNSUPPORTED);
+    }
+    return verdict_success();
+}
+
+static struct verdict read_even_port(const struct stun_msg *msg, struct wishes *w)
+{
+    struct slice value;
+    w->even = stun_find(msg, STUN_ATTR_EVEN_PORT, &value);
+    if (w->even && !stun_read_even_port(value, &w->reserve)) {
+        return malformed();
+    }
+    /* "EVEN-PORT attribute with the R bit set to 1. If yes, and the request also contains an
+     * ADDITIONAL-ADDRESS-FAMILY attribute, the server rejects the request with a 400" */
+    return w->reserve && w->dual ? verdict_error(400, REASON_CONFLICTING_ATTRIBUTES)
+                                 : verdict_success();
+}
+
+/* "the server computes the minimum of the client's proposed lifetime and the server's maximum
+ * allowed lifetime. If this computed value is greater than the default lifetime, then the server
+ * uses the computed lifetime … Otherwise, … the default" */
+static struct verdict read_lifetime(
+    const struct relay *r, const struct stun_msg *msg, struct wishes *w)
+{
+    struct slice value;
+    uint32_t asked = 0;
+    if (stun_find(msg, STUN_ATTR_LIFETIME, &value) && !stun_read_u32(value, &asked)) {
+        return malformed();
+    }
+    const struct relay_settings *settings = &r->snapshot->relay;
+    uint32_t computed = asked < settings->max_lifetime_s ? asked : settings->max_lifetime_s;
+    w->lifetime_s =
+        computed > settings->default_lifetime_s ? computed : settings->default_lifetime_s;
+    return verdict_success();
+}
+
+static struct verdict read_wishes(const struct request *q, struct wishes *w)
+{
+    *w = (struct wishes){0};
+    struct verdict v = check_transport(&q->msg);
+    if (v.kind == VERDICT_SUCCESS) {
+        v = read_token(&q->msg, w);
+    }
+    if (v.kind == VERDICT_SUCCESS) {
+        v = read_families(q->relay, &q->msg, w);
+    }
+    if (v.kind == VERDICT_SUCCESS) {
+        v = read_even_port(&q->msg, w);
+    }
+    return v.kind == VERDICT_SUCCESS ? read_lifetime(q->relay, &q->msg, w) : v;
+}
+
+static void give_back(struct request *q, struct grant *g)
+{
+    relayed_close(q->relay, &g->legs[0]);
+    relayed_close(q->relay, &g->legs[1]);
+    relayed_close(q->relay, &g->reserved);
+    quota_close(q->relay->deps.shared->quotas, &g->charge);
+}
+
+static uint16_t code_of(enum reason reason)
+{
+    switch (reason) {
+    case REASON_QUOTA_USER:
+    case REASON_QUOTA_REALM:
+        return 486;
+    case REASON_FAMILY_UNSUPPORTED:
+        return 440;
+    case REASON_RANDOM_FAILED:
+        return 500;
+    default:
+        return 508;
+    }
+}
+
+/* "If the server can partially meet the request, i.e., if it can only allocate one relayed
+ * transport address of a specific address type, then it includes ADDRESS-ERROR-CODE attribute in
+ * the success response" */
+static enum reason open_dual(struct request *q, const struct wishes *w, struct grant *g)
+{
+    static const uint8_t families[2] = {ADDR_IPV4, ADDR_IPV6};
+    enum reason refused[2];
+    for (unsigned i = 0; i < 2; i++) {
+        struct relay_leg opened[2];
+        refused[i] =
+            relayed_family_supported(q->relay, families[i])
+                ? relayed_open(q->relay, families[i], w->even ? RELAYED_EVEN : RELAYED_ANY, opened)
+                : REASON_FAMILY_UNSUPPORTED;
+        if (refused[i]) {
+            g->missing_family = families[i];
+            g->missing_code = refused[i] == REASON_FAMILY_UNSUPPORTED ? 440 : 508;
+        } else {
+            g->legs[i] = opened[0];
+        }
+    }
+    return refused[0] && refused[1] ? refused[0] : REASON_NONE;
+}
+
+static enum reason open_single(struct request *q, const struct wishes *w, struct grant *g)
+{
+    struct relay_leg opened[2] = {{0}};
+    enum relayed_parity parity = w->reserve ? RELAYED_PAIR : w->even ? RELAYED_EVEN : RELAYED_ANY;
+    enum reason refused = relayed_open(q->relay, w->family, parity, opened);
+    if (refused) {
+        return refused;
+    }
+    g->legs[0] = opened[0];
+    if (!w->reserve) {
+        return REASON_NONE;
+    }
+    g->reserved = opened[1];
+    refused = reservation_make(q, &g->reserved, g->token);
+    if (!refused) {
+        g->has_token = true;
+        g->reserved = (struct relay_leg){0}; /* the reservation's now */
+    }
+    return refused;
+}
+
+static enum reason open_legs(struct request *q, const struct wishes *w, struct grant *g)
+{
+    if (w->dual) {
+        return open_dual(q, w, g);
+    }
+    return open_single(q, w, g);
+}
+
+static void adopt_legs(struct allocation *a, const struct grant *g)
+{
+    struct relay_sockets *sockets = &a->relay->deps.sockets;
+    for (unsigned i = 0; i < 2; i++) {
+        a->legs[i] = g->legs[i];
+        if (a->legs[i].map) {
+            sockets->set_owner(sockets->ctx, a->legs[i].socket, a->handle);
+        }
+    }
+}
+
+static struct allocation *create(struct request *q, const struct wishes *w, const struct grant *g)
+{
+    struct allocation *a =
+        allocation_new(q->relay, &q->packet->flow, &q->auth.identity, &g->charge, q->now);
+    if (!a) {
+        return NULL;
+    }
+    a->owner.key = q->auth.key;
+    memcpy(a->transaction, q->msg.transaction, sizeof(a->transaction));
+    if (g->has_token) {
+        memcpy(a->token, g->token, sizeof(a->token));
+        a->has_token = true;
+    }
+    a->missing_family = g->missing_family;
+    a->missing_code = g->missing_code;
+    adopt_legs(a, g);
+    allocation_set_lifetime(a, ADDR_NONE, w->lifetime_s, q->now);
+    counters_add(q->relay->deps.counters, METRIC_ALLOCATIONS_CREATED, 1);
+    return a;
+}
+
+static void log_created(const struct allocation *a, uint32_t lifetime_s)
+{
+    /* A dual allocation is two relayed addresses: one line each, tied by the id. */
+    for (unsigned i = 0; i < 2; i++) {
+        if (!a->legs[i].map) {
+            continue;
+        }
+        struct addr relayed = relay_leg_public(&a->legs[i]);
+        log_event(LOG_INFO, "allocation_created", log_hex64("id", a->id),
+            log_addr("client", &a->flow.remote), log_addr("server", &a->flow.local),
+            log_addr("relayed", &relayed),
+            log_bytes("user", slice_of(a->owner.user, a->owner.user_len)),
+            log_str("credential", a->owner.credential), log_u64("lifetime", lifetime_s));
+    }
+}
+
+/* Used for the first response and for retransmissions alike: "the server can stop parsing the
+ * request and immediately generate a success response." (RFC 8656 section 7.2, note) */
+static void describe(
+    const struct allocation *a, const struct instant *now, struct reply_fields *reply)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        if (a->legs[i].map) {
+            reply->relayed[reply->relayed_count++] = relay_leg_public(&a->legs[i]);
+        }
+    }
+    reply->has_mapped = true;
+    reply->has_lifetime = true;
+    reply->lifetime_s = allocation_lifetime_left(a, now);
+    reply->has_token = a->has_token;
+    memcpy(reply->token, a->token, sizeof(reply->token));
+    reply->address_error_family = a->missing_family;
+    reply->address_error_code = a->missing_code;
+}
+
+static bool is_retransmission(const struct request *q)
+{
+    const struct allocation *a = q->allocation;
+    return memcmp(a->transaction, q->msg.transaction, sizeof(a->transaction)) == 0 &&
+           a->owner.realm == q->auth.identity.realm &&
+           slice_equal(slice_of(a->owner.user, a->owner.user_len), q->auth.identity.user);
+}
+
+/* Fills in *g. On failure whatever is in it is the caller's to give back. */
+static struct verdict take(struct request *q, const struct wishes *w, struct grant *g)
+{
+    enum reason refused;
+    if (w->claims) {
+        bool pending = false;
+        refused = reservation_claim(q, w->token, &g->legs[0], &pending);
+        if (pending) {
+            return (struct verdict){VERDICT_PENDING, 0, REASON_NONE};
+        }
+        if (refused) {
+            return refused == REASON_PARKED_DUPLICATE ? (struct verdict){VERDICT_SILENT, 0, refused}
+                                                      : verdict_error(508, refused);
+        }
+    }
+    refused =
+        quota_open(q->relay->deps.shared->quotas, &g->charge, &q->relay->snapshot->limits.quota,
+            q->auth.identity.realm, q->auth.identity.user, &q->packet->flow.remote);
+    if (!refused && !w->claims) {
+        refused = open_legs(q, w, g);
+    }
+    return refused ? verdict_error(code_of(refused), refused) : verdict_success();
+}
+
+struct verdict allocate_handle(struct request *q, struct reply_fields *reply)
+{
+    if (q->allocation) {
+        if (!is_retransmission(q)) {
+            return verdict_error(437, REASON_ALLOCATION_EXISTS);
+        }
+        describe(q->allocation, q->now, reply);
+        return verdict_success();
+    }
+    struct wishes wishes;
+    struct grant grant = {0};
+    struct verdict v = read_wishes(q, &wishes);
+    if (v.kind != VERDICT_SUCCESS) {
+        return v;
+    }
+    v = take(q, &wishes, &grant);
+    if (v.kind != VERDICT_SUCCESS) {
+        give_back(q, &grant);
+        return v;
+    }
+    struct allocation *a = create(q, &wishes, &grant);
+    if (!a) {
+        if (grant.has_token) {
+            reservation_cancel(q->relay, grant.token);
+        }
+        give_back(q, &grant);
+        return verdict_error(508, REASON_ALLOCATION_CAP);
+    }
+    q->allocation = a;
+    log_created(a, wishes.lifetime_s);
+    describe(a, q->now, reply);
+    return verdict_success();
+}

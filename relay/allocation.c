@@ -1,0 +1,249 @@
+/*
+ * Allocations: made, found by 5-tuple, refreshed, ended. What an allocation holds (sockets, ports,
+ * quota) is given back here and nowhere else. Called by the request handlers, the timers and
+ * relay_free.
+ */
+#include "relay/allocation.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/secret.h"
+#include "relay/core.h"
+
+/* Channels are kept this long after they expired, to see clients that bind them anew too early:
+ * "the client MUST wait 5 minutes after the channel binding expires" (RFC 8656 section 12). */
+#define CHANNEL_AFTERLIFE_US (300 * US_PER_S)
+
+struct flow_key {
+    struct addr local, remote;
+    uint64_t connection;
+    uint64_t transport;
+};
+
+static struct flow_key key_of(const struct flow *f)
+{
+    return (struct flow_key){f->local, f->remote, f->connection, f->transport};
+}
+
+static uint64_t key_hash(const struct relay *r, const struct flow_key *key)
+{
+    return crypto_siphash(r->deps.shared->hash_key, key, sizeof(*key));
+}
+
+static bool match_flow(uint32_t slot, const void *key, void *ctx)
+{
+    const struct relay *r = ctx;
+    const struct allocation *a = slab_at(r->allocations, slot);
+    struct flow_key mine = key_of(&a->flow);
+    return memcmp(&mine, key, sizeof(mine)) == 0;
+}
+
+struct allocation *allocation_find(const struct relay *r, const struct flow *flow)
+{
+    struct flow_key key = key_of(flow);
+    uint32_t slot = table_find(r->flows, key_hash(r, &key), match_flow, &key, (void *)r);
+    return slot == TABLE_NOT_FOUND ? NULL : slab_at(r->allocations, slot);
+}
+
+static void fire(struct wheel_timer *timer, void *ctx);
+
+static int copy_owner(struct allocation_owner *owner, const struct identity *identity)
+{
+    owner->user = malloc(identity->user.len + 1);
+    if (!owner->user) {
+        return -1;
+    }
+    memcpy(owner->user, identity->user.data, identity->user.len);
+    owner->user[identity->user.len] = 0;
+    owner->user_len = (uint16_t)identity->user.len;
+    owner->realm = identity->realm;
+    owner->source = identity->source;
+    owner->expires_at = identity->expires_at;
+    memcpy(owner->credential, identity->credential, sizeof(owner->credential));
+    return 0;
+}
+
+struct allocation *allocation_new(struct relay *r, const struct flow *flow,
+    const struct identity *identity, const struct quota_charge *charge, const struct instant *now)
+{
+    uint64_t handle;
+    struct allocation *a = slab_alloc(r->allocations, &handle);
+    if (!a) {
+        return NULL;
+    }
+    a->handle = handle;
+    a->relay = r;
+    a->flow = *flow;
+    a->created_us = now->mono_us;
+    a->timer.fire = fire;
+    struct flow_key key = key_of(flow);
+    if (copy_owner(&a->owner, identity) || random_fill(r->deps.random, &a->id, sizeof(a->id)) ||
+        table_insert(r->flows, key_hash(r, &key), handle_slot(handle))) {
+        free(a->owner.user);
+        slab_release(r->allocations, handle);
+        return NULL;
+    }
+    a->charge = *charge;
+    return a;
+}
+
+static void release_leg(struct allocation *a, struct relay_leg *leg)
+{
+    struct relay_sockets *sockets = &a->relay->deps.sockets;
+    sockets->release(sockets->ctx, leg->socket);
+    port_map_release(leg->map, leg->port);
+    *leg = (struct relay_leg){0};
+}
+
+static void log_end(const struct allocation *a, const char *why, const struct instant *now)
+{
+    log_event(LOG_INFO, "allocation_ended", log_hex64("id", a->id), log_str("why", why),
+        log_addr("client", &a->flow.remote),
+        log_bytes("user", slice_of(a->owner.user, a->owner.user_len)),
+        log_u64("seconds", (now->mono_us - a->created_us) / US_PER_S),
+        log_u64("packets_to_peer", a->traffic.packets_to_peer),
+        log_u64("bytes_to_peer", a->traffic.bytes_to_peer),
+        log_u64("packets_to_client", a->traffic.packets_to_client),
+        log_u64("bytes_to_client", a->traffic.bytes_to_client));
+}
+
+void allocation_end(struct allocation *a, const char *why, const struct instant *now)
+{
+    struct relay *r = a->relay;
+    log_end(a, why, now);
+    wheel_disarm(r->wheel, &a->timer);
+    for (unsigned i = 0; i < 2; i++) {
+        if (a->legs[i].map) {
+            release_leg(a, &a->legs[i]);
+        }
+    }
+    quota_close(r->deps.shared->quotas, &a->charge);
+    permission_list_deinit(&a->permissions);
+    channel_list_deinit(&a->channels);
+    struct flow_key key = key_of(&a->flow);
+    table_remove(r->flows, key_hash(r, &key), handle_slot(a->handle));
+    free(a->owner.user);
+    secret_cleanse(&a->owner.key, sizeof(a->owner.key));
+    slab_release(r->allocations, a->handle);
+}
+
+static void give_back(struct allocation *a, unsigned permissions, unsigned channels)
+{
+    struct quota_table *quotas = a->relay->deps.shared->quotas;
+    quota_give(quotas, &a->charge, QUOTA_PERMISSIONS, permissions);
+    quota_give(quotas, &a->charge, QUOTA_CHANNELS, channels);
+}
+
+void allocation_end_leg(struct allocation *a, struct relay_leg *leg)
+{
+    uint8_t family = leg->family;
+    release_leg(a, leg);
+    give_back(a, permission_remove_family(&a->permissions, family),
+        channel_remove_family(&a->channels, family));
+}
+
+struct relay_leg *allocation_leg(struct allocation *a, uint8_t family)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        if (a->legs[i].map && a->legs[i].family == family) {
+            return &a->legs[i];
+        }
+    }
+    return NULL;
+}
+
+bool allocation_is_dual(const struct allocation *a)
+{
+    return a->legs[0].map && a->legs[1].map;
+}
+
+struct addr relay_leg_public(const struct relay_leg *leg)
+{
+    struct addr addr = *port_map_public(leg->map);
+    addr.port = leg->port;
+    return addr;
+}
+
+struct identity allocation_identity(const struct allocation *a)
+{
+    struct identity id = {.realm = a->owner.realm,
+        .source = a->owner.source,
+        .user = slice_of(a->owner.user, a->owner.user_len),
+        .expires_at = a->owner.expires_at};
+    memcpy(id.credential, a->owner.credential, sizeof(id.credential));
+    return id;
+}
+
+uint32_t allocation_set_lifetime(
+    struct allocation *a, uint8_t family, uint32_t lifetime_s, const struct instant *now)
+{
+    uint64_t end_of_age = a->created_us + a->relay->snapshot->relay.max_allocation_age_s * US_PER_S;
+    uint64_t expires = now->mono_us + lifetime_s * US_PER_S;
+    /* exception: a lifetime below the default near max_allocation_age, so that the ceiling holds
+     * (THREATS row 18) */
+    if (expires > end_of_age) {
+        expires = end_of_age > now->mono_us ? end_of_age : now->mono_us;
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        if (a->legs[i].map && (family == ADDR_NONE || a->legs[i].family == family)) {
+            a->legs[i].expires_us = expires;
+        }
+    }
+    allocation_arm(a);
+    return (uint32_t)((expires - now->mono_us) / US_PER_S);
+}
+
+uint32_t allocation_lifetime_left(const struct allocation *a, const struct instant *now)
+{
+    uint64_t latest = 0;
+    for (unsigned i = 0; i < 2; i++) {
+        if (a->legs[i].map && a->legs[i].expires_us > latest) {
+            latest = a->legs[i].expires_us;
+        }
+    }
+    return latest > now->mono_us ? (uint32_t)((latest - now->mono_us + US_PER_S - 1) / US_PER_S)
+                                 : 0;
+}
+
+void allocation_arm(struct allocation *a)
+{
+    uint64_t next = permission_next_expiry(&a->permissions);
+    uint64_t channel = channel_next_expiry(&a->channels);
+    if (channel != UINT64_MAX && channel + CHANNEL_AFTERLIFE_US < next) {
+        next = channel + CHANNEL_AFTERLIFE_US;
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        if (a->legs[i].map && a->legs[i].expires_us < next) {
+            next = a->legs[i].expires_us;
+        }
+    }
+    wheel_arm(a->relay->wheel, &a->timer, next);
+}
+
+/* "When an allocation expires, the state data associated with the allocation can be freed." (RFC
+ * 8656 section 6) */
+static void fire(struct wheel_timer *timer, void *ctx)
+{
+    struct relay *r = ctx;
+    struct allocation *a =
+        (struct allocation *)((char *)timer - offsetof(struct allocation, timer));
+    uint64_t now = r->now.mono_us;
+    unsigned live = 0;
+    for (unsigned i = 0; i < 2; i++) {
+        live += a->legs[i].map && now < a->legs[i].expires_us;
+    }
+    if (live == 0) {
+        counters_add(r->deps.counters, METRIC_ALLOCATIONS_EXPIRED, 1);
+        allocation_end(a, "expired", &r->now);
+        return;
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        if (a->legs[i].map && now >= a->legs[i].expires_us) {
+            allocation_end_leg(a, &a->legs[i]);
+        }
+    }
+    uint64_t long_ago = now > CHANNEL_AFTERLIFE_US ? now - CHANNEL_AFTERLIFE_US : 0;
+    give_back(a, permission_purge(&a->permissions, now), channel_purge(&a->channels, long_ago));
+    allocation_arm(a);
+}

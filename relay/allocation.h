@@ -1,0 +1,98 @@
+/*
+ * An allocation (RFC 8656 section 6): the 5-tuple, one or two relayed transport addresses, who owns
+ * it, and what it may reach. Plain data apart from its lists and its timer. Private to relay/; one
+ * thread.
+ */
+#ifndef RELAY_ALLOCATION_H
+#define RELAY_ALLOCATION_H
+
+#include "auth/identity.h"
+#include "base/clock.h"
+#include "base/wheel.h"
+#include "ratelimit/quota.h"
+#include "relay/channel.h"
+#include "relay/packet.h"
+#include "relay/permission.h"
+#include "relay/ports.h"
+#include "wire/stun.h"
+
+struct relay;
+
+/* One relayed transport address. `map` is NULL when the leg is not in use. */
+struct relay_leg {
+    struct port_map *map; /* borrowed for life */
+    uint64_t socket;
+    uint64_t expires_us;
+    uint16_t port;
+    uint8_t family;
+};
+
+struct allocation_owner {
+    uint32_t realm;
+    enum auth_source source;
+    char *user; /* owned, user_len bytes, as on the wire */
+    uint16_t user_len;
+    char credential[32];
+    int64_t expires_at; /* of the credential, wall clock; 0: never */
+    struct auth_key key;
+};
+
+struct allocation_traffic {
+    uint64_t packets_to_peer, bytes_to_peer;
+    uint64_t packets_to_client, bytes_to_client;
+};
+
+struct allocation {
+    uint64_t handle;
+    uint64_t id; /* random, names the allocation in the log */
+    struct flow flow;
+    struct relay_leg legs[2]; /* [0] IPv4 or the only one, [1] IPv6 of a dual allocation */
+    struct allocation_owner owner;
+    struct permission_list permissions;
+    struct channel_list channels;
+    struct quota_charge charge;
+    struct wheel_timer timer; /* the earliest of what expires */
+    struct relay *relay;
+    uint64_t created_us;
+    struct allocation_traffic traffic;
+    uint8_t transaction[STUN_TRANSACTION_LEN]; /* of the Allocate that made it */
+    uint8_t token[8];                          /* of the reservation it made */
+    bool has_token;
+    uint8_t missing_family; /* a dual allocation's family that could not be had; ADDR_NONE: none */
+    uint16_t missing_code;  /* and why: 440 or 508 */
+};
+
+/* The allocation of this 5-tuple, or NULL. */
+struct allocation *allocation_find(const struct relay *r, const struct flow *flow);
+/*
+ * A new allocation without legs, entered under the 5-tuple, owning `charge` (open) and a copy of
+ * the identity. NULL: out of memory, or the worker's cap is reached; the charge then stays the
+ * caller's.
+ */
+struct allocation *allocation_new(struct relay *r, const struct flow *flow,
+    const struct identity *identity, const struct quota_charge *charge, const struct instant *now);
+/* Ends it: sockets, ports, charges and timer go back; one log line. `why` is a static word for the
+ * log. */
+void allocation_end(struct allocation *a, const char *why, const struct instant *now);
+/* Ends one leg with the permissions and channels of its family; the allocation itself must have
+ * another. */
+void allocation_end_leg(struct allocation *a, struct relay_leg *leg);
+
+struct relay_leg *allocation_leg(
+    struct allocation *a, uint8_t family); /* NULL: none of that family */
+bool allocation_is_dual(const struct allocation *a);
+/* The relayed transport address as clients and peers see it. */
+struct addr relay_leg_public(const struct relay_leg *leg);
+
+struct identity allocation_identity(const struct allocation *a);
+/* Sets time to expiry of the legs of `family` (ADDR_NONE: all), never beyond max_allocation_age;
+ * returns the seconds granted. */
+uint32_t allocation_set_lifetime(
+    struct allocation *a, uint8_t family, uint32_t lifetime_s, const struct instant *now);
+/* Whole seconds left, rounded up. */
+uint32_t allocation_lifetime_left(const struct allocation *a, const struct instant *now);
+/* Arms the timer for the earliest thing that expires. Call after every change of a time to expiry.
+ */
+void allocation_arm(struct allocation *a);
+
+#endif

@@ -1,0 +1,38 @@
+/* The channel bindings of one allocation (RFC 8656 section 12). One thread. */
+#ifndef RELAY_CHANNEL_H
+#define RELAY_CHANNEL_H
+
+#include "base/addr.h"
+
+/* "A channel binding lasts for 10 minutes unless refreshed." */
+#define CHANNEL_LIFETIME_S 600
+
+struct channel {
+    struct addr peer; /* as the client names it, with port */
+    uint64_t expires_us;
+    uint16_t number; /* 0x4000–0x4FFF */
+};
+
+struct channel_list {
+    struct channel *items; /* owned */
+    uint16_t count, capacity;
+    uint16_t last_number, last_peer; /* where the last finds hit */
+};
+
+void channel_list_deinit(struct channel_list *l);
+/* Live bindings only; NULL: none. Valid until the list changes. */
+const struct channel *channel_find_number(struct channel_list *l, uint16_t number, uint64_t now_us);
+const struct channel *channel_find_peer(
+    struct channel_list *l, const struct addr *peer, uint64_t now_us);
+/* Bound, live or expired and not yet purged. */
+bool channel_is_kept(const struct channel_list *l, uint16_t number, const struct addr *peer);
+int channel_reserve(struct channel_list *l, unsigned more); /* 0 or -ENOMEM */
+/* Binds or refreshes. Room must be there and neither number nor peer be bound otherwise. True if it
+ * is new. */
+bool channel_bind(
+    struct channel_list *l, uint16_t number, const struct addr *peer, uint64_t now_us);
+unsigned channel_purge(struct channel_list *l, uint64_t now_us);
+unsigned channel_remove_family(struct channel_list *l, uint8_t family);
+uint64_t channel_next_expiry(const struct channel_list *l);
+
+#endif

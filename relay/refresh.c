@@ -1,0 +1,63 @@
+/* The Refresh method (RFC 8656 section 8.2): extend an allocation's time to expiry, or end it. */
+#include "relay/core.h"
+
+static uint32_t desired_lifetime(
+    const struct relay_settings *settings, bool asked, uint32_t lifetime_s)
+{
+    /* "the server computes the minimum of the client's requested lifetime and the server's maximum
+     * allowed lifetime. If this computed value is greater than the default lifetime, then the
+     * "desired lifetime" is the computed value. Otherwise, the "desired lifetime" is the default
+     * lifetime." */
+    uint32_t computed =
+        lifetime_s < settings->max_lifetime_s ? lifetime_s : settings->max_lifetime_s;
+    return asked && computed > settings->default_lifetime_s ? computed
+                                                            : settings->default_lifetime_s;
+}
+
+static void end(struct request *q, enum addr_family family)
+{
+    struct allocation *a = q->allocation;
+    if (family != ADDR_NONE && allocation_is_dual(a)) {
+        allocation_end_leg(a, allocation_leg(a, family));
+        allocation_arm(a);
+        return;
+    }
+    counters_add(q->relay->deps.counters, METRIC_ALLOCATIONS_DELETED, 1);
+    allocation_end(a, "deleted", q->now);
+    q->allocation = NULL;
+}
+
+struct verdict refresh_handle(struct request *q, struct reply_fields *reply)
+{
+    const struct relay_settings *settings = &q->relay->snapshot->relay;
+    struct slice value;
+    enum addr_family family = ADDR_NONE;
+    uint32_t lifetime_s = 0;
+    if (stun_find(&q->msg, STUN_ATTR_REQUESTED_ADDRESS_FAMILY, &value)) {
+        if (!stun_read_family(value, &family)) {
+            return verdict_error(400, REASON_MALFORMED_ATTRIBUTE);
+        }
+        /* "If the server receives a Refresh Request with a REQUESTED-ADDRESS-FAMILY attribute and
+         * the attribute value does not match the address family of the allocation, the server MUST
+         * reply with a 443" */
+        if (family == ADDR_NONE || !allocation_leg(q->allocation, family)) {
+            return verdict_error(443, REASON_FAMILY_MISMATCH);
+        }
+    }
+    bool asked = stun_find(&q->msg, STUN_ATTR_LIFETIME, &value);
+    if (asked && !stun_read_u32(value, &lifetime_s)) {
+        return verdict_error(400, REASON_MALFORMED_ATTRIBUTE);
+    }
+    reply->has_lifetime = true;
+    if (asked && lifetime_s == 0) {
+        end(q, family);
+        return verdict_success();
+    }
+    int64_t expires_at = q->allocation->owner.expires_at;
+    if (settings->end_on_expiry && expires_at != 0 && q->now->wall_s >= expires_at) {
+        return verdict_error(401, REASON_CREDENTIAL_EXPIRED);
+    }
+    reply->lifetime_s = allocation_set_lifetime(
+        q->allocation, family, desired_lifetime(settings, asked, lifetime_s), q->now);
+    return verdict_success();
+}

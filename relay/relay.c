@@ -1,0 +1,109 @@
+/*
+ * A worker's relay as a whole: made, fed and ended here; the work is in the files named after what
+ * they do. Called by net/ on the worker's thread only.
+ */
+#include "relay/core.h"
+
+#include <stdlib.h>
+
+static uint32_t at_least_one(uint32_t n)
+{
+    return n ? n : 1;
+}
+
+struct relay *relay_new(
+    const struct relay_deps *deps, const struct relay_snapshot *snapshot, const struct instant *now)
+{
+    struct relay *r = calloc(1, sizeof(*r));
+    if (!r) {
+        return NULL;
+    }
+    uint32_t cap = at_least_one(deps->max_allocations);
+    r->deps = *deps;
+    r->snapshot = snapshot;
+    r->now = *now;
+    r->auth = auth_worker_new(deps->crypto);
+    r->allocations = slab_new(deps->worker, sizeof(struct allocation), cap);
+    r->flows = table_new(cap);
+    r->reservations = reservation_slab_new(deps->worker, cap);
+    r->tokens = table_new(cap);
+    r->parked = slab_new(deps->worker, sizeof(struct parked), PARKED_MAX);
+    r->wheel = wheel_new(now->mono_us, r);
+    if (!r->auth || !r->allocations || !r->flows || !r->reservations || !r->tokens || !r->parked ||
+        !r->wheel) {
+        relay_free(r, now);
+        return NULL;
+    }
+    return r;
+}
+
+static void end_allocations(struct relay *r, const struct instant *now)
+{
+    for (uint32_t i = 0; i < slab_slots(r->allocations); i++) {
+        struct allocation *a = slab_at(r->allocations, i);
+        if (a) {
+            counters_add(r->deps.counters, METRIC_ALLOCATIONS_ENDED, 1);
+            allocation_end(a, "shutdown", now);
+        }
+    }
+}
+
+void relay_free(struct relay *r, const struct instant *now)
+{
+    if (!r) {
+        return;
+    }
+    if (r->allocations) {
+        end_allocations(r, now);
+    }
+    if (r->parked) {
+        park_end_all(r);
+    }
+    if (r->reservations) {
+        reservation_end_all(r);
+    }
+    wheel_free(r->wheel);
+    slab_free(r->parked);
+    slab_free(r->reservations);
+    table_free(r->tokens);
+    table_free(r->flows);
+    slab_free(r->allocations);
+    auth_worker_free(r->auth);
+    free(r);
+}
+
+void relay_set_snapshot(struct relay *r, const struct relay_snapshot *snapshot)
+{
+    r->snapshot = snapshot;
+}
+
+void relay_tick(struct relay *r, const struct instant *now)
+{
+    r->now = *now;
+    wheel_advance(r->wheel, now->mono_us);
+}
+
+void relay_message(struct relay *r, struct relay_message *m, const struct instant *now)
+{
+    r->now = *now;
+    switch ((enum relay_message_kind)m->kind) {
+    case RELAY_CLAIM:
+        reservation_answer(r, m, now);
+        return;
+    case RELAY_REFUSED:
+        m->parcel.fd = -1;
+        park_resume(r, m->parked, &m->parcel, now);
+        return;
+    case RELAY_GRANTED:
+        if (!park_resume(r, m->parked, &m->parcel, now)) {
+            /* The asker's deadline passed first: nobody will come back for the port. */
+            reservation_discard(r, &m->parcel);
+        }
+        return;
+    }
+}
+
+uint32_t relay_allocations(const struct relay *r)
+{
+    return (uint32_t)slab_count(r->allocations);
+}

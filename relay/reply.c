@@ -1,0 +1,159 @@
+/*
+ * The one place that builds responses. What goes to a source that has not proven its address is as
+ * small as the protocol allows (THREATS row 4): no SOFTWARE, no reason phrase, and only while its
+ * answer budget lasts. Called by requests.c.
+ */
+#include "relay/core.h"
+
+#include "ratelimit/answer_budget.h"
+#include "wire/stun_writer.h"
+
+#define REPLY_MAX                                                                                  \
+    1280 /* a challenge with the longest realm, 763 bytes, and every other attribute */
+/* A 420 of 36 bytes: header 20, ERROR-CODE 8, UNKNOWN-ATTRIBUTES with two types 8. */
+#define UNKNOWN_SHOWN_UNPROVEN 2
+#define SOFTWARE_NAME          "turnpike"
+
+/* "An answer budget is charged when, and only when, an unproven source is about to be answered over
+ * UDP." */
+static bool may_answer(const struct request *q)
+{
+    const struct relay *r = q->relay;
+    if (q->auth.proven || q->allocation || q->packet->flow.transport != TRANSPORT_UDP) {
+        return true;
+    }
+    enum rate_scope scope = q->msg.method == STUN_BINDING ? RATE_ANSWER_BINDING : RATE_ANSWER_OTHER;
+    return answer_budget_charge(r->deps.shared->rates, &r->snapshot->limits, scope,
+        &q->packet->flow.remote, q->now->mono_us);
+}
+
+/* "For an error code of 420 (Unknown Attribute), the server MUST include an UNKNOWN-ATTRIBUTES
+ * attribute." */
+static void write_unknown(const struct request *q, struct stun_writer *w)
+{
+    unsigned shown = q->msg.unknown_count;
+    unsigned most = q->authenticated ? STUN_UNKNOWN_MAX : UNKNOWN_SHOWN_UNPROVEN;
+    if (shown > most) {
+        shown = most;
+    }
+    uint8_t types[2 * STUN_UNKNOWN_MAX];
+    for (unsigned i = 0; i < shown; i++) {
+        types[2 * i] = (uint8_t)(q->msg.unknown[i] >> 8);
+        types[2 * i + 1] = (uint8_t)q->msg.unknown[i];
+    }
+    stun_write_attr(w, STUN_ATTR_UNKNOWN_ATTRIBUTES, slice_of(types, 2 * (size_t)shown));
+}
+
+/* "This response MUST include a REALM value. The response MUST include a NONCE, selected by the
+ * server." (RFC 8489 9.2.4) */
+static int write_challenge(const struct request *q, struct stun_writer *w)
+{
+    const struct auth *auth = q->relay->snapshot->auth;
+    uint32_t realm = q->packet->realm;
+    uint8_t nonce[NONCE_LEN];
+    if (auth_challenge_nonce(auth, q->relay->auth, realm, &q->packet->flow.remote, q->now, nonce)) {
+        return -1;
+    }
+    stun_write_attr(w, STUN_ATTR_REALM, auth_realm_name(auth, realm));
+    stun_write_attr(w, STUN_ATTR_NONCE, slice_of(nonce, sizeof(nonce)));
+    /* "If the server adds a PASSWORD-ALGORITHMS attribute, it MUST set the … bit to 1" and the
+     * other way round. */
+    if (auth_realm_features(auth, realm) & NONCE_FEATURE_PASSWORD_ALGORITHMS) {
+        stun_write_password_algorithms(w);
+    }
+    return 0;
+}
+
+static int write_error(const struct request *q, struct stun_writer *w, uint16_t code)
+{
+    stun_write_error(w, code);
+    if (code == 420) {
+        write_unknown(q, w);
+    }
+    return code == 401 || code == 438 ? write_challenge(q, w) : 0;
+}
+
+static void write_success(
+    const struct request *q, struct stun_writer *w, const struct reply_fields *f)
+{
+    for (unsigned i = 0; i < f->relayed_count; i++) {
+        stun_write_xor_addr(w, STUN_ATTR_XOR_RELAYED_ADDRESS, &f->relayed[i]);
+    }
+    if (f->has_mapped && q->msg.classic) {
+        stun_write_addr(w, STUN_ATTR_MAPPED_ADDRESS, &q->packet->flow.remote);
+    } else if (f->has_mapped) {
+        stun_write_xor_addr(w, STUN_ATTR_XOR_MAPPED_ADDRESS, &q->packet->flow.remote);
+    }
+    if (f->has_lifetime) {
+        stun_write_u32(w, STUN_ATTR_LIFETIME, f->lifetime_s);
+    }
+    if (f->has_token) {
+        stun_write_attr(w, STUN_ATTR_RESERVATION_TOKEN, slice_of(f->token, sizeof(f->token)));
+    }
+    if (f->address_error_family) {
+        const uint8_t value[4] = {f->address_error_family == ADDR_IPV4 ? 1 : 2, 0,
+            (uint8_t)(f->address_error_code / 100), (uint8_t)(f->address_error_code % 100)};
+        stun_write_attr(w, STUN_ATTR_ADDRESS_ERROR_CODE, slice_of(value, sizeof(value)));
+    }
+}
+
+static size_t build(
+    struct request *q, const struct verdict *v, const struct reply_fields *fields, uint8_t *room)
+{
+    struct stun_writer w;
+    bool success = v->kind == VERDICT_SUCCESS;
+    stun_write_begin(&w, room, REPLY_MAX, success ? STUN_SUCCESS : STUN_ERROR, q->msg.method,
+        q->msg.transaction);
+    if (success) {
+        write_success(q, &w, fields);
+    } else if (write_error(q, &w, v->code)) {
+        return 0;
+    }
+    if (q->authenticated) {
+        if (q->relay->snapshot->relay.software) {
+            stun_write_attr(&w, STUN_ATTR_SOFTWARE, slice_of_string(SOFTWARE_NAME));
+        }
+        stun_write_integrity(&w, q->relay->deps.crypto,
+            slice_of(q->auth.key.bytes, q->auth.key.len), q->auth.sign_sha256);
+    }
+    if (q->msg.has_fingerprint) {
+        stun_write_fingerprint(&w);
+    }
+    return stun_write_end(&w);
+}
+
+static void count(const struct request *q, const struct verdict *v)
+{
+    struct counters *counters = q->relay->deps.counters;
+    /* A request that waited was counted as consumed when it was parked. */
+    if (!q->parked) {
+        counters_add(counters, METRIC_CONSUMED, 1);
+    }
+    if (v->kind == VERDICT_SUCCESS) {
+        counters_add(counters, METRIC_REQUESTS_SUCCEEDED, 1);
+    } else {
+        counters_refuse(counters, v->reason);
+    }
+}
+
+void reply_send(struct request *q, const struct verdict *v, const struct reply_fields *fields)
+{
+    struct outbox *outbox = q->relay->deps.outbox;
+    if (!may_answer(q)) {
+        counters_drop(q->relay->deps.counters, REASON_ANSWER_BUDGET);
+        return;
+    }
+    count(q, v);
+    uint8_t *room = outbox_reserve(outbox, REPLY_MAX);
+    size_t len = build(q, v, fields, room);
+    outbox_trim(outbox, room, len);
+    if (len == 0) {
+        counters_refuse(q->relay->deps.counters, REASON_REPLY_TOO_LONG);
+        counters_add(q->relay->deps.counters, METRIC_REPLIES_FAILED, 1);
+        return;
+    }
+    struct outbox_entry *e = outbox_append(outbox);
+    e->target = OUTBOX_TO_CLIENT;
+    e->flow = q->packet->flow;
+    e->head = slice_of(room, len);
+}

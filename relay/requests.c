@@ -1,0 +1,200 @@
+/*
+ * STUN messages from clients: parse, source, row of the method table, authentication if the row
+ * says so, handler, verdict, reply. Nothing changes before the message's integrity is verified
+ * (THREATS row 16), and nothing is kept for a source that has not proven itself (row 6). Called by
+ * from_client.c, and by park.c for a request that waited.
+ */
+#include "relay/core.h"
+
+#include "base/log.h"
+#include "base/secret.h"
+#include "relay/canonical.h"
+
+struct method_row {
+    uint16_t method;
+    bool authenticated;
+    bool needs_allocation;
+    enum metric received;
+    const char *name;
+    struct verdict (*handle)(struct request *q, struct reply_fields *reply);
+};
+
+static const struct method_row methods[] = {
+    {STUN_BINDING, false, false, METRIC_REQUESTS_BINDING, "binding", binding_handle},
+    {STUN_ALLOCATE, true, false, METRIC_REQUESTS_ALLOCATE, "allocate", allocate_handle},
+    {STUN_REFRESH, true, true, METRIC_REQUESTS_REFRESH, "refresh", refresh_handle},
+    {STUN_CREATE_PERMISSION, true, true, METRIC_REQUESTS_PERMISSION, "create_permission",
+        create_permission_handle},
+    {STUN_CHANNEL_BIND, true, true, METRIC_REQUESTS_CHANNEL, "channel_bind", channel_bind_handle},
+};
+
+static const struct method_row *find_row(uint16_t method)
+{
+    for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+        if (methods[i].method == method) {
+            return &methods[i];
+        }
+    }
+    return NULL;
+}
+
+/* Sources that are never answered, whatever they ask (THREATS row 5). */
+static enum reason judge_source(const struct relay *r, const struct addr *source)
+{
+    if (source->port == 0) {
+        return REASON_SOURCE_PORT_ZERO;
+    }
+    bool multicast = source->family == ADDR_IPV4 ? source->ip[0] >= 224 : source->ip[0] == 0xff;
+    if (multicast || addr_is_unspecified(source)) {
+        return REASON_SOURCE_NOT_UNICAST;
+    }
+    return peer_policy_is_ours(r->snapshot->policy, source) ? REASON_SOURCE_IS_OURS : REASON_NONE;
+}
+
+static struct verdict authenticate(struct request *q)
+{
+    struct identity live;
+    struct auth_request request = {
+        .msg = &q->msg,
+        .client = q->packet->flow.remote,
+        .realm = q->packet->realm,
+    };
+    if (q->allocation) {
+        live = allocation_identity(q->allocation);
+        request.live = &live;
+        request.live_key = &q->allocation->owner.key;
+    }
+    /* A request that waited is judged as of its arrival: its nonce has not aged by our own delay.
+     */
+    const struct instant *when = q->parked ? &q->parked->arrived : q->now;
+    auth_check(q->relay->snapshot->auth, q->relay->auth, &request, when, &q->auth);
+    switch (q->auth.outcome) {
+    case AUTH_OK:
+        q->authenticated = true;
+        return verdict_success();
+    case AUTH_CHALLENGE:
+        return verdict_error(401, q->auth.reason);
+    case AUTH_STALE:
+        return verdict_error(438, q->auth.reason);
+    case AUTH_BAD:
+        return verdict_error(400, q->auth.reason);
+    case AUTH_FAILED:
+        break;
+    }
+    return verdict_error(500, q->auth.reason);
+}
+
+static bool same_user(const struct request *q)
+{
+    struct slice owner = slice_of(q->allocation->owner.user, q->allocation->owner.user_len);
+    return q->allocation->owner.realm == q->auth.identity.realm &&
+           slice_equal(owner, q->auth.identity.user);
+}
+
+static struct verdict judge(
+    struct request *q, const struct method_row *row, struct reply_fields *reply)
+{
+    if (row->authenticated) {
+        struct verdict v = authenticate(q);
+        if (v.kind != VERDICT_SUCCESS) {
+            return v;
+        }
+    }
+    /* "Once the authentication checks are done, the STUN agent checks for unknown attributes" (RFC
+     * 8489 section 6.3) */
+    if (q->msg.unknown_count > 0) {
+        return verdict_error(420, REASON_UNKNOWN_ATTRIBUTE);
+    }
+    if (!row->authenticated) {
+        return row->handle(q, reply);
+    }
+    /* "a TURN server MUST NOT accept Teredo or 6to4 addresses in these requests" (RFC 8656
+     * section 21.4) */
+    if (canonical_is_tunnel(&q->packet->flow.remote)) {
+        return verdict_error(403, REASON_SOURCE_TUNNEL);
+    }
+    if (row->needs_allocation && !q->allocation) {
+        return verdict_error(437, REASON_NO_ALLOCATION);
+    }
+    /* "the request does not use the same username as used to create the allocation, then the
+     * request MUST be rejected with a 441 (Wrong Credentials) error" (RFC 8656 section 5) */
+    if (row->needs_allocation && !same_user(q)) {
+        return verdict_error(441, REASON_WRONG_USER);
+    }
+    return row->handle(q, reply);
+}
+
+static void log_refusal(
+    const struct request *q, const struct method_row *row, const struct verdict *v)
+{
+    log_event(LOG_DEBUG, "request_refused", log_hex64("id", q->allocation ? q->allocation->id : 0),
+        log_str("method", row->name), log_u64("code", v->code),
+        log_str("reason", reason_name(v->reason)), log_addr("client", &q->packet->flow.remote),
+        log_bytes("user", q->auth.identity.user));
+}
+
+static void answer(struct request *q, const struct method_row *row)
+{
+    struct counters *counters = q->relay->deps.counters;
+    struct reply_fields reply = {0};
+    struct verdict v = judge(q, row, &reply);
+    if (v.kind == VERDICT_PENDING) {
+        counters_add(counters, METRIC_CONSUMED, 1);
+    } else if (v.kind == VERDICT_SILENT) {
+        counters_drop(counters, v.reason);
+    } else {
+        if (v.kind == VERDICT_ERROR) {
+            log_refusal(q, row, &v);
+        }
+        reply_send(q, &v, &reply);
+    }
+    secret_cleanse(&q->auth.key, sizeof(q->auth.key));
+}
+
+static void request(struct request *q)
+{
+    struct relay *r = q->relay;
+    const struct method_row *row = find_row(q->msg.method);
+    if (!row) {
+        counters_drop(r->deps.counters, REASON_STUN_UNKNOWN_METHOD);
+        return;
+    }
+    enum reason source = judge_source(r, &q->packet->flow.remote);
+    if (source) {
+        counters_drop(r->deps.counters, source);
+        return;
+    }
+    if (!q->parked) {
+        counters_add(r->deps.counters, row->received, 1);
+    }
+    q->allocation = allocation_find(r, &q->packet->flow);
+    answer(q, row);
+}
+
+void requests_handle(
+    struct relay *r, const struct packet *p, const struct instant *now, struct parked *parked)
+{
+    struct request q;
+    q.relay = r;
+    q.packet = p;
+    q.now = now;
+    q.parked = parked;
+    q.allocation = NULL;
+    q.authenticated = false;
+    q.auth = (struct auth_result){0};
+    enum reason bad = stun_parse(&q.msg, p->bytes);
+    if (bad) {
+        counters_drop(r->deps.counters, bad);
+        return;
+    }
+    if (q.msg.class == STUN_REQUEST) {
+        request(&q);
+    } else if (q.msg.class == STUN_INDICATION && q.msg.method == STUN_SEND) {
+        from_client_send(r, p, &q.msg, now);
+    } else if (q.msg.class == STUN_INDICATION && q.msg.method == STUN_BINDING) {
+        /* A keep-alive of the client's NAT binding: "no response is generated for an indication" */
+        counters_add(r->deps.counters, METRIC_CONSUMED, 1);
+    } else {
+        counters_drop(r->deps.counters, REASON_STUN_NOT_A_REQUEST);
+    }
+}
