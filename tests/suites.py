@@ -30,8 +30,7 @@ SANITIZER_OPTIONS = {
 }
 CONFIGURATIONS = {
     "asan": ("gcc", ["-Db_sanitize=address,undefined", "-Db_lundef=false", "-Dc_args=-fno-sanitize-recover=all"]),
-    "fuzz": ("clang-14", ["-Dfuzz=true", "-Dtests=false", "-Db_lundef=false", "-Db_sanitize=address,undefined",
-                          "-Dc_args=-fno-sanitize-recover=all"]),
+    "fuzz": ("clang-14", ["-Dfuzz=true", "-Dtests=false"]),
     "tsan": ("gcc", ["-Db_sanitize=thread", "-Db_lundef=false"]),
     "coverage": ("gcc", ["-Db_coverage=true", "-Dbuildtype=debug"]),
     "lint": ("clang-14", []),
@@ -176,7 +175,7 @@ def introspect(folder, what):
 
 def meson_suite(folder, suite, factor=1, prefix=()):
     """The programs that the meson.build files put into a suite; `factor` stretches their time limits."""
-    return [Program(t["name"], [*prefix, *t["cmd"]], t["timeout"] * factor, env=t["env"])
+    return [Program(t["name"], [*prefix, *t["cmd"]], t["timeout"] * factor, tap=suite != "fuzz", env=t["env"])
             for t in introspect(folder, "tests") if any(s.split(":")[-1] == suite for s in t["suite"])]
 
 
@@ -186,23 +185,23 @@ def layer_programs():
 
 
 def fuzz_programs(seconds):
-    """For each target the replay of its corpus, then fuzzing; findings are left in build/fuzz/findings."""
-    folder = build("fuzz")
+    """Fuzzing of each target from its corpus; what it finds is left in build/fuzz/findings."""
+    folder = build("fuzz", targets=())
     findings = folder / "findings"
     findings.mkdir(exist_ok=True)
-    replays, runs = [], []
+    programs = []
     for target in introspect(folder, "targets"):
-        if target["type"] != "executable" or not target["name"].startswith("fuzz_"):
+        if not target["name"].startswith("fuzz_"):
             continue
         name, exe = target["name"], target["filename"][0]
-        corpus = ROOT / "tests/fuzz/corpus" / name.removeprefix("fuzz_")
         grown = folder / "grown" / name
         grown.mkdir(parents=True, exist_ok=True)
-        common = [exe, "-timeout=10", "-rss_limit_mb=2048", f"-artifact_prefix={findings}/{name}-"]
-        replays.append(Program(f"replay_{name}", [*common, "-runs=0", str(corpus)], tap=False))
-        runs.append(Program(name, [*common, f"-max_total_time={seconds}", "-print_final_stats=1", str(grown), str(corpus)],
-                            timeout=seconds + 60, tap=False))
-    return replays + runs
+        command = [exe, f"-max_total_time={seconds}", "-timeout=10", "-rss_limit_mb=2048",
+                   f"-artifact_prefix={findings}/{name}-", str(grown),
+                   str(ROOT / "tests/fuzz/corpus" / name.removeprefix("fuzz_"))]
+        programs.append(Program(name, command, timeout=seconds + 60, tap=False))
+    build("fuzz", targets=[os.path.relpath(p.command[0], folder) for p in programs])
+    return programs
 
 
 def interop_programs(folder, only=()):
@@ -228,7 +227,7 @@ def run_all(totals):
         return
     for suite in ("unit", "scenario", "threats"):
         totals.suite(suite, lambda: meson_suite(asan, suite))
-    totals.suite("fuzz", lambda: fuzz_programs(3))
+    totals.suite("fuzz", lambda: meson_suite(asan, "fuzz") + fuzz_programs(3))
     check = ROOT / "tests/check_headers.py"
     totals.suite("headers", [Program("check_headers", python(check, asan, BUILDS / "fuzz"))])
     totals.suite("interop", lambda: interop_programs(asan))
@@ -296,7 +295,7 @@ def main():
     arguments = parser.parse_args()
     totals = Totals()
     if arguments.fuzz is not None:
-        totals.suite("fuzz", lambda: fuzz_programs(arguments.fuzz))
+        totals.suite("fuzz", lambda: meson_suite(build("asan"), "fuzz") + fuzz_programs(arguments.fuzz))
     else:
         (arguments.mode or run_all)(totals)
     return totals.end()
