@@ -1,0 +1,73 @@
+/*
+ * Ancillary data of UDP datagrams, read and written in one place for both families.
+ *
+ * Always: what the kernel hands over is read by its own lengths only. Called by udp_listener,
+ * relay_socket and udp_out.
+ */
+#include "net/cmsg.h"
+
+#include <string.h>
+
+static bool cmsg_is(const struct cmsghdr *c, int level, int type, size_t len)
+{
+    return c->cmsg_level == level && c->cmsg_type == type && c->cmsg_len >= CMSG_LEN(len);
+}
+
+void cmsg_read(const struct msghdr *msg, struct addr *local, uint8_t *tos)
+{
+    /* CMSG_NXTHDR takes a pointer that is not const, but only reads. */
+    struct msghdr *m = (struct msghdr *)(uintptr_t)msg;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
+        if (cmsg_is(c, IPPROTO_IP, IP_TOS, 1)) {
+            *tos = *CMSG_DATA(c);
+        } else if (cmsg_is(c, IPPROTO_IPV6, IPV6_TCLASS, sizeof(int))) {
+            int value;
+            memcpy(&value, CMSG_DATA(c), sizeof(value));
+            *tos = (uint8_t)value;
+        } else if (cmsg_is(c, IPPROTO_IP, IP_PKTINFO, sizeof(struct in_pktinfo))) {
+            struct in_pktinfo info;
+            memcpy(&info, CMSG_DATA(c), sizeof(info));
+            memset(local->ip, 0, sizeof(local->ip));
+            memcpy(local->ip, &info.ipi_addr, 4);
+        } else if (cmsg_is(c, IPPROTO_IPV6, IPV6_PKTINFO, sizeof(struct in6_pktinfo))) {
+            struct in6_pktinfo info;
+            memcpy(&info, CMSG_DATA(c), sizeof(info));
+            memcpy(local->ip, &info.ipi6_addr, 16);
+            /*
+             * Elsewhere the interface is no part of the address, and replies may leave by another.
+             */
+            local->scope = IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr) ? info.ipi6_ifindex : 0;
+        }
+    }
+}
+
+static size_t cmsg_put(uint8_t *room, size_t at, int level, int type, const void *value, size_t len)
+{
+    struct cmsghdr header = {.cmsg_len = CMSG_LEN(len), .cmsg_level = level, .cmsg_type = type};
+    memcpy(room + at, &header, sizeof(header));
+    memcpy(room + at + CMSG_LEN(0), value, len);
+    return at + CMSG_SPACE(len);
+}
+
+void cmsg_write(
+    struct msghdr *msg, void *room, const struct addr *source, uint8_t family, uint8_t tos)
+{
+    size_t used = 0;
+    if (source && family == ADDR_IPV4) {
+        struct in_pktinfo info = {0};
+        memcpy(&info.ipi_spec_dst, source->ip, 4);
+        used = cmsg_put(room, used, IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
+    } else if (source) {
+        struct in6_pktinfo info = {.ipi6_ifindex = source->scope};
+        memcpy(&info.ipi6_addr, source->ip, 16);
+        used = cmsg_put(room, used, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof(info));
+    }
+    if (tos != 0) {
+        int value = tos;
+        bool v4 = family == ADDR_IPV4;
+        used = cmsg_put(room, used, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_TOS : IPV6_TCLASS,
+            &value, sizeof(value));
+    }
+    msg->msg_control = used ? room : NULL;
+    msg->msg_controllen = used;
+}

@@ -1,0 +1,65 @@
+/*
+ * What one thread tells another: a bounded ring of 128-byte messages by value, many senders and one
+ * reader, and one uv_async_t that wakes the reader's loop. Ownership of what a message carries
+ * passes when it is accepted. A few slots are kept for messages of the control thread, so that a
+ * flood between workers cannot hold up a reload or a stop.
+ */
+#ifndef NET_MAILBOX_H
+#define NET_MAILBOX_H
+
+#include <uv.h>
+
+#include "relay/message.h"
+
+struct net_snapshot;
+
+enum mailbox_kind {
+    MAILBOX_RELAY,          /* relay: from one worker's relay to another's */
+    MAILBOX_SNAPSHOT,       /* snapshot: to a worker, judge by this from now on */
+    MAILBOX_SNAPSHOT_TAKEN, /* version: to control, `from` no longer uses the one before */
+    MAILBOX_STOP,           /* to a worker: end the thread */
+    MAILBOX_STOPPED         /* to control: the thread of worker `from` is about to end */
+};
+
+struct mailbox_message {
+    uint8_t kind; /* enum mailbox_kind */
+    uint8_t from; /* worker that sent it; 0 from control */
+    union {
+        struct relay_message relay;
+        const struct net_snapshot *snapshot; /* borrowed until a later version is taken */
+        uint64_t version;
+        uint8_t bytes[120];
+    } u;
+};
+_Static_assert(sizeof(struct mailbox_message) == 128, "a message is 128 bytes");
+
+/* Slots that only kinds other than MAILBOX_RELAY may use. */
+#define MAILBOX_RESERVED 16
+
+struct mailbox;
+
+typedef void mailbox_deliver_fn(void *ctx, struct mailbox_message *message);
+
+/*
+ * `capacity`: a power of two over MAILBOX_RESERVED. Messages are delivered on the loop's thread.
+ * Called before the loop runs. 0, -ENOMEM, or libuv's error (the same numbers).
+ */
+int mailbox_new(struct mailbox **out, uv_loop_t *loop, uint32_t capacity,
+    mailbox_deliver_fn *deliver, void *ctx);
+/*
+ * Any thread. 0: accepted. -EAGAIN: full, the caller keeps what the message carries. Never blocks,
+ * never allocates.
+ */
+int mailbox_post(struct mailbox *m, const struct mailbox_message *message);
+/*
+ * Delivers what has arrived, at most one ring full. Loop thread, or any thread once the loop's own
+ * has ended. Returns how many.
+ */
+uint32_t mailbox_drain(struct mailbox *m);
+/*
+ * Ends it: when no thread can post any more. Memory is freed when the loop has run the close
+ * callback. Messages that were not delivered are lost: drain first. NULL: nothing happens.
+ */
+void mailbox_close(struct mailbox *m);
+
+#endif

@@ -1,0 +1,343 @@
+/*
+ * The thread that relays: one uv_loop and everything on it.
+ *
+ * Always: only this thread touches what hangs on the loop, from worker_start to worker_join. The
+ * outbox is empty whenever the loop waits: it is flushed after the sockets of a turn and after each
+ * tick. A snapshot is swapped between batches, never within one. Allocations end only after all
+ * workers have stopped and all messages between them have arrived, so that every socket, port and
+ * charge has exactly one owner to give it back. Called by daemon/control.
+ */
+#include "net/worker.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "net/relay_socket.h"
+#include "net/udp_out.h"
+
+#define TICK_MS          100
+#define MAILBOX_CAPACITY 1024u
+/* Reservations, and released sockets that wait for libuv's close callback. */
+#define SPARE_SOCKETS 4096u
+
+struct worker {
+    struct worker_options options;
+    pthread_t thread;
+    bool started, loop_open;
+    uv_loop_t loop;
+    uv_timer_t tick;
+    uv_prepare_t before_poll;
+    uv_check_t after_poll;
+    struct mailbox *mailbox;
+    struct io io;
+    struct relay_socket_set *sockets;
+    struct udp_batch *batch;
+    struct udp_listener_list listeners;
+    struct udp_out *out;
+    struct relay *relay;
+    struct crypto *crypto;
+    struct outbox outbox;
+    struct counters counters;
+};
+
+static void worker_from_client(void *ctx, const struct packet *packet, const struct instant *now)
+{
+    struct worker *w = ctx;
+    relay_from_client(w->relay, packet, now);
+}
+
+static void worker_from_peer(void *ctx, const struct peer_packet *packet, const struct instant *now)
+{
+    struct worker *w = ctx;
+    relay_from_peer(w->relay, packet, now);
+}
+
+static void worker_icmp(void *ctx, const struct icmp_error *error, const struct instant *now)
+{
+    struct worker *w = ctx;
+    relay_icmp(w->relay, error, now);
+}
+
+/* relay_deps.post: to another worker's mailbox. */
+static int worker_post(void *ctx, unsigned to, const struct relay_message *message)
+{
+    struct worker *w = ctx;
+    if (to >= w->options.workers->count) {
+        return -EINVAL;
+    }
+    struct mailbox_message m = {.kind = MAILBOX_RELAY, .from = (uint8_t)w->options.index};
+    m.u.relay = *message;
+    return mailbox_post(w->options.workers->items[to]->mailbox, &m);
+}
+
+static void worker_on_tick(uv_timer_t *tick)
+{
+    struct worker *w = tick->data;
+    relay_tick(w->relay, io_now_fresh(&w->io));
+    io_flush(&w->io);
+}
+
+static void worker_before_poll(uv_prepare_t *prepare)
+{
+    struct worker *w = prepare->data;
+    w->io.now_known = false;
+}
+
+static void worker_after_poll(uv_check_t *check)
+{
+    struct worker *w = check->data;
+    io_flush(&w->io);
+}
+
+/* Polls the listeners that a snapshot adds, and gives all of them its realms. 0 or -errno. */
+static int worker_take_listeners(struct worker *w, const struct net_snapshot *snapshot)
+{
+    struct udp_listener_list *list = &w->listeners;
+    if (snapshot->listener_count > list->count) {
+        struct udp_listener **items =
+            realloc(list->items, snapshot->listener_count * sizeof(struct udp_listener *));
+        if (!items) {
+            return -ENOMEM;
+        }
+        list->items = items;
+    }
+    while (list->count < snapshot->listener_count) {
+        struct udp_listener *l = calloc(1, sizeof(*l));
+        if (!l) {
+            return -ENOMEM;
+        }
+        l->index = (uint16_t)list->count;
+        int r = udp_listener_start(
+            l, &w->io, w->batch, snapshot->listeners[list->count].endpoint, w->options.index);
+        if (r < 0) {
+            free(l);
+            return r;
+        }
+        list->items[list->count++] = l;
+    }
+    for (size_t i = 0; i < list->count && i < snapshot->listener_count; i++) {
+        list->items[i]->realm = snapshot->listeners[i].realm;
+    }
+    return 0;
+}
+
+static void worker_take_snapshot(struct worker *w, const struct net_snapshot *snapshot)
+{
+    relay_set_snapshot(w->relay, &snapshot->relay);
+    int r = worker_take_listeners(w, snapshot);
+    if (r < 0) {
+        log_event(LOG_ERROR, "listener_not_polled", log_u64("worker", w->options.index),
+            log_str("error", strerror(-r)));
+    }
+    struct mailbox_message taken = {
+        .kind = MAILBOX_SNAPSHOT_TAKEN, .from = (uint8_t)w->options.index};
+    taken.u.version = snapshot->relay.version;
+    if (mailbox_post(w->options.control, &taken) < 0) {
+        /* Control then keeps the snapshot before for good: a leak, never a use after free. */
+        log_event(LOG_ERROR, "snapshot_not_acknowledged", log_u64("worker", w->options.index));
+    }
+}
+
+static void worker_deliver(void *ctx, struct mailbox_message *message)
+{
+    struct worker *w = ctx;
+    switch (message->kind) {
+    case MAILBOX_RELAY:
+        relay_message(w->relay, &message->u.relay, io_now(&w->io));
+        break;
+    case MAILBOX_SNAPSHOT:
+        worker_take_snapshot(w, message->u.snapshot);
+        break;
+    case MAILBOX_STOP:
+        uv_stop(&w->loop);
+        break;
+    default:
+        break;
+    }
+}
+
+static int worker_open_loop(struct worker *w)
+{
+    int r = uv_loop_init(&w->loop);
+    if (r < 0) {
+        return r;
+    }
+    w->loop_open = true;
+    w->tick.data = w->before_poll.data = w->after_poll.data = w;
+    /* These three cannot fail. */
+    uv_timer_init(&w->loop, &w->tick);
+    uv_prepare_init(&w->loop, &w->before_poll);
+    uv_check_init(&w->loop, &w->after_poll);
+    return mailbox_new(&w->mailbox, &w->loop, MAILBOX_CAPACITY, worker_deliver, w);
+}
+
+static int worker_build(struct worker *w)
+{
+    int r = io_init(&w->io, &w->loop, &w->outbox, &w->counters);
+    if (r < 0) {
+        return r;
+    }
+    w->io.handlers = (struct io_handlers){
+        .ctx = w,
+        .from_client = worker_from_client,
+        .from_peer = worker_from_peer,
+        .icmp = worker_icmp,
+    };
+    size_t sockets = (size_t)w->options.max_allocations * 2 + SPARE_SOCKETS;
+    size_t most = (1u << 24) - 1;
+    w->sockets = relay_socket_set_new(&w->io, w->options.index, sockets < most ? sockets : most);
+    w->batch = udp_batch_new();
+    w->out = w->sockets ? udp_out_new(&w->io, w->sockets, &w->listeners) : NULL;
+    w->crypto = crypto_new();
+    if (!w->sockets || !w->batch || !w->out || !w->crypto) {
+        return -ENOMEM;
+    }
+    outbox_init(&w->outbox, udp_out_send, w->out);
+    return 0;
+}
+
+int worker_new(struct worker **out, const struct worker_options *options)
+{
+    size_t size = (sizeof(struct worker) + 63) & ~(size_t)63;
+    struct worker *w = aligned_alloc(64, size);
+    if (!w) {
+        return -ENOMEM;
+    }
+    memset(w, 0, size);
+    w->options = *options;
+    int r = worker_open_loop(w);
+    if (r == 0) {
+        r = worker_build(w);
+    }
+    if (r < 0) {
+        worker_free(w);
+        return r;
+    }
+    *out = w;
+    return 0;
+}
+
+static void *worker_run(void *arg)
+{
+    struct worker *w = arg;
+    uv_run(&w->loop, UV_RUN_DEFAULT);
+    struct mailbox_message stopped = {.kind = MAILBOX_STOPPED, .from = (uint8_t)w->options.index};
+    (void)mailbox_post(w->options.control, &stopped);
+    return NULL;
+}
+
+/* Signals belong to the control thread: this one is started with all of them blocked. */
+static int worker_spawn(struct worker *w)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int r = pthread_create(&w->thread, NULL, worker_run, w);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (r != 0) {
+        return -r;
+    }
+    char name[16];
+    snprintf(name, sizeof(name), "worker-%u", w->options.index % 1000);
+    pthread_setname_np(w->thread, name);
+    w->started = true;
+    return 0;
+}
+
+int worker_start(struct worker *w, const struct net_snapshot *snapshot)
+{
+    struct relay_deps deps = {
+        .worker = w->options.index,
+        .worker_count = w->options.workers->count,
+        .shared = w->options.shared,
+        .sockets = relay_socket_set_interface(w->sockets),
+        .post = worker_post,
+        .post_ctx = w,
+        .outbox = &w->outbox,
+        .counters = &w->counters,
+        .crypto = w->crypto,
+        .random = w->options.random,
+        .max_allocations = w->options.max_allocations,
+    };
+    w->relay = relay_new(&deps, &snapshot->relay, io_now_fresh(&w->io));
+    if (!w->relay) {
+        return -ENOMEM;
+    }
+    int r = worker_take_listeners(w, snapshot);
+    if (r < 0) {
+        return r;
+    }
+    uv_timer_start(&w->tick, worker_on_tick, TICK_MS, TICK_MS);
+    uv_prepare_start(&w->before_poll, worker_before_poll);
+    uv_check_start(&w->after_poll, worker_after_poll);
+    return worker_spawn(w);
+}
+
+struct mailbox *worker_mailbox(struct worker *w)
+{
+    return w->mailbox;
+}
+
+const struct counters *worker_counters(const struct worker *w)
+{
+    return &w->counters;
+}
+
+void worker_join(struct worker *w)
+{
+    if (w->started) {
+        pthread_join(w->thread, NULL);
+        w->started = false;
+    }
+}
+
+uint32_t worker_settle(struct worker *w)
+{
+    uint32_t count = w->mailbox && w->relay ? mailbox_drain(w->mailbox) : 0;
+    io_flush(&w->io);
+    return count;
+}
+
+static void worker_close_loop(struct worker *w)
+{
+    for (size_t i = 0; i < w->listeners.count; i++) {
+        udp_listener_stop(w->listeners.items[i]);
+    }
+    mailbox_close(w->mailbox);
+    uv_close((uv_handle_t *)&w->tick, NULL);
+    uv_close((uv_handle_t *)&w->before_poll, NULL);
+    uv_close((uv_handle_t *)&w->after_poll, NULL);
+    uv_run(&w->loop, UV_RUN_DEFAULT);
+    int r = uv_loop_close(&w->loop);
+    if (r < 0) {
+        log_event(LOG_ERROR, "loop_not_empty", log_str("error", uv_strerror(r)));
+    }
+    for (size_t i = 0; i < w->listeners.count; i++) {
+        free(w->listeners.items[i]);
+    }
+    free(w->listeners.items);
+}
+
+void worker_free(struct worker *w)
+{
+    if (!w) {
+        return;
+    }
+    if (w->relay) {
+        relay_free(w->relay, io_now_fresh(&w->io));
+        io_flush(&w->io);
+    }
+    if (w->loop_open) {
+        worker_close_loop(w);
+    }
+    udp_out_free(w->out);
+    udp_batch_free(w->batch);
+    relay_socket_set_free(w->sockets);
+    crypto_free(w->crypto);
+    io_deinit(&w->io);
+    free(w);
+}

@@ -1,0 +1,52 @@
+/*
+ * One worker: a thread, its loop, and everything that only it touches: relay, listeners, relay
+ * sockets, outbox, counters. Made and freed by control; between worker_start and worker_join only
+ * its mailbox and its counters may be touched from outside.
+ */
+#ifndef NET_WORKER_H
+#define NET_WORKER_H
+
+#include "net/mailbox.h"
+#include "net/snapshot.h"
+#include "relay/relay.h"
+
+#define WORKERS_MAX 64
+
+struct worker;
+
+/* All workers of the process; filled in by control before the first starts. */
+struct worker_list {
+    struct worker *items[WORKERS_MAX];
+    unsigned count;
+};
+
+struct worker_options {
+    unsigned index;
+    const struct worker_list *workers;  /* borrowed for life */
+    struct mailbox *control;            /* borrowed for life: acknowledgements go there */
+    struct relay_shared *shared;        /* borrowed for life */
+    const struct random_source *random; /* borrowed for life */
+    uint32_t max_allocations;           /* of this worker */
+};
+
+/* 0, -ENOMEM, or another -errno. Nothing is polled yet. */
+int worker_new(struct worker **out, const struct worker_options *options);
+/*
+ * Starts the thread, which polls the listeners of `snapshot` (borrowed until a later one is taken).
+ * 0 or -errno.
+ */
+int worker_start(struct worker *w, const struct net_snapshot *snapshot);
+struct mailbox *worker_mailbox(struct worker *w);
+const struct counters *worker_counters(const struct worker *w);
+/* Waits for a thread that was told to stop by MAILBOX_STOP. Not started: nothing happens. */
+void worker_join(struct worker *w);
+/*
+ * After all workers have been joined: delivers what is still in the mailbox, on the caller's
+ * thread, so that a socket on its way between two workers finds its owner. Returns how many
+ * messages there were; repeat over all workers until there are none.
+ */
+uint32_t worker_settle(struct worker *w);
+/* After all are settled: ends every allocation and frees everything. NULL: nothing happens. */
+void worker_free(struct worker *w);
+
+#endif
