@@ -1,0 +1,93 @@
+/*
+ * The configuration as a whole: made with defaults, loaded, freed. A file is read into a fresh configuration, which takes the
+ * caller's place only when all of it is good; so a failed load changes nothing. Called by the daemon's control thread and by
+ * the command line.
+ */
+#include "config/config.h"
+
+#include "config/check.h"
+#include "config/file.h"
+#include "config/schema.h"
+#include "config/users.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A megabyte holds tens of thousands of users; a larger file is a mistake. */
+#define CONFIG_FILE_MAX (1u << 20)
+
+int config_init(struct config *c)
+{
+    struct config fresh = {0};
+    int rc = -ENOMEM;
+
+    fresh.auth.realms = calloc(1, sizeof(*fresh.auth.realms));
+    if (fresh.auth.realms) {
+        fresh.auth.realm_count = 1;
+        rc = schema_set_defaults("", &fresh);
+    }
+    if (rc < 0)
+        config_deinit(&fresh);
+    else
+        *c = fresh;
+    return rc;
+}
+
+void config_deinit(struct config *c)
+{
+    for (size_t i = 0; i < c->auth.realm_count; i++) {
+        free(c->auth.realms[i].name);
+        users_clear(&c->auth.realms[i]);
+        users_clear_secrets(&c->auth.realms[i]);
+    }
+    free(c->auth.realms);
+    secret_wipe(&c->auth.nonce_secret);
+    free(c->net.udp);
+    free(c->relay.policy.deny);
+    free(c->relay.policy.allow);
+    free(c->relay.policy.nat64);
+    free(c->relay.policy.own_addresses);
+    free(c->relay.policy.never);
+    memset(c, 0, sizeof(*c));
+}
+
+static int read_document(struct document_node **out, struct fault *fault)
+{
+    struct secret text = {0};
+    int rc = file_read(&text, fault->path, CONFIG_FILE_MAX);
+
+    if (rc < 0) {
+        fault_set(fault, 0, "%s", file_read_why(rc));
+        return rc;
+    }
+    rc = document_parse(out, secret_slice(&text), fault);
+    secret_wipe(&text);
+    return rc;
+}
+
+int config_load(struct config *c, const char *path, struct config_error *error)
+{
+    struct fault fault = {path, error};
+    struct document_node *root = NULL;
+    struct config fresh;
+    int rc = read_document(&root, &fault);
+
+    if (rc < 0)
+        return rc;
+    if (config_init(&fresh) < 0) {
+        document_free(root);
+        return fault_out_of_memory(&fault);
+    }
+    rc = schema_read("", root, &fresh, &fault);
+    if (rc == 0)
+        rc = check_config(&fresh, root, &fault);
+    document_free(root);
+    if (rc < 0) {
+        config_deinit(&fresh);
+        return rc;
+    }
+    config_deinit(c);
+    *c = fresh;
+    return 0;
+}

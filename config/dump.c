@@ -1,0 +1,83 @@
+/*
+ * The effective configuration as YAML, and the difference of two. Both walk the key table and print each key as its type
+ * prints it, so neither can forget one. Called by the daemon for --dump-config and at reload.
+ */
+#include "config/schema.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A nonce secret that nobody has configured is no line of a configuration. */
+static bool printable(const struct config *c, const struct schema_key *key)
+{
+    if (schema_of_item(key) || !key->type->print)
+        return false;
+    return key->type != &type_nonce_secret || c->auth.nonce_secret.len > 0;
+}
+
+int config_dump(const struct config *c, FILE *out)
+{
+    for (size_t i = 0; i < schema_key_count; i++) {
+        const struct schema_key *key = &schema_keys[i];
+
+        if (key->type == &type_section) {
+            fprintf(out, "%s:\n", key->path);
+        } else if (printable(c, key)) {
+            fprintf(out, "%*s%s: ", (int)schema_depth(key) * 2, "", schema_leaf(key));
+            key->type->print(c, key, out);
+            fputc('\n', out);
+        }
+    }
+    return ferror(out) ? -EIO : 0;
+}
+
+/* The value as text, owned by the caller; NULL if memory ran out. */
+static char *text_of(const struct config *c, const struct schema_key *key)
+{
+    char *text = NULL;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+
+    if (!out)
+        return NULL;
+    key->type->print(c, key, out);
+    if (fclose(out) != 0) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+/* Says how one key differs; true if it does. A key that cannot be compared for want of memory counts as changed. */
+static bool diff_key(const struct config *running, const struct config *next, const struct schema_key *key, FILE *out)
+{
+    char *before = text_of(running, key), *after = text_of(next, key);
+    bool equal = before && after && strcmp(before, after) == 0;
+
+    if (key->type->equal)
+        equal = key->type->equal(running, next);
+    if (!equal) {
+        if ((key->flags & SCHEMA_QUIET) || !before || !after)
+            fprintf(out, "%s: changed", key->path);
+        else
+            fprintf(out, "%s: %s -> %s", key->path, before, after);
+        fputs(key->flags & SCHEMA_RESTART ? ", needs a restart\n" : "\n", out);
+    }
+    free(before);
+    free(after);
+    return !equal;
+}
+
+bool config_diff(const struct config *running, const struct config *next, FILE *out)
+{
+    bool restart = false;
+
+    for (size_t i = 0; i < schema_key_count; i++) {
+        const struct schema_key *key = &schema_keys[i];
+
+        if (!schema_of_item(key) && key->type->print && diff_key(running, next, key, out))
+            restart |= (key->flags & SCHEMA_RESTART) != 0;
+    }
+    return restart;
+}

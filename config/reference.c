@@ -1,0 +1,88 @@
+/*
+ * docs/configuration.md. What it says of a key (type, default, range, whether a restart is needed) is read from the key
+ * table that config_load obeys; only the sentences around it are written here. Called by generate_reference.c and tests.
+ */
+#include "config/reference.h"
+
+#include "config/schema.h"
+#include "config/values.h"
+
+#include <errno.h>
+#include <string.h>
+
+static const char preface[] =
+    "# Configuration\n"
+    "\n"
+    "<!-- Made from config/schema.def by `ninja configuration-reference`; edit the table, not this file. -->\n"
+    "\n"
+    "Turnpike reads one YAML file. `turnpike --check-config` says whether it is good, `turnpike --dump-config` prints\n"
+    "what is in force, defaults included and secrets masked.\n"
+    "\n"
+    "The file is read strictly. An unknown key, a key or list entry that appears twice, a value of the wrong type or out of\n"
+    "range, an anchor, an alias, a tag, a second document: each is one line that names the file, the line and the reason, and\n"
+    "the daemon does not start (or keeps the configuration it has, at reload). A file that names neither users nor secrets is\n"
+    "an error too, because nobody could authenticate. The file is at most 1 MiB.\n"
+    "\n"
+    "- **Numbers, booleans**: plain digits, `true` or `false`, without quotes.\n"
+    "- **Durations** carry their unit: `90s`, `10min`, `48h`, `2d`. **Sizes**: `65536`, `512KiB`, `4MiB`, `1GiB`.\n"
+    "- **Rates**: `100/s`, `600/min`, `10/h`; `0` and `unlimited` mean no limit. As many as the rate names may come at once.\n"
+    "- **Peer rules**: an address, a prefix or a range, with ports if wanted: `10.0.0.1`, `10.0.0.0/8`,\n"
+    "  `10.0.0.1-10.0.0.9`, `2001:db8::/32`, `10.0.0.0/8:1024-65535`, `[2001:db8::/32]:53`. Quote what begins with `[` or\n"
+    "  holds `: `.\n"
+    "- **Files of secrets** are named by absolute path, or by one that begins with `${CREDENTIALS_DIRECTORY}` (set by systemd\n"
+    "  for `LoadCredential=`); no other variable is expanded. The whole content counts, minus one newline at the end. Who may\n"
+    "  read such a file is not checked: make it readable by the daemon's user alone.\n"
+    "\n"
+    "A change of a key marked *restart* waits for the next start; every other key is applied by a reload.\n";
+
+static void write_range(const struct schema_key *key, FILE *out)
+{
+    const struct schema_type *type = key->type;
+
+    if (key->max == 0)
+        return;
+    if (type == &type_duration || type == &type_size) {
+        void (*print)(FILE *, uint32_t) = type == &type_duration ? value_print_duration : value_print_size;
+
+        fputs("; ", out);
+        print(out, (uint32_t)key->min);
+        fputs(" to ", out);
+        print(out, (uint32_t)key->max);
+    } else if (type == &type_number || type == &type_relay_ports || type == &type_listen_port) {
+        fprintf(out, "; %u to %u", (unsigned)key->min, (unsigned)key->max);
+    } else if (type == &type_limit) {
+        fprintf(out, "; up to %u", (unsigned)key->max);
+    } else {
+        fprintf(out, "; %u to %u bytes", (unsigned)key->min, (unsigned)key->max);
+    }
+}
+
+static void write_key(const struct schema_key *key, FILE *out)
+{
+    fprintf(out, "\n### `%s`\n\n%s\n\n- Value: %s", key->path, key->help, key->type->form);
+    write_range(key, out);
+    fputs("\n", out);
+    if (key->flags & SCHEMA_REQUIRED)
+        fputs("- Required\n", out);
+    else if (key->initial)
+        fprintf(out, "- Default: `%s`\n", key->initial);
+    else
+        fputs("- Default: none\n", out);
+    if (key->flags & SCHEMA_RESTART)
+        fputs("- Change: *restart*\n", out);
+}
+
+int reference_write(FILE *out)
+{
+    fputs(preface, out);
+    fputs("\n## Top level\n", out);
+    for (size_t i = 0; i < schema_key_count; i++) {
+        const struct schema_key *key = &schema_keys[i];
+
+        if (key->type == &type_section)
+            fprintf(out, "\n## `%s`\n\n%s\n", key->path, key->help);
+        else
+            write_key(key, out);
+    }
+    return ferror(out) ? -EIO : 0;
+}

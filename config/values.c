@@ -1,0 +1,213 @@
+/*
+ * Text to value and back. Whatever a value_print_* writes, the parser beside it reads as the same value: the dump of a
+ * configuration is a configuration. Called by the types of the schema.
+ */
+#include "config/values.h"
+
+#include <string.h>
+
+struct unit {
+    const char *name;
+    uint32_t factor;
+};
+
+/* Largest first: printing takes the first that divides. */
+static const struct unit duration_units[] = {{"d", 86400}, {"h", 3600}, {"min", 60}, {"s", 1}};
+static const struct unit size_units[] = {{"GiB", 1u << 30}, {"MiB", 1u << 20}, {"KiB", 1u << 10}, {"", 1}};
+static const struct unit rate_units[] = {{"/h", 3600}, {"/min", 60}, {"/s", 1}};
+
+/* Reads digits and moves *text behind them. */
+static bool take_number(const char **text, uint64_t *out)
+{
+    const char *p = *text;
+    uint64_t value = 0;
+
+    if (*p < '0' || *p > '9' || (p[0] == '0' && p[1] >= '0' && p[1] <= '9'))
+        return false;
+    for (; *p >= '0' && *p <= '9'; p++) {
+        if (value > (UINT64_MAX - 9) / 10)
+            return false;
+        value = value * 10 + (uint64_t)(*p - '0');
+    }
+    *text = p;
+    *out = value;
+    return true;
+}
+
+static bool take_unit(const char *text, const struct unit *units, size_t count, uint32_t *factor)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(text, units[i].name) == 0) {
+            *factor = units[i].factor;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool scaled(const char *text, const struct unit *units, size_t count, uint64_t *out)
+{
+    uint64_t value;
+    uint32_t factor;
+
+    if (!take_number(&text, &value) || !take_unit(text, units, count, &factor) || value > UINT64_MAX / factor)
+        return false;
+    *out = value * factor;
+    return true;
+}
+
+bool value_number(const char *text, uint64_t *out)
+{
+    uint64_t value;
+
+    if (!take_number(&text, &value) || *text != '\0')
+        return false;
+    *out = value;
+    return true;
+}
+
+bool value_duration(const char *text, uint64_t *seconds)
+{
+    return scaled(text, duration_units, sizeof(duration_units) / sizeof(duration_units[0]), seconds);
+}
+
+bool value_size(const char *text, uint64_t *bytes)
+{
+    return scaled(text, size_units, sizeof(size_units) / sizeof(size_units[0]), bytes);
+}
+
+bool value_rate(const char *text, struct rate *out)
+{
+    uint64_t count;
+    uint32_t period;
+
+    if (strcmp(text, "0") == 0 || strcmp(text, "unlimited") == 0) {
+        *out = (struct rate){0, 1, 0};
+        return true;
+    }
+    if (!take_number(&text, &count) || count == 0 || count > RATE_COUNT_MAX)
+        return false;
+    if (!take_unit(text, rate_units, sizeof(rate_units) / sizeof(rate_units[0]), &period))
+        return false;
+    *out = (struct rate){(uint32_t)count, period, (uint32_t)count};
+    return true;
+}
+
+bool value_ports(const char *text, struct port_range *out)
+{
+    uint64_t min, max;
+
+    if (!take_number(&text, &min))
+        return false;
+    max = min;
+    if (*text == '-') {
+        text++;
+        if (!take_number(&text, &max))
+            return false;
+    }
+    if (*text != '\0' || min < 1 || max > UINT16_MAX || min > max)
+        return false;
+    *out = (struct port_range){(uint16_t)min, (uint16_t)max};
+    return true;
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+bool value_hex(const char *text, uint8_t *out, size_t len)
+{
+    if (strlen(text) != 2 * len)
+        return false;
+    for (size_t i = 0; i < 2 * len; i++)
+        if (hex_digit(text[i]) < 0)
+            return false;
+    for (size_t i = 0; i < len; i++)
+        out[i] = (uint8_t)(hex_digit(text[2 * i]) << 4 | hex_digit(text[2 * i + 1]));
+    return true;
+}
+
+static void print_scaled(FILE *out, const struct unit *units, uint32_t value)
+{
+    const struct unit *u = units;
+
+    while (u->factor > 1 && (value == 0 || value % u->factor != 0))
+        u++;
+    fprintf(out, "%u%s", value / u->factor, u->name);
+}
+
+void value_print_duration(FILE *out, uint32_t seconds)
+{
+    print_scaled(out, duration_units + 1, seconds); /* hours are what people say: 48h, not 2d */
+}
+
+void value_print_size(FILE *out, uint32_t bytes)
+{
+    print_scaled(out, size_units, bytes);
+}
+
+void value_print_rate(FILE *out, const struct rate *rate)
+{
+    if (rate->count == 0)
+        fputs("unlimited", out);
+    else
+        fprintf(out, "%u/%s", rate->count, rate->period_s == 1 ? "s" : rate->period_s == 60 ? "min" : "h");
+}
+
+void value_print_ports(FILE *out, struct port_range ports)
+{
+    if (ports.min == ports.max)
+        fprintf(out, "%u", ports.min);
+    else
+        fprintf(out, "%u-%u", ports.min, ports.max);
+}
+
+/* Bytes of the UTF-8 character at `p`, and its code point; 1 byte at a time where it is not UTF-8. */
+static size_t utf8_at(const unsigned char *p, uint32_t *code)
+{
+    size_t len = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : p[0] >= 0xc0 ? 2 : 1;
+
+    *code = len == 1 ? p[0] : p[0] & (0xffu >> (len + 1));
+    for (size_t i = 1; i < len; i++) {
+        if ((p[i] & 0xc0) != 0x80) {
+            *code = p[0];
+            return 1;
+        }
+        *code = *code << 6 | (p[i] & 0x3fu);
+    }
+    return len;
+}
+
+/* Control characters, YAML's extra line breaks, the byte order mark and what its reader refuses. */
+static bool needs_escape(uint32_t code)
+{
+    return code < 0x20 || (code >= 0x7f && code <= 0xa0) || code == 0x2028 || code == 0x2029 || code == 0xfeff ||
+        code == 0xfffe || code == 0xffff;
+}
+
+void value_print_text(FILE *out, const char *text)
+{
+    const unsigned char *p = (const unsigned char *)text;
+
+    fputc('"', out);
+    while (*p != '\0') {
+        uint32_t code;
+        size_t len = utf8_at(p, &code);
+
+        if (code == '"' || code == '\\')
+            fprintf(out, "\\%c", (int)code);
+        else if (needs_escape(code))
+            fprintf(out, "\\u%04x", code);
+        else
+            fwrite(p, 1, len, out);
+        p += len;
+    }
+    fputc('"', out);
+}
