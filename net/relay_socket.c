@@ -150,7 +150,9 @@ static bool relay_socket_read_error(struct relay_socket *s)
         return true;
     }
     counters_add(io->counters, METRIC_ICMP_RECEIVED, 1);
-    if (s->owner != HANDLE_NONE) {
+    if (s->owner == HANDLE_NONE) {
+        counters_drop(io->counters, REASON_RELAY_CLOSED);
+    } else {
         io->handlers.icmp(io->handlers.ctx, &error, io_now(io));
     }
     return true;
