@@ -17,7 +17,7 @@
 
 #define STUN_HEADER_LEN      20
 #define STUN_MAGIC_COOKIE    0x2112a442u
-#define STUN_TRANSACTION_LEN 16 /* cookie and transaction id, as they lie; RFC 3489: all 128 bits */
+#define STUN_TRANSACTION_LEN 16  /* cookie and transaction id as they lie; RFC 3489: one id */
 #define STUN_USERNAME_MAX    508 /* bytes; RFC 8489 section 14.3: less than 509 */
 #define STUN_REALM_MAX       763
 #define STUN_NONCE_MAX       763
@@ -77,16 +77,16 @@ struct stun_attr {
 };
 
 struct stun_msg {
-    struct slice bytes;          /* the whole message; borrowed */
+    struct slice bytes; /* the whole message; borrowed */
     enum stun_class class;
-    uint16_t method;             /* 12 bits */
-    bool classic;                /* without the magic cookie (RFC 3489) */
+    uint16_t method; /* 12 bits */
+    bool classic;    /* without the magic cookie (RFC 3489) */
     uint8_t transaction[STUN_TRANSACTION_LEN];
-    uint8_t attr_count;          /* what stun_find and stun_next see, in order, with duplicates */
-    uint8_t unknown_count;       /* may exceed STUN_UNKNOWN_MAX; each kept type counts once */
+    uint8_t attr_count;    /* what stun_find and stun_next see, in order, with duplicates */
+    uint8_t unknown_count; /* may exceed STUN_UNKNOWN_MAX; each kept type counts once */
     bool has_fingerprint;
-    uint16_t integrity_offset;   /* of the MESSAGE-INTEGRITY attribute's header; 0: absent */
-    uint16_t integrity256_offset;/* of the MESSAGE-INTEGRITY-SHA256 attribute's header; 0: absent */
+    uint16_t integrity_offset;          /* of the header of MESSAGE-INTEGRITY; 0: absent */
+    uint16_t integrity256_offset;       /* of the header of MESSAGE-INTEGRITY-SHA256; 0: absent */
     uint16_t unknown[STUN_UNKNOWN_MAX]; /* types below 0x8000 that are not in enum stun_attr_type */
     struct stun_attr attrs[STUN_ATTRIBUTES_MAX];
 };
@@ -110,13 +110,13 @@ bool stun_next(const struct stun_msg *msg, uint16_t type, unsigned *index, struc
 
 /* Attribute values. Each returns true and writes *out only if length and content are what the RFC
  * allows. */
-bool stun_read_u32(struct slice value, uint32_t *out);              /* LIFETIME: 4 bytes */
-bool stun_read_channel(struct slice value, uint16_t *out);          /* any number; RFFU ignored */
-bool stun_read_family(struct slice value, enum addr_family *out);   /* other than 1, 2: ADDR_NONE */
-bool stun_read_transport(struct slice value, uint8_t *out);         /* protocol number */
-bool stun_read_even_port(struct slice value, bool *reserve);        /* 1 byte */
-bool stun_read_token(struct slice value, uint8_t out[8]);           /* RESERVATION-TOKEN */
-bool stun_read_addr(struct slice value, struct addr *out);          /* MAPPED-ADDRESS */
+bool stun_read_u32(struct slice value, uint32_t *out);            /* LIFETIME: 4 bytes */
+bool stun_read_channel(struct slice value, uint16_t *out);        /* any number; RFFU ignored */
+bool stun_read_family(struct slice value, enum addr_family *out); /* other than 1, 2: ADDR_NONE */
+bool stun_read_transport(struct slice value, uint8_t *out);       /* protocol number */
+bool stun_read_even_port(struct slice value, bool *reserve);      /* 1 byte */
+bool stun_read_token(struct slice value, uint8_t out[8]);         /* RESERVATION-TOKEN */
+bool stun_read_addr(struct slice value, struct addr *out);        /* MAPPED-ADDRESS */
 /* XOR-PEER-ADDRESS and its like. Never unmaps: an IPv4-mapped address stays IPv6. */
 bool stun_read_xor_addr(const struct stun_msg *msg, struct slice value, struct addr *out);
 /* PASSWORD-ALGORITHM: exactly one algorithm without parameters or with parameters, which are

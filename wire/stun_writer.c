@@ -125,8 +125,7 @@ void stun_write_integrity(
     struct stun_writer *s, struct crypto *crypto, struct slice key, bool sha256)
 {
     const enum crypto_hash hash = sha256 ? CRYPTO_SHA256 : CRYPTO_SHA1;
-    const uint16_t type =
-        sha256 ? STUN_ATTR_MESSAGE_INTEGRITY_SHA256 : STUN_ATTR_MESSAGE_INTEGRITY;
+    const uint16_t type = sha256 ? STUN_ATTR_MESSAGE_INTEGRITY_SHA256 : STUN_ATTR_MESSAGE_INTEGRITY;
     const size_t len = sha256 ? CRYPTO_SHA256_LEN : CRYPTO_SHA1_LEN;
     /* RFC 8489 section 14.5: the text is the message "up to and including the attribute preceding
      * the MESSAGE-INTEGRITY attribute. The Length field of the STUN message header is adjusted to

@@ -70,8 +70,8 @@ static inline void raw_integrity(
 {
     uint8_t mac[CRYPTO_SHA256_LEN] = {0};
     const size_t at = r->len;
-    raw_attr(r, sha256 ? STUN_ATTR_MESSAGE_INTEGRITY_SHA256 : STUN_ATTR_MESSAGE_INTEGRITY, NULL,
-        len);
+    raw_attr(
+        r, sha256 ? STUN_ATTR_MESSAGE_INTEGRITY_SHA256 : STUN_ATTR_MESSAGE_INTEGRITY, NULL, len);
     const struct slice text = slice_of(r->bytes, at);
     if (crypto_hmac(crypto, sha256 ? CRYPTO_SHA256 : CRYPTO_SHA1, key, &text, 1, mac) != 0)
         abort();

@@ -211,9 +211,9 @@ static void test_stun_parse_every_length_field_but_one_is_refused(void **state)
     for (unsigned length = 0; length <= 0xffff; length++) {
         struct stun_msg msg;
         raw_u16(r.bytes + 2, length);
-        const enum reason expected = length == 12 ? REASON_NONE
-            : length > 12                         ? REASON_STUN_TRUNCATED
-                                                  : REASON_STUN_BAD_LENGTH;
+        const enum reason expected = length == 12  ? REASON_NONE
+                                     : length > 12 ? REASON_STUN_TRUNCATED
+                                                   : REASON_STUN_BAD_LENGTH;
         assert_int_equal(raw_parse(&msg, &r), expected);
     }
 }

@@ -56,9 +56,9 @@ static void test_stun_read_family_tells_every_value(void **state)
 {
     for (unsigned family = 0; family < 256; family++) {
         const uint8_t bytes[] = {(uint8_t)family, 9, 9, 9};
-        const enum addr_family expected = family == 1 ? ADDR_IPV4
-            : family == 2                             ? ADDR_IPV6
-                                                      : ADDR_NONE;
+        const enum addr_family expected = family == 1   ? ADDR_IPV4
+                                          : family == 2 ? ADDR_IPV6
+                                                        : ADDR_NONE;
         enum addr_family out = (enum addr_family)77;
         assert_true(stun_read_family(slice_of(bytes, 4), &out));
         assert_int_equal(out, expected);

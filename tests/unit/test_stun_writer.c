@@ -119,11 +119,11 @@ static void test_stun_write_addr_ipv6_is_read_back(void **state)
 static void test_stun_write_addr_without_family_fails(void **state)
 {
     const struct addr none = {.family = ADDR_NONE};
-    for (unsigned xor = 0; xor < 2; xor++) {
+    for (unsigned masked = 0; masked < 2; masked++) {
         struct stun_writer s;
         uint8_t buffer[64];
         begin(&s, buffer, sizeof(buffer));
-        if (xor == 0)
+        if (masked == 0)
             stun_write_addr(&s, STUN_ATTR_MAPPED_ADDRESS, &none);
         else
             stun_write_xor_addr(&s, STUN_ATTR_XOR_MAPPED_ADDRESS, &none);
@@ -184,14 +184,30 @@ static void test_stun_write_after_attr_header_fails(void **state)
         begin(&s, buffer, sizeof(buffer));
         stun_write_attr_header(&s, STUN_ATTR_DATA, call % 2 == 0 ? 0 : 5);
         switch (call) {
-        case 0: stun_write_attr(&s, STUN_ATTR_SOFTWARE, slice_of(NULL, 0)); break;
-        case 1: stun_write_u32(&s, STUN_ATTR_LIFETIME, 1); break;
-        case 2: stun_write_xor_addr(&s, STUN_ATTR_XOR_PEER_ADDRESS, &addr); break;
-        case 3: stun_write_error(&s, 400); break;
-        case 4: stun_write_attr_header(&s, STUN_ATTR_DATA, 0); break;
-        case 5: stun_write_integrity(&s, crypto, key, false); break;
-        case 6: stun_write_fingerprint(&s); break;
-        default: stun_write_password_algorithms(&s); break;
+        case 0:
+            stun_write_attr(&s, STUN_ATTR_SOFTWARE, slice_of(NULL, 0));
+            break;
+        case 1:
+            stun_write_u32(&s, STUN_ATTR_LIFETIME, 1);
+            break;
+        case 2:
+            stun_write_xor_addr(&s, STUN_ATTR_XOR_PEER_ADDRESS, &addr);
+            break;
+        case 3:
+            stun_write_error(&s, 400);
+            break;
+        case 4:
+            stun_write_attr_header(&s, STUN_ATTR_DATA, 0);
+            break;
+        case 5:
+            stun_write_integrity(&s, crypto, key, false);
+            break;
+        case 6:
+            stun_write_fingerprint(&s);
+            break;
+        default:
+            stun_write_password_algorithms(&s);
+            break;
         }
         assert_int_equal(stun_write_end(&s), 0);
     }
