@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+"""Writes the seed corpora of fuzz_stun and fuzz_channel_data: make_corpus.py [--check] SOURCE_ROOT.
+
+Messages are built here from the RFCs, without the code under test; the vectors come from
+tests/unit/stun_vectors.h. With --check nothing is written: it fails where a file differs.
+"""
+import hashlib
+import hmac
+import pathlib
+import re
+import struct
+import sys
+import zlib
+
+COOKIE = bytes.fromhex("2112a442")
+TID = bytes(range(1, 13))
+KEY = b"fuzz"
+BINDING, ALLOCATE, REFRESH, SEND, PERMISSION, CHANNEL = 0x001, 0x003, 0x004, 0x016, 0x008, 0x009
+
+
+def attr(kind, value=b""):
+    return struct.pack(">HH", kind, len(value)) + value + bytes(-len(value) % 4)
+
+
+def message(kind, *attrs, cookie=COOKIE, length=None):
+    body = b"".join(attrs)
+    size = len(body) if length is None else length
+    return struct.pack(">HH", kind, size) + cookie + TID + body
+
+
+def with_length(msg, extra):
+    return msg[:2] + struct.pack(">H", len(msg) - 20 + extra) + msg[4:]
+
+
+def sha1(msg):
+    return with_length(msg + attr(8, hmac.new(KEY, with_length(msg, 24), hashlib.sha1).digest()), 0)
+
+
+def sha256(msg, size=32):
+    mac = hmac.new(KEY, with_length(msg, 4 + size), hashlib.sha256).digest()[:size]
+    return with_length(msg + attr(0x1C, mac), 0)
+
+
+def fingerprint(msg, wrong=0):
+    crc = zlib.crc32(with_length(msg, 8)) ^ 0x5354554E ^ wrong
+    return with_length(msg + attr(0x8028, struct.pack(">I", crc)), 0)
+
+
+def append(msg, *attrs):
+    return with_length(msg + b"".join(attrs), 0)
+
+
+def xor_addr(kind, ip, port):
+    pad = COOKIE + TID
+    family = 1 if len(ip) == 4 else 2
+    masked = bytes(a ^ b for a, b in zip(ip, pad))
+    return attr(kind, struct.pack(">BBH", 0, family, port ^ 0x2112) + masked)
+
+
+def vectors(root):
+    text = (root / "tests/unit/stun_vectors.h").read_text()
+    for name, body in re.findall(r"uint8_t (\w+)\[\] = \{(.*?)\};", text, re.S):
+        yield name, bytes(int(h, 16) for h in re.findall(r"0x([0-9a-f]{2})", body))
+
+
+def stun_accepted():
+    peer = xor_addr(0x12, bytes([192, 0, 2, 1]), 4096)
+    peer6 = xor_addr(0x12, bytes.fromhex("20010db8000000000000000000000001"), 65535)
+    mapped = xor_addr(0x12, bytes(10) + b"\xff\xff\x0a\x00\x00\x01", 1)
+    login = attr(6, b"alice") + attr(0x14, b"example.org") + attr(0x15, b"a nonce of theirs")
+    udp = attr(0x19, b"\x11\0\0\0")
+    yield "binding", message(BINDING)
+    yield "binding_classic", message(BINDING, cookie=b"abcd")
+    yield "binding_success", message(0x101, xor_addr(0x20, bytes([192, 0, 2, 1]), 1),
+                                     attr(1, b"\0\1\0\1\xc0\0\2\1"), attr(0x8022, b"server"))
+    yield "method_of_12_bits", message(0x3FFF)
+    yield "allocate_first", message(ALLOCATE, udp)
+    yield "allocate", sha1(message(ALLOCATE, udp, attr(0xD, b"\0\0\2\x58"), login))
+    yield "allocate_options", message(ALLOCATE, udp, attr(0x17, b"\2\0\0\0"), attr(0x18, b"\x80"),
+                                      attr(0x1A), attr(0x22, b"12345678"),
+                                      attr(0x8000, b"\2\0\0\0"))
+    algorithms = attr(0x1D, b"\0\2\0\0") + attr(0x8002, b"\0\2\0\0\0\1\0\0")
+    yield "allocate_userhash", sha256(message(ALLOCATE, udp, attr(0x1E, bytes(32)), algorithms))
+    challenge = attr(9, b"\0\0\4\1") + attr(0x15, b"nonce") + attr(0x14, b"r")
+    yield "allocate_error", message(0x113, challenge)
+    yield "refresh_zero", fingerprint(sha1(message(REFRESH, attr(0xD, bytes(4)), login)))
+    yield "permissions", message(PERMISSION, peer, peer6, mapped, peer)
+    yield "permissions_60", message(PERMISSION, *([peer] * 60))
+    yield "channel_bind", message(CHANNEL, attr(0xC, b"\x40\0\0\0"), peer6)
+    yield "send", message(SEND, peer, attr(0x13, b"media" * 33))
+    yield "send_empty", message(SEND, peer, attr(0x13))
+    yield "data_icmp", message(0x17, peer, attr(0x8004, b"\0\0\x03\x04\0\0\x05\xdc"))
+    yield "unknown_required", message(BINDING, *(attr(0x7000 + i % 10, b"x") for i in range(12)))
+    yield "unknown_optional", message(BINDING, attr(0xF000, b"xyz"), attr(0x8FFF))
+    yield "password_algorithm_parameters", message(ALLOCATE, attr(0x1D, b"\0\2\0\5abcde\0\0\0"))
+    base = message(ALLOCATE, udp, login)
+    yield "integrity_both", fingerprint(sha256(sha1(base)))
+    yield "integrity256_16", sha256(base, 16)
+    yield "integrity256_24", fingerprint(sha256(base, 24))
+    yield "behind_integrity", append(sha1(base), attr(0xD, b"\0\0\0\0"), attr(0x7777, b"x"), peer)
+    yield "behind_integrity256", append(sha256(base), attr(8, bytes(20)), attr(0xD, bytes(4)))
+    yield "between_integrities", fingerprint(sha256(append(sha1(base), attr(0x22, b"12345678"))))
+    yield "integrity_twice", append(sha1(base), attr(8, bytes(20)), attr(8, bytes(3)))
+    yield "attributes_64", message(BINDING, *([attr(0x8022)] * 64))
+
+
+def stun_rejected():
+    good = message(ALLOCATE, attr(0x19, b"\x11\0\0\0"))
+    yield "empty", b""
+    yield "header_cut", good[:19]
+    yield "not_stun", b"\xc0" + good[1:]
+    yield "rtp", b"\x80\x60" + bytes(30)
+    yield "cut", good[:-1]
+    yield "length_over", message(BINDING, length=4)
+    yield "length_odd", message(BINDING, b"abc")
+    yield "bytes_over", good + bytes(4)
+    yield "attribute_over", message(ALLOCATE, struct.pack(">HH", 6, 9) + bytes(8))
+    yield "attribute_header_only", message(ALLOCATE, struct.pack(">HH", 0x13, 0xFFFF))
+    yield "integrity_short", message(ALLOCATE, attr(8, bytes(19)))
+    yield "integrity256_short", message(ALLOCATE, attr(0x1C, bytes(12)))
+    yield "integrity256_long", message(ALLOCATE, attr(0x1C, bytes(36)))
+    yield "attributes_65", message(BINDING, *([attr(0x8022)] * 65))
+    yield "no_cookie", message(ALLOCATE, cookie=bytes(4))
+    yield "fingerprint_wrong", fingerprint(good, wrong=1)
+    yield "fingerprint_not_last", append(fingerprint(good), attr(0x8022))
+    yield "fingerprint_long", append(good, attr(0x8028, bytes(8)))
+
+
+def channel():
+    yield "accept_data", b"\x40\x00\x00\x05media"
+    yield "accept_empty", b"\x4f\xff\x00\x00"
+    yield "accept_padded", b"\x40\x01\x00\x01x\0\0\0"
+    yield "accept_large", b"\x47\x11\x04\xb0" + bytes(1200)
+    yield "reject_empty", b""
+    yield "reject_header_cut", b"\x40\x00\x00"
+    yield "reject_cut", b"\x40\x00\x00\x05medi"
+    yield "reject_length_max", b"\x40\x00\xff\xff" + bytes(8)
+    yield "reject_below", b"\x3f\xff\x00\x00"
+    yield "reject_above", b"\x50\x00\x00\x00"
+
+
+def files(root):
+    corpus = root / "tests/fuzz/corpus"
+    for name, data in vectors(root):
+        yield corpus / "stun" / ("vector_" + name), data
+    for name, data in stun_accepted():
+        yield corpus / "stun" / ("accept_" + name), data
+    for name, data in stun_rejected():
+        yield corpus / "stun" / ("reject_" + name), data
+    for name, data in channel():
+        yield corpus / "channel_data" / name, data
+
+
+def main():
+    check = sys.argv[1] == "--check"
+    root = pathlib.Path(sys.argv[-1])
+    wrong = 0
+    for path, data in files(root):
+        if not check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        elif not path.exists() or path.read_bytes() != data:
+            print(path, "differs")
+            wrong += 1
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
