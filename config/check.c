@@ -1,6 +1,6 @@
 /*
- * Checks that take more than one key. They run on the complete configuration, defaults included, so it does not matter which of
- * the keys the file names. Called by config_load.
+ * Checks that take more than one key. They run on the complete configuration, defaults included, so
+ * it does not matter which of the keys the file names. Called by config_load.
  */
 #include "config/check.h"
 
@@ -13,7 +13,7 @@ int check_config(const struct config *c, const struct document_node *root, struc
             "nobody could authenticate: 'auth' needs at least one of users and secrets");
     if (c->relay.default_lifetime_s > c->relay.max_lifetime_s)
         return fault_set(fault, document_line(root, "relay", "default_lifetime"),
-            "'relay.default_lifetime' %us is over 'relay.max_lifetime' %us", c->relay.default_lifetime_s,
-            c->relay.max_lifetime_s);
+            "'relay.default_lifetime' %us is over 'relay.max_lifetime' %us",
+            c->relay.default_lifetime_s, c->relay.max_lifetime_s);
     return 0;
 }

@@ -1,7 +1,7 @@
 /*
- * The configuration as a whole: made with defaults, loaded, freed. A file is read into a fresh configuration, which takes the
- * caller's place only when all of it is good; so a failed load changes nothing. Called by the daemon's control thread and by
- * the command line.
+ * The configuration as a whole: made with defaults, loaded, freed. A file is read into a fresh
+ * configuration, which takes the caller's place only when all of it is good; so a failed load
+ * changes nothing. Called by the daemon's control thread and by the command line.
  */
 #include "config/config.h"
 

@@ -1,6 +1,6 @@
 /*
- * The configuration: one YAML file turned into the settings of every folder, or an error that says file, line, what is wrong and
- * the nearest valid key. Control thread only.
+ * The configuration: one YAML file turned into the settings of every folder, or an error that says
+ * file, line, what is wrong and the nearest valid key. Control thread only.
  */
 #ifndef CONFIG_CONFIG_H
 #define CONFIG_CONFIG_H
@@ -30,18 +30,21 @@ struct config_error {
 int config_init(struct config *c);
 void config_deinit(struct config *c); /* wipes secrets */
 /*
- * Reads and checks the whole file. *c is {0} or a configuration, which the new one replaces. 0; -EINVAL or -errno of reading, with
- * *error filled in and *c untouched. Relay addresses (`public_ip: [auto]`), the nonce secret and own addresses stay empty
- * where the file names none: the daemon fills them in.
+ * Reads and checks the whole file. *c is {0} or a configuration, which the new one replaces. 0;
+ * -EINVAL or -errno of reading, with *error filled in and *c untouched. Relay addresses
+ * (`public_ip: [auto]`), the nonce secret and own addresses stay empty where the file names none:
+ * the daemon fills them in.
  */
 int config_load(struct config *c, const char *path, struct config_error *error);
-/* Writes the effective configuration as YAML, secrets as "***". What it prints is read back by config_load, secrets apart. */
+/* Writes the effective configuration as YAML, secrets as "***". What it prints is read back by
+ * config_load, secrets apart. */
 int config_dump(const struct config *c, FILE *out);
 
 /*
- * One line for each key that differs, into `out`: "relay.max_lifetime: 1h -> 2h", or "auth.users: changed" for secrets and long
- * lists; ", needs a restart" behind those that cannot be applied to a running daemon. Returns true if there is one (it then keeps
- * the running value). Compare configurations as loaded, or with the same things filled in.
+ * One line for each key that differs, into `out`: "relay.max_lifetime: 1h -> 2h", or "auth.users:
+ * changed" for secrets and long lists; ", needs a restart" behind those that cannot be applied to a
+ * running daemon. Returns true if there is one (it then keeps the running value). Compare
+ * configurations as loaded, or with the same things filled in.
  */
 bool config_diff(const struct config *running, const struct config *next, FILE *out);
 

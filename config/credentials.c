@@ -1,7 +1,7 @@
 /*
- * Users, REST secrets and the nonce secret, in the file or in files of their own. What is secret is never part of a fault or
- * of a dump, and is wiped wherever it passed. Names and passwords are prepared as OpaqueString by auth_new, not here.
- * Called through the schema.
+ * Users, REST secrets and the nonce secret, in the file or in files of their own. What is secret is
+ * never part of a fault or of a dump, and is wiped wherever it passed. Names and passwords are
+ * prepared as OpaqueString by auth_new, not here. Called through the schema.
  */
 #include "config/file.h"
 #include "config/schema.h"
@@ -15,40 +15,45 @@
 /* What a dump shows in place of a secret, and what therefore cannot be one. */
 static const char masked[] = "***";
 
-static int fault_secret(const struct schema_key *key, const struct document_node *value, struct fault *fault)
+static int fault_secret(
+    const struct schema_key *key, const struct document_node *value, struct fault *fault)
 {
     return fault_set(fault, value->line, "'%s' must be %s", key->path, key->type->form);
 }
 
-static int check_length(const struct schema_key *key, const struct document_node *value, size_t len, struct fault *fault)
+static int check_length(const struct schema_key *key, const struct document_node *value, size_t len,
+    struct fault *fault)
 {
     if (len < key->min || len > key->max)
-        return fault_set(fault, value->line, "'%s' must have %u to %u bytes", key->path, (unsigned)key->min,
-            (unsigned)key->max);
+        return fault_set(fault, value->line, "'%s' must have %u to %u bytes", key->path,
+            (unsigned)key->min, (unsigned)key->max);
     return 0;
 }
 
 /* Gives the field its secret, once: `password` and `password_file` share one. */
-static int fill_secret(struct secret *out, const struct schema_key *key, const struct document_node *value,
-    struct slice bytes, struct fault *fault)
+static int fill_secret(struct secret *out, const struct schema_key *key,
+    const struct document_node *value, struct slice bytes, struct fault *fault)
 {
     int rc = check_length(key, value, bytes.len, fault);
 
     if (rc < 0)
         return rc;
     if (out->data)
-        return fault_set(fault, value->line, "'%s': the same secret is given twice, in text and as a file", key->path);
+        return fault_set(fault, value->line,
+            "'%s': the same secret is given twice, in text and as a file", key->path);
     return secret_set(out, bytes) < 0 ? fault_out_of_memory(fault) : 0;
 }
 
-static int set_secret(void *base, const struct schema_key *key, const struct document_node *value, struct fault *fault)
+static int set_secret(void *base, const struct schema_key *key, const struct document_node *value,
+    struct fault *fault)
 {
     struct secret *out = (struct secret *)(void *)((char *)base + key->offset);
 
     if (value->kind != DOCUMENT_SCALAR)
         return fault_secret(key, value, fault);
     if (strcmp(value->text, masked) == 0)
-        return fault_set(fault, value->line, "'%s': *** stands for a secret that a dump has hidden; write the secret itself",
+        return fault_set(fault, value->line,
+            "'%s': *** stands for a secret that a dump has hidden; write the secret itself",
             key->path);
     return fill_secret(out, key, value, slice_of_string(value->text), fault);
 }
@@ -56,8 +61,8 @@ static int set_secret(void *base, const struct schema_key *key, const struct doc
 static const char directory_variable[] = "${CREDENTIALS_DIRECTORY}";
 
 /* Replaces the variable at the beginning of a path; no other is known. */
-static int expand_path(char out[PATH_MAX], const struct schema_key *key, const struct document_node *value,
-    struct fault *fault)
+static int expand_path(char out[PATH_MAX], const struct schema_key *key,
+    const struct document_node *value, struct fault *fault)
 {
     const char *rest = value->text, *directory = "";
     int n;
@@ -65,17 +70,19 @@ static int expand_path(char out[PATH_MAX], const struct schema_key *key, const s
     if (strncmp(rest, directory_variable, sizeof(directory_variable) - 1) == 0) {
         directory = getenv("CREDENTIALS_DIRECTORY");
         if (!directory || *directory == '\0')
-            return fault_set(fault, value->line, "'%s': the environment has no CREDENTIALS_DIRECTORY", key->path);
+            return fault_set(fault, value->line,
+                "'%s': the environment has no CREDENTIALS_DIRECTORY", key->path);
         rest += sizeof(directory_variable) - 1;
     }
     if (strstr(rest, "${"))
-        return fault_set(fault, value->line, "'%s': only a leading %s is expanded", key->path, directory_variable);
+        return fault_set(fault, value->line, "'%s': only a leading %s is expanded", key->path,
+            directory_variable);
     n = snprintf(out, PATH_MAX, "%s%s", directory, rest);
     if (n < 0 || n >= PATH_MAX)
         return fault_set(fault, value->line, "'%s': the path is too long", key->path);
     if (out[0] != '/')
-        return fault_set(fault, value->line, "'%s' must be an absolute path, or begin with %s", key->path,
-            directory_variable);
+        return fault_set(fault, value->line, "'%s' must be an absolute path, or begin with %s",
+            key->path, directory_variable);
     return 0;
 }
 
@@ -87,8 +94,8 @@ static struct slice without_newline(struct slice bytes)
     return bytes;
 }
 
-static int set_secret_file(void *base, const struct schema_key *key, const struct document_node *value,
-    struct fault *fault)
+static int set_secret_file(void *base, const struct schema_key *key,
+    const struct document_node *value, struct fault *fault)
 {
     struct secret *out = (struct secret *)(void *)((char *)base + key->offset), content = {0};
     char path[PATH_MAX];
@@ -103,8 +110,8 @@ static int set_secret_file(void *base, const struct schema_key *key, const struc
     if (rc == -ENOMEM)
         return fault_out_of_memory(fault);
     if (rc < 0)
-        return fault_set(fault, value->line, "'%s': cannot read '%s': %s", key->path, fault_escape(path).text,
-            file_read_why(rc));
+        return fault_set(fault, value->line, "'%s': cannot read '%s': %s", key->path,
+            fault_escape(path).text, file_read_why(rc));
     rc = fill_secret(out, key, value, without_newline(secret_slice(&content)), fault);
     secret_wipe(&content);
     return rc;
@@ -125,10 +132,14 @@ static bool equal_nonce_secret(const void *a, const void *b)
         secret_slice(&((const struct config *)b)->auth.nonce_secret));
 }
 
-const struct schema_type type_nonce_secret = {
-    .name = "secret", .form = "text", .set = set_secret, .print = print_nonce_secret, .equal = equal_nonce_secret};
+const struct schema_type type_nonce_secret = {.name = "secret",
+    .form = "text",
+    .set = set_secret,
+    .print = print_nonce_secret,
+    .equal = equal_nonce_secret};
 
-static int set_name(void *base, const struct schema_key *key, const struct document_node *value, struct fault *fault)
+static int set_name(void *base, const struct schema_key *key, const struct document_node *value,
+    struct fault *fault)
 {
     char **out = (char **)(void *)((char *)base + key->offset), *copy;
     int rc;
@@ -140,7 +151,8 @@ static int set_name(void *base, const struct schema_key *key, const struct docum
         return rc;
     for (const unsigned char *p = (const unsigned char *)value->text; *p != '\0'; p++)
         if (*p < 0x20 || *p == 0x7f)
-            return fault_set(fault, value->line, "'%s' must not hold control characters", key->path);
+            return fault_set(
+                fault, value->line, "'%s' must not hold control characters", key->path);
     copy = strdup(value->text);
     if (!copy)
         return fault_out_of_memory(fault);
@@ -148,25 +160,27 @@ static int set_name(void *base, const struct schema_key *key, const struct docum
     return 0;
 }
 
-static int set_secret_id(void *base, const struct schema_key *key, const struct document_node *value,
-    struct fault *fault)
+static int set_secret_id(void *base, const struct schema_key *key,
+    const struct document_node *value, struct fault *fault)
 {
-    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
 
     if (value->kind == DOCUMENT_SCALAR && value->text[strspn(value->text, allowed)] != '\0')
         return schema_bad_value(key, value, fault);
     return set_name(base, key, value, fault);
 }
 
-static int set_user_key(void *base, const struct schema_key *key, const struct document_node *value, struct fault *fault)
+static int set_user_key(void *base, const struct schema_key *key, const struct document_node *value,
+    struct fault *fault)
 {
     struct auth_user_settings *user = base;
 
     if (value->kind != DOCUMENT_SCALAR)
         return fault_secret(key, value, fault);
     if (strcmp(value->text, masked) == 0)
-        return fault_set(fault, value->line, "'%s': *** stands for a key that a dump has hidden; write the key itself",
-            key->path);
+        return fault_set(fault, value->line,
+            "'%s': *** stands for a key that a dump has hidden; write the key itself", key->path);
     if (value_hex(value->text, user->key, 16))
         user->key_len = 16;
     else if (value_hex(value->text, user->key, 32))

@@ -1,7 +1,8 @@
 /*
- * From libyaml's events to a tree. Events and not yaml_parser_load, because that one resolves aliases before anybody can
- * refuse them and keeps no record of tags. The tree is as deep as DOCUMENT_DEPTH_MAX at most, so recursion is bounded.
- * Called by config_load, and by schema.c for the defaults.
+ * From libyaml's events to a tree. Events and not yaml_parser_load, because that one resolves
+ * aliases before anybody can refuse them and keeps no record of tags. The tree is as deep as
+ * DOCUMENT_DEPTH_MAX at most, so recursion is bounded. Called by config_load, and by schema.c for
+ * the defaults.
  */
 #include "config/document.h"
 
@@ -38,7 +39,8 @@ static int fault_of_parser(struct builder *b)
     if (b->parser.error == YAML_MEMORY_ERROR)
         return fault_out_of_memory(b->fault);
     if (b->parser.error == YAML_READER_ERROR)
-        return fault_set(b->fault, line_at_offset(b->text, b->parser.problem_offset), "not YAML: %s", problem);
+        return fault_set(
+            b->fault, line_at_offset(b->text, b->parser.problem_offset), "not YAML: %s", problem);
     return fault_set(b->fault, line_of(&b->parser.problem_mark), "not YAML: %s%s%s", problem,
         b->parser.context ? " " : "", b->parser.context ? b->parser.context : "");
 }
@@ -72,13 +74,15 @@ static struct document_node *append_child(struct document_node *parent)
     return &parent->children[parent->count++];
 }
 
-static int refuse_reference(struct builder *b, unsigned line, const yaml_char_t *anchor, const yaml_char_t *tag)
+static int refuse_reference(
+    struct builder *b, unsigned line, const yaml_char_t *anchor, const yaml_char_t *tag)
 {
     if (anchor)
         return fault_set(b->fault, line, "anchors (&%s) are not accepted",
             fault_escape((const char *)anchor).text);
     if (tag)
-        return fault_set(b->fault, line, "tags (%s) are not accepted", fault_escape((const char *)tag).text);
+        return fault_set(
+            b->fault, line, "tags (%s) are not accepted", fault_escape((const char *)tag).text);
     return 0;
 }
 
@@ -97,7 +101,8 @@ static int build_scalar(struct builder *b, struct document_node *node, yaml_even
     return 0;
 }
 
-static int build_node(struct builder *b, struct document_node *node, yaml_event_t *event, unsigned depth);
+static int build_node(
+    struct builder *b, struct document_node *node, yaml_event_t *event, unsigned depth);
 
 static int build_children(struct builder *b, struct document_node *node, unsigned depth)
 {
@@ -120,23 +125,27 @@ static int build_children(struct builder *b, struct document_node *node, unsigne
     }
 }
 
-static int build_node(struct builder *b, struct document_node *node, yaml_event_t *event, unsigned depth)
+static int build_node(
+    struct builder *b, struct document_node *node, yaml_event_t *event, unsigned depth)
 {
     int rc;
 
     node->line = line_of(&event->start_mark);
     if (depth > DOCUMENT_DEPTH_MAX)
-        return fault_set(b->fault, node->line, "nested more than %d levels deep", DOCUMENT_DEPTH_MAX);
+        return fault_set(
+            b->fault, node->line, "nested more than %d levels deep", DOCUMENT_DEPTH_MAX);
     switch (event->type) {
     case YAML_SCALAR_EVENT:
         return build_scalar(b, node, event);
     case YAML_SEQUENCE_START_EVENT:
         node->kind = DOCUMENT_SEQUENCE;
-        rc = refuse_reference(b, node->line, event->data.sequence_start.anchor, event->data.sequence_start.tag);
+        rc = refuse_reference(
+            b, node->line, event->data.sequence_start.anchor, event->data.sequence_start.tag);
         break;
     case YAML_MAPPING_START_EVENT:
         node->kind = DOCUMENT_MAPPING;
-        rc = refuse_reference(b, node->line, event->data.mapping_start.anchor, event->data.mapping_start.tag);
+        rc = refuse_reference(
+            b, node->line, event->data.mapping_start.anchor, event->data.mapping_start.tag);
         break;
     default:
         return fault_set(b->fault, node->line, "aliases (*name) are not accepted");
@@ -191,7 +200,8 @@ static int build_document(struct builder *b, struct document_node *root)
 static void parser_wipe(yaml_parser_t *parser)
 {
     if (parser->raw_buffer.start)
-        secret_cleanse(parser->raw_buffer.start, (size_t)(parser->raw_buffer.end - parser->raw_buffer.start));
+        secret_cleanse(
+            parser->raw_buffer.start, (size_t)(parser->raw_buffer.end - parser->raw_buffer.start));
     if (parser->buffer.start)
         secret_cleanse(parser->buffer.start, (size_t)(parser->buffer.end - parser->buffer.start));
     yaml_parser_delete(parser);

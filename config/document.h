@@ -1,6 +1,7 @@
 /*
- * A YAML document as a tree of nodes that know their lines. Stricter than YAML: one document, no anchors, aliases or
- * tags, at most DOCUMENT_DEPTH_MAX levels, no NUL characters. Scalars stay text; what they mean is the schema's business.
+ * A YAML document as a tree of nodes that know their lines. Stricter than YAML: one document, no
+ * anchors, aliases or tags, at most DOCUMENT_DEPTH_MAX levels, no NUL characters. Scalars stay
+ * text; what they mean is the schema's business.
  */
 #ifndef CONFIG_DOCUMENT_H
 #define CONFIG_DOCUMENT_H
@@ -14,9 +15,9 @@ enum document_kind { DOCUMENT_SCALAR, DOCUMENT_SEQUENCE, DOCUMENT_MAPPING };
 
 struct document_node {
     enum document_kind kind;
-    bool plain;    /* scalar without quotes */
-    unsigned line; /* from 1 */
-    char *text;    /* scalar: UTF-8 with a NUL behind it and none inside */
+    bool plain;                     /* scalar without quotes */
+    unsigned line;                  /* from 1 */
+    char *text;                     /* scalar: UTF-8 with a NUL behind it and none inside */
     struct document_node *children; /* sequence: items; mapping: key, value, key, value … */
     size_t count, room;
 };
@@ -28,7 +29,8 @@ void document_free(struct document_node *root);
 
 /* The value of a key in a mapping, or NULL. */
 const struct document_node *document_get(const struct document_node *mapping, const char *key);
-/* Line of "section.key"; of the section, if the key is not in the file; 1 if that is not there either. */
+/* Line of "section.key"; of the section, if the key is not in the file; 1 if that is not there
+ * either. */
 unsigned document_line(const struct document_node *root, const char *section, const char *key);
 /* A plain scalar that YAML reads as nothing: empty, ~, null. */
 bool document_is_null(const struct document_node *node);

@@ -1,6 +1,7 @@
 /*
- * The effective configuration as YAML, and the difference of two. Both walk the key table and print each key as its type
- * prints it, so neither can forget one. Called by the daemon for --dump-config and at reload.
+ * The effective configuration as YAML, and the difference of two. Both walk the key table and print
+ * each key as its type prints it, so neither can forget one. Called by the daemon for --dump-config
+ * and at reload.
  */
 #include "config/schema.h"
 
@@ -49,8 +50,10 @@ static char *text_of(const struct config *c, const struct schema_key *key)
     return text;
 }
 
-/* Says how one key differs; true if it does. A key that cannot be compared for want of memory counts as changed. */
-static bool diff_key(const struct config *running, const struct config *next, const struct schema_key *key, FILE *out)
+/* Says how one key differs; true if it does. A key that cannot be compared for want of memory
+ * counts as changed. */
+static bool diff_key(const struct config *running, const struct config *next,
+    const struct schema_key *key, FILE *out)
 {
     char *before = text_of(running, key), *after = text_of(next, key);
     bool equal = before && after && strcmp(before, after) == 0;

@@ -1,5 +1,6 @@
 /*
- * Sorts pointers to the items and looks at neighbours: a file of many thousand users is read at once. Called by the types of lists.
+ * Sorts pointers to the items and looks at neighbours: a file of many thousand users is read at
+ * once. Called by the types of lists.
  */
 #include "config/duplicates.h"
 
@@ -20,8 +21,8 @@ static int compare_pointers(const void *a, const void *b, void *arg)
     return c != 0 ? c : (x > y) - (x < y);
 }
 
-int duplicates_find(const void *items, size_t count, size_t size, int (*compare)(const void *, const void *),
-    bool *found, size_t *later)
+int duplicates_find(const void *items, size_t count, size_t size,
+    int (*compare)(const void *, const void *), bool *found, size_t *later)
 {
     struct order order = {compare};
     size_t first = count;

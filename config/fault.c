@@ -1,6 +1,6 @@
 /*
- * The one line that a bad configuration draws. It always fits, is always one line, and never holds a secret: callers pass
- * nothing that is one. Called by everything that reads the configuration.
+ * The one line that a bad configuration draws. It always fits, is always one line, and never holds
+ * a secret: callers pass nothing that is one. Called by everything that reads the configuration.
  */
 #include "config/fault.h"
 

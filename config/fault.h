@@ -1,6 +1,6 @@
 /*
- * How a bad configuration is told: one line, "file:line: reason", with everything that came from the file escaped. The
- * first fault is the one that is kept, because reading stops there.
+ * How a bad configuration is told: one line, "file:line: reason", with everything that came from
+ * the file escaped. The first fault is the one that is kept, because reading stops there.
  */
 #ifndef CONFIG_FAULT_H
 #define CONFIG_FAULT_H
@@ -18,7 +18,8 @@ struct fault_text {
 };
 
 /* Fills in the line; `line` 0 leaves the number out. Returns -EINVAL. */
-int fault_set(struct fault *f, unsigned line, const char *format, ...) __attribute__((format(printf, 3, 4)));
+int fault_set(struct fault *f, unsigned line, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /* Says that memory ran out. Returns -ENOMEM. */
 int fault_out_of_memory(struct fault *f);
 /* Control characters and bytes over 126 become \xNN. Not for secrets. */

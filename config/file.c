@@ -1,6 +1,7 @@
 /*
- * Files of the configuration: the YAML itself and the secrets it names. Never blocks: pipes and devices are refused, so a reload
- * cannot hang the control thread. What was read is wiped. Called by config.c and credentials.c.
+ * Files of the configuration: the YAML itself and the secrets it names. Never blocks: pipes and
+ * devices are refused, so a reload cannot hang the control thread. What was read is wiped. Called
+ * by config.c and credentials.c.
  */
 #include "config/file.h"
 

@@ -1,4 +1,5 @@
-/* Writes the configuration reference to standard output: `configuration-reference > docs/configuration.md`. */
+/* Writes the configuration reference to standard output: `configuration-reference >
+ * docs/configuration.md`. */
 #include "config/reference.h"
 
 int main(void)

@@ -1,6 +1,7 @@
 /*
- * What a person probably meant. First the nearest key of the section the unknown one stands in, then a key of that very name
- * elsewhere, else all keys that would be valid there. Called by schema.c.
+ * What a person probably meant. First the nearest key of the section the unknown one stands in,
+ * then a key of that very name elsewhere, else all keys that would be valid there. Called by
+ * schema.c.
  */
 #include "config/schema.h"
 
@@ -17,7 +18,8 @@ static size_t min3(size_t a, size_t b, size_t c)
     return m < c ? m : c;
 }
 
-/* Insertions, deletions, substitutions and swaps of neighbours between two names of at most HINT_NAME_MAX bytes. */
+/* Insertions, deletions, substitutions and swaps of neighbours between two names of at most
+ * HINT_NAME_MAX bytes. */
 static size_t edit_distance(const char *a, const char *b)
 {
     size_t d[HINT_NAME_MAX + 1][HINT_NAME_MAX + 1];
@@ -32,7 +34,8 @@ static size_t edit_distance(const char *a, const char *b)
             size_t change = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
 
             d[i][j] = min3(d[i - 1][j] + 1, d[i][j - 1] + 1, change);
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && d[i - 2][j - 2] + 1 < d[i][j])
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+                d[i - 2][j - 2] + 1 < d[i][j])
                 d[i][j] = d[i - 2][j - 2] + 1;
         }
     }
@@ -86,7 +89,8 @@ static void list_keys(const char *section, char *out, size_t cap)
     }
 }
 
-/* The name as far as it is one: of `password:secret`, where a space is missing, only `password...` is shown. */
+/* The name as far as it is one: of `password:secret`, where a space is missing, only `password...`
+ * is shown. */
 static struct fault_text shown_name(const char *name)
 {
     struct fault_text out = {""};
@@ -109,11 +113,13 @@ int schema_unknown_key(const char *section, const struct document_node *name, st
     if (strlen(name->text) <= HINT_NAME_MAX) {
         near = elsewhere(name->text);
         if (near)
-            return fault_set(fault, name->line, "unknown key '%s' here, did you mean '%s'?", shown.text, near->path);
+            return fault_set(fault, name->line, "unknown key '%s' here, did you mean '%s'?",
+                shown.text, near->path);
         near = nearest(section, name->text);
     }
     if (near)
-        return fault_set(fault, name->line, "unknown key '%s', did you mean '%s'?", shown.text, schema_leaf(near));
+        return fault_set(fault, name->line, "unknown key '%s', did you mean '%s'?", shown.text,
+            schema_leaf(near));
     list_keys(section, keys, sizeof(keys));
     return fault_set(fault, name->line, "unknown key '%s', valid here: %s", shown.text, keys);
 }

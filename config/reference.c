@@ -1,6 +1,7 @@
 /*
- * docs/configuration.md. What it says of a key (type, default, range, whether a restart is needed) is read from the key
- * table that config_load obeys; only the sentences around it are written here. Called by generate_reference.c and tests.
+ * docs/configuration.md. What it says of a key (type, default, range, whether a restart is needed)
+ * is read from the key table that config_load obeys; only the sentences around it are written here.
+ * Called by generate_reference.c and tests.
  */
 #include "config/reference.h"
 
@@ -13,27 +14,33 @@
 static const char preface[] =
     "# Configuration\n"
     "\n"
-    "<!-- Made from config/schema.def by `ninja configuration-reference`; edit the table, not this file. -->\n"
+    "<!-- Made from config/schema.def by configuration-reference: edit the table instead. -->\n"
     "\n"
-    "Turnpike reads one YAML file. `turnpike --check-config` says whether it is good, `turnpike --dump-config` prints\n"
-    "what is in force, defaults included and secrets masked.\n"
+    "Turnpike reads one YAML file. `turnpike --check-config` says whether it is good,\n"
+    "`turnpike --dump-config` prints what is in force, defaults included and secrets masked.\n"
     "\n"
-    "The file is read strictly. An unknown key, a key or list entry that appears twice, a value of the wrong type or out of\n"
-    "range, an anchor, an alias, a tag, a second document: each is one line that names the file, the line and the reason, and\n"
-    "the daemon does not start (or keeps the configuration it has, at reload). A file that names neither users nor secrets is\n"
-    "an error too, because nobody could authenticate. The file is at most 1 MiB.\n"
+    "The file is read strictly. An unknown key, a key or list entry that appears twice, a\n"
+    "value of the wrong type or out of range, an anchor, an alias, a tag, a second document:\n"
+    "each is one line that names the file, the line and the reason, and the daemon does not\n"
+    "start (or keeps the configuration it has, at reload). A file that names neither users\n"
+    "nor secrets is an error too, because nobody could authenticate. The file is at most 1\n"
+    "MiB.\n"
     "\n"
     "- **Numbers, booleans**: plain digits, `true` or `false`, without quotes.\n"
-    "- **Durations** carry their unit: `90s`, `10min`, `48h`, `2d`. **Sizes**: `65536`, `512KiB`, `4MiB`, `1GiB`.\n"
-    "- **Rates**: `100/s`, `600/min`, `10/h`; `0` and `unlimited` mean no limit. As many as the rate names may come at once.\n"
-    "- **Peer rules**: an address, a prefix or a range, with ports if wanted: `10.0.0.1`, `10.0.0.0/8`,\n"
-    "  `10.0.0.1-10.0.0.9`, `2001:db8::/32`, `10.0.0.0/8:1024-65535`, `[2001:db8::/32]:53`. Quote what begins with `[` or\n"
-    "  holds `: `.\n"
-    "- **Files of secrets** are named by absolute path, or by one that begins with `${CREDENTIALS_DIRECTORY}` (set by systemd\n"
-    "  for `LoadCredential=`); no other variable is expanded. The whole content counts, minus one newline at the end. Who may\n"
-    "  read such a file is not checked: make it readable by the daemon's user alone.\n"
+    "- **Durations** carry their unit: `90s`, `10min`, `48h`, `2d`. **Sizes**: `65536`,\n"
+    "  `512KiB`, `4MiB`, `1GiB`.\n"
+    "- **Rates**: `100/s`, `600/min`, `10/h`; `0` and `unlimited` mean no limit. As many as\n"
+    "  the rate names may come at once.\n"
+    "- **Peer rules**: an address, a prefix or a range, with ports if wanted: `10.0.0.1`,\n"
+    "  `10.0.0.0/8`, `10.0.0.1-10.0.0.9`, `2001:db8::/32`, `10.0.0.0/8:1024-65535`,\n"
+    "  `[2001:db8::/32]:53`. Quote what begins with `[` or holds `: `.\n"
+    "- **Files of secrets** are named by absolute path, or by one that begins with\n"
+    "  `${CREDENTIALS_DIRECTORY}` (set by systemd for `LoadCredential=`); no other variable\n"
+    "  is expanded. The whole content counts, minus one newline at the end. Who may read such\n"
+    "  a file is not checked: make it readable by the daemon's user alone.\n"
     "\n"
-    "A change of a key marked *restart* waits for the next start; every other key is applied by a reload.\n";
+    "A change of a key marked *restart* waits for the next start; every other key is applied\n"
+    "by a reload.\n";
 
 static void write_range(const struct schema_key *key, FILE *out)
 {
@@ -42,7 +49,8 @@ static void write_range(const struct schema_key *key, FILE *out)
     if (key->max == 0)
         return;
     if (type == &type_duration || type == &type_size) {
-        void (*print)(FILE *, uint32_t) = type == &type_duration ? value_print_duration : value_print_size;
+        void (*print)(FILE *, uint32_t) =
+            type == &type_duration ? value_print_duration : value_print_size;
 
         fputs("; ", out);
         print(out, (uint32_t)key->min);

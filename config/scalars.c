@@ -1,6 +1,6 @@
 /*
- * Types of keys that hold one value: yes or no, numbers, durations, sizes, rates, names from a list. Each `set` writes its field
- * whole or not at all. Called through the schema.
+ * Types of keys that hold one value: yes or no, numbers, durations, sizes, rates, names from a
+ * list. Each `set` writes its field whole or not at all. Called through the schema.
  */
 #include "config/schema.h"
 #include "config/values.h"
@@ -20,14 +20,17 @@ static const void *const_field_of(const void *base, const struct schema_key *key
     return (const char *)base + key->offset;
 }
 
-static int set_section(void *base, const struct schema_key *key, const struct document_node *value, struct fault *fault)
+static int set_section(void *base, const struct schema_key *key, const struct document_node *value,
+    struct fault *fault)
 {
     return schema_read(key->path, value, base, fault);
 }
 
-const struct schema_type type_section = {.name = "section", .form = "a mapping of keys to values", .set = set_section};
+const struct schema_type type_section = {
+    .name = "section", .form = "a mapping of keys to values", .set = set_section};
 
-static int set_boolean(void *base, const struct schema_key *key, const struct document_node *value, struct fault *fault)
+static int set_boolean(void *base, const struct schema_key *key, const struct document_node *value,
+    struct fault *fault)
 {
     bool *out = field_of(base, key);
 
@@ -65,7 +68,8 @@ static void print_number(const void *base, const struct schema_key *key, FILE *o
     print_u32(key->type, *(const uint32_t *)const_field_of(base, key), out);
 }
 
-static int fault_range(const struct schema_key *key, const struct document_node *value, struct fault *fault)
+static int fault_range(
+    const struct schema_key *key, const struct document_node *value, struct fault *fault)
 {
     char low[32] = "", high[32] = "";
     FILE *l = fmemopen(low, sizeof(low), "w"), *h = fmemopen(high, sizeof(high), "w");
@@ -78,11 +82,12 @@ static int fault_range(const struct schema_key *key, const struct document_node 
         fclose(l);
     if (h)
         fclose(h);
-    return fault_set(fault, value->line, "'%s' must be between %s and %s, not %s", key->path, low, high,
-        fault_escape(value->text).text);
+    return fault_set(fault, value->line, "'%s' must be between %s and %s, not %s", key->path, low,
+        high, fault_escape(value->text).text);
 }
 
-static bool parse_number(const struct schema_key *key, const struct document_node *value, uint64_t *out)
+static bool parse_number(
+    const struct schema_key *key, const struct document_node *value, uint64_t *out)
 {
     if (key->type == &type_duration)
         return value_duration(value->text, out);
@@ -95,7 +100,8 @@ static bool parse_number(const struct schema_key *key, const struct document_nod
     return value->plain && value_number(value->text, out);
 }
 
-static int set_number(void *base, const struct schema_key *key, const struct document_node *value, struct fault *fault)
+static int set_number(void *base, const struct schema_key *key, const struct document_node *value,
+    struct fault *fault)
 {
     uint32_t *out = field_of(base, key);
     uint64_t number;
@@ -108,18 +114,25 @@ static int set_number(void *base, const struct schema_key *key, const struct doc
     return 0;
 }
 
-const struct schema_type type_number = {
-    .name = "number", .form = "a whole number without quotes", .set = set_number, .print = print_number};
-const struct schema_type type_limit = {
-    .name = "limit", .form = "a whole number, or unlimited", .set = set_number, .print = print_number};
-const struct schema_type type_duration = {
-    .name = "duration", .form = "a duration with its unit, such as 90s, 10min, 48h or 2d",
-    .set = set_number, .print = print_number};
-const struct schema_type type_size = {
-    .name = "size", .form = "a number of bytes, such as 65536, 512KiB, 4MiB or 1GiB",
-    .set = set_number, .print = print_number};
+const struct schema_type type_number = {.name = "number",
+    .form = "a whole number without quotes",
+    .set = set_number,
+    .print = print_number};
+const struct schema_type type_limit = {.name = "limit",
+    .form = "a whole number, or unlimited",
+    .set = set_number,
+    .print = print_number};
+const struct schema_type type_duration = {.name = "duration",
+    .form = "a duration with its unit, such as 90s, 10min, 48h or 2d",
+    .set = set_number,
+    .print = print_number};
+const struct schema_type type_size = {.name = "size",
+    .form = "a number of bytes, such as 65536, 512KiB, 4MiB or 1GiB",
+    .set = set_number,
+    .print = print_number};
 
-static int set_rate(void *base, const struct schema_key *key, const struct document_node *value, struct fault *fault)
+static int set_rate(void *base, const struct schema_key *key, const struct document_node *value,
+    struct fault *fault)
 {
     if (value->kind != DOCUMENT_SCALAR || !value_rate(value->text, field_of(base, key)))
         return schema_bad_value(key, value, fault);
@@ -131,12 +144,13 @@ static void print_rate(const void *base, const struct schema_key *key, FILE *out
     value_print_rate(out, const_field_of(base, key));
 }
 
-const struct schema_type type_rate = {
-    .name = "rate", .form = "a rate such as 100/s, 600/min or 10/h, up to 10000000, or unlimited",
-    .set = set_rate, .print = print_rate};
+const struct schema_type type_rate = {.name = "rate",
+    .form = "a rate such as 100/s, 600/min or 10/h, up to 10000000, or unlimited",
+    .set = set_rate,
+    .print = print_rate};
 
-static int set_relay_ports(void *base, const struct schema_key *key, const struct document_node *value,
-    struct fault *fault)
+static int set_relay_ports(void *base, const struct schema_key *key,
+    const struct document_node *value, struct fault *fault)
 {
     struct config *c = base;
     struct port_range ports;
@@ -144,7 +158,8 @@ static int set_relay_ports(void *base, const struct schema_key *key, const struc
     if (value->kind != DOCUMENT_SCALAR || !value_ports(value->text, &ports))
         return schema_bad_value(key, value, fault);
     if (ports.min < key->min)
-        return fault_set(fault, value->line, "'%s' must not go below port %u", key->path, (unsigned)key->min);
+        return fault_set(
+            fault, value->line, "'%s' must not go below port %u", key->path, (unsigned)key->min);
     if (ports.min == ports.max)
         return fault_set(fault, value->line, "'%s' must hold at least two ports", key->path);
     c->relay.port_min = ports.min;
@@ -159,10 +174,13 @@ static void print_relay_ports(const void *base, const struct schema_key *key, FI
     value_print_ports(out, (struct port_range){c->relay.port_min, c->relay.port_max});
 }
 
-const struct schema_type type_relay_ports = {
-    .name = "ports", .form = "a range of ports such as 49152-65535", .set = set_relay_ports, .print = print_relay_ports};
+const struct schema_type type_relay_ports = {.name = "ports",
+    .form = "a range of ports such as 49152-65535",
+    .set = set_relay_ports,
+    .print = print_relay_ports};
 
-static int set_choice(void *base, const struct schema_key *key, const struct document_node *value, struct fault *fault)
+static int set_choice(void *base, const struct schema_key *key, const struct document_node *value,
+    struct fault *fault)
 {
     int *out = field_of(base, key);
 
@@ -182,19 +200,28 @@ static void print_choice(const void *base, const struct schema_key *key, FILE *o
     fputs(key->type->choices[*(const int *)const_field_of(base, key)], out);
 }
 
-_Static_assert(sizeof(enum log_level) == sizeof(int) && sizeof(enum log_format) == sizeof(int), "set_choice writes an int");
-_Static_assert(LOG_ERROR == 0 && LOG_WARN == 1 && LOG_INFO == 2 && LOG_DEBUG == 3, "order of log_levels");
+_Static_assert(sizeof(enum log_level) == sizeof(int) && sizeof(enum log_format) == sizeof(int),
+    "set_choice writes an int");
+_Static_assert(
+    LOG_ERROR == 0 && LOG_WARN == 1 && LOG_INFO == 2 && LOG_DEBUG == 3, "order of log_levels");
 _Static_assert(LOG_TEXT == 0 && LOG_JSON == 1, "order of log_formats");
 
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
 
-const struct schema_type type_log_level = {.name = "choice", .form = "error, warn, info or debug", .set = set_choice,
-    .print = print_choice, .choices = log_levels};
-const struct schema_type type_log_format = {
-    .name = "choice", .form = "text or json", .set = set_choice, .print = print_choice, .choices = log_formats};
+const struct schema_type type_log_level = {.name = "choice",
+    .form = "error, warn, info or debug",
+    .set = set_choice,
+    .print = print_choice,
+    .choices = log_levels};
+const struct schema_type type_log_format = {.name = "choice",
+    .form = "text or json",
+    .set = set_choice,
+    .print = print_choice,
+    .choices = log_formats};
 
-static int set_realm(void *base, const struct schema_key *key, const struct document_node *value, struct fault *fault)
+static int set_realm(void *base, const struct schema_key *key, const struct document_node *value,
+    struct fault *fault)
 {
     struct config *c = base;
     char *name;
@@ -202,8 +229,8 @@ static int set_realm(void *base, const struct schema_key *key, const struct docu
     if (value->kind != DOCUMENT_SCALAR)
         return schema_bad_value(key, value, fault);
     if (strlen(value->text) < key->min || strlen(value->text) > key->max)
-        return fault_set(fault, value->line, "'%s' must have %u to %u bytes", key->path, (unsigned)key->min,
-            (unsigned)key->max);
+        return fault_set(fault, value->line, "'%s' must have %u to %u bytes", key->path,
+            (unsigned)key->min, (unsigned)key->max);
     for (const unsigned char *p = (const unsigned char *)value->text; *p != '\0'; p++)
         if (*p < 0x20 || *p == 0x7f || *p == '"' || *p == '\\')
             return fault_set(fault, value->line,
@@ -221,4 +248,5 @@ static void print_realm(const void *base, const struct schema_key *key, FILE *ou
     value_print_text(out, ((const struct config *)base)->auth.realms[0].name);
 }
 
-const struct schema_type type_realm = {.name = "text", .form = "text", .set = set_realm, .print = print_realm};
+const struct schema_type type_realm = {
+    .name = "text", .form = "text", .set = set_realm, .print = print_realm};

@@ -1,6 +1,7 @@
 /*
- * Walks the key table: reads mappings by it and fills in its defaults, which are YAML and go through the same code as what
- * an operator writes. Called by config.c, and by the types of lists for the keys of their items.
+ * Walks the key table: reads mappings by it and fills in its defaults, which are YAML and go
+ * through the same code as what an operator writes. Called by config.c, and by the types of lists
+ * for the keys of their items.
  */
 #include "config/schema.h"
 
@@ -11,7 +12,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#define KEY(path, type, offset, initial, min, max, flags, help) \
+#define KEY(path, type, offset, initial, min, max, flags, help)                                    \
     {path, &type, offset, initial, min, max, flags, help},
 
 const struct schema_key schema_keys[] = {
@@ -58,18 +59,20 @@ static const struct schema_key *find(const char *section, const char *name)
     return NULL;
 }
 
-int schema_bad_value(const struct schema_key *key, const struct document_node *value, struct fault *fault)
+int schema_bad_value(
+    const struct schema_key *key, const struct document_node *value, struct fault *fault)
 {
     if (value->kind == DOCUMENT_SCALAR)
-        return fault_set(fault, value->line, "'%s' must be %s, not '%s'", key->path, key->type->form,
-            fault_escape(value->text).text);
+        return fault_set(fault, value->line, "'%s' must be %s, not '%s'", key->path,
+            key->type->form, fault_escape(value->text).text);
     return fault_set(fault, value->line, "'%s' must be %s, not a %s", key->path, key->type->form,
         value->kind == DOCUMENT_MAPPING ? "mapping" : "list");
 }
 
-/* One `key: value` of a mapping. `seen` holds the line where a key of the table stood before, 0 if nowhere. */
-static int read_pair(const char *section, const struct document_node *pair, void *base, unsigned *seen,
-    struct fault *fault)
+/* One `key: value` of a mapping. `seen` holds the line where a key of the table stood before, 0 if
+ * nowhere. */
+static int read_pair(const char *section, const struct document_node *pair, void *base,
+    unsigned *seen, struct fault *fault)
 {
     const struct document_node *name = &pair[0], *value = &pair[1];
     const struct schema_key *key;
@@ -88,13 +91,14 @@ static int read_pair(const char *section, const struct document_node *pair, void
     return key->type->set(base, key, value, fault);
 }
 
-int schema_read(const char *section, const struct document_node *mapping, void *base, struct fault *fault)
+int schema_read(
+    const char *section, const struct document_node *mapping, void *base, struct fault *fault)
 {
     unsigned seen[SCHEMA_KEY_COUNT] = {0};
 
     if (mapping->kind != DOCUMENT_MAPPING)
-        return fault_set(fault, mapping->line, "%s%s%s must be a mapping of keys to values", *section ? "'" : "",
-            *section ? section : "the file", *section ? "'" : "");
+        return fault_set(fault, mapping->line, "%s%s%s must be a mapping of keys to values",
+            *section ? "'" : "", *section ? section : "the file", *section ? "'" : "");
     for (size_t i = 0; i + 1 < mapping->count; i += 2) {
         int rc = read_pair(section, &mapping->children[i], base, seen, fault);
 
@@ -121,7 +125,8 @@ static int set_default(const struct schema_key *key, void *base)
         rc = key->type->set(base, key, value, &fault);
         document_free(value);
     }
-    assert(rc == 0 || rc == -ENOMEM); /* a default that its own key refuses is a fault of the table */
+    assert(
+        rc == 0 || rc == -ENOMEM); /* a default that its own key refuses is a fault of the table */
     return rc;
 }
 

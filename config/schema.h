@@ -1,6 +1,7 @@
 /*
- * Every key of the configuration, once: schema.def. Reading, defaults, dump, diff, hints and the reference document all walk
- * this table, so a key that is not in it does not exist and none can be described wrongly. Control thread only.
+ * Every key of the configuration, once: schema.def. Reading, defaults, dump, diff, hints and the
+ * reference document all walk this table, so a key that is not in it does not exist and none can be
+ * described wrongly. Control thread only.
  */
 #ifndef CONFIG_SCHEMA_H
 #define CONFIG_SCHEMA_H
@@ -12,12 +13,15 @@
 
 struct schema_key;
 
-/* How the value of a key is read, written and compared. `base` is the structure that the key's offset counts from. */
+/* How the value of a key is read, written and compared. `base` is the structure that the key's
+ * offset counts from. */
 struct schema_type {
     const char *name; /* for the reference: "duration" */
     const char *form; /* what may be written, for the reference and for errors */
-    int (*set)(void *base, const struct schema_key *key, const struct document_node *value, struct fault *fault);
-    void (*print)(const void *base, const struct schema_key *key, FILE *out); /* NULL: not part of a dump */
+    int (*set)(void *base, const struct schema_key *key, const struct document_node *value,
+        struct fault *fault);
+    void (*print)(
+        const void *base, const struct schema_key *key, FILE *out); /* NULL: not part of a dump */
     bool (*equal)(const void *a, const void *b); /* NULL: equal if printed alike */
     const char *const *choices;                  /* of a choice: NULL at the end */
 };
@@ -51,25 +55,29 @@ unsigned schema_depth(const struct schema_key *key);
 bool schema_of_item(const struct schema_key *key);
 
 /* Reads a mapping whose keys are those of `section`. 0, -EINVAL or -ENOMEM with the fault set. */
-int schema_read(const char *section, const struct document_node *mapping, void *base, struct fault *fault);
-/* Sets every key with a default: those of struct config for "", those of an item for "listen[]". 0 or -ENOMEM. */
+int schema_read(
+    const char *section, const struct document_node *mapping, void *base, struct fault *fault);
+/* Sets every key with a default: those of struct config for "", those of an item for "listen[]". 0
+ * or -ENOMEM. */
 int schema_set_defaults(const char *section, void *base);
 
 /* The fault of a key nobody knows, with the nearest one that exists. Returns -EINVAL. */
 int schema_unknown_key(const char *section, const struct document_node *name, struct fault *fault);
 
 /* A mistyped value: "'relay.ports' must be …, not 'abc'". Returns -EINVAL. */
-int schema_bad_value(const struct schema_key *key, const struct document_node *value, struct fault *fault);
+int schema_bad_value(
+    const struct schema_key *key, const struct document_node *value, struct fault *fault);
 
 /* scalars.c */
-extern const struct schema_type type_section, type_boolean, type_number, type_limit, type_duration, type_size,
-    type_rate, type_relay_ports, type_log_level, type_log_format, type_realm;
+extern const struct schema_type type_section, type_boolean, type_number, type_limit, type_duration,
+    type_size, type_rate, type_relay_ports, type_log_level, type_log_format, type_realm;
 /* listeners.c */
-extern const struct schema_type type_listen, type_public_ip, type_proto, type_listen_addr, type_listen_port;
+extern const struct schema_type type_listen, type_public_ip, type_proto, type_listen_addr,
+    type_listen_port;
 /* peers.c */
 extern const struct schema_type type_deny_peers, type_allow_peers, type_nat64_prefixes;
 /* credentials.c */
-extern const struct schema_type type_users, type_secrets, type_user_name, type_user_key, type_secret_id, type_secret,
-    type_secret_file, type_nonce_secret;
+extern const struct schema_type type_users, type_secrets, type_user_name, type_user_key,
+    type_secret_id, type_secret, type_secret_file, type_nonce_secret;
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * The lists of users and REST secrets. A list is read whole into a realm of its own and takes the place of the old one only
- * when all of it is good. Called through the schema, and by config.c to wipe.
+ * The lists of users and REST secrets. A list is read whole into a realm of its own and takes the
+ * place of the old one only when all of it is good. Called through the schema, and by config.c to
+ * wipe.
  */
 #include "config/users.h"
 
@@ -38,29 +39,35 @@ void users_clear_secrets(struct auth_realm_settings *realm)
 
 static int compare_users(const void *a, const void *b)
 {
-    return strcmp(((const struct auth_user_settings *)a)->name, ((const struct auth_user_settings *)b)->name);
+    return strcmp(
+        ((const struct auth_user_settings *)a)->name, ((const struct auth_user_settings *)b)->name);
 }
 
 static int compare_secrets(const void *a, const void *b)
 {
-    return strcmp(((const struct auth_secret_settings *)a)->id, ((const struct auth_secret_settings *)b)->id);
+    return strcmp(
+        ((const struct auth_secret_settings *)a)->id, ((const struct auth_secret_settings *)b)->id);
 }
 
-static int read_user(struct auth_user_settings *user, const struct document_node *value, struct fault *fault)
+static int read_user(
+    struct auth_user_settings *user, const struct document_node *value, struct fault *fault)
 {
     int rc = schema_read("auth.users[]", value, user, fault);
 
     if (rc < 0)
         return rc;
     if ((user->key_len > 0) == (user->password.data != NULL))
-        return fault_set(fault, value->line, "user '%s' needs just one of password, password_file and key",
+        return fault_set(fault, value->line,
+            "user '%s' needs just one of password, password_file and key",
             fault_escape(user->name).text);
     if (user->password.data && memchr(user->password.data, '\0', user->password.len))
-        return fault_set(fault, value->line, "the password of user '%s' holds a NUL", fault_escape(user->name).text);
+        return fault_set(fault, value->line, "the password of user '%s' holds a NUL",
+            fault_escape(user->name).text);
     return 0;
 }
 
-static int read_users(struct auth_realm_settings *built, const struct document_node *value, struct fault *fault)
+static int read_users(
+    struct auth_realm_settings *built, const struct document_node *value, struct fault *fault)
 {
     size_t later = 0;
     bool found;
@@ -70,20 +77,23 @@ static int read_users(struct auth_realm_settings *built, const struct document_n
     if (!built->users)
         return fault_out_of_memory(fault);
     while (built->user_count < value->count && rc == 0) {
-        size_t i = built->user_count++; /* counted first: what a bad entry has filled in is wiped too */
+        size_t i =
+            built->user_count++; /* counted first: what a bad entry has filled in is wiped too */
 
         rc = read_user(&built->users[i], &value->children[i], fault);
     }
     if (rc < 0)
         return rc;
-    if (duplicates_find(built->users, built->user_count, sizeof(*built->users), compare_users, &found, &later) < 0)
+    if (duplicates_find(built->users, built->user_count, sizeof(*built->users), compare_users,
+            &found, &later) < 0)
         return fault_out_of_memory(fault);
     return !found ? 0
                   : fault_set(fault, value->children[later].line, "user '%s' appears twice",
                         fault_escape(built->users[later].name).text);
 }
 
-static int set_users(void *base, const struct schema_key *key, const struct document_node *value, struct fault *fault)
+static int set_users(void *base, const struct schema_key *key, const struct document_node *value,
+    struct fault *fault)
 {
     struct auth_realm_settings *realm = &((struct config *)base)->auth.realms[0], built = {0};
     int rc;
@@ -101,18 +111,21 @@ static int set_users(void *base, const struct schema_key *key, const struct docu
     return 0;
 }
 
-static int read_secret(struct auth_secret_settings *secret, const struct document_node *value, struct fault *fault)
+static int read_secret(
+    struct auth_secret_settings *secret, const struct document_node *value, struct fault *fault)
 {
     int rc = schema_read("auth.secrets[]", value, secret, fault);
 
     if (rc < 0)
         return rc;
     if (!secret->secret.data)
-        return fault_set(fault, value->line, "secret '%s' needs one of secret and file", secret->id);
+        return fault_set(
+            fault, value->line, "secret '%s' needs one of secret and file", secret->id);
     return 0;
 }
 
-static int read_secrets(struct auth_realm_settings *built, const struct document_node *value, struct fault *fault)
+static int read_secrets(
+    struct auth_realm_settings *built, const struct document_node *value, struct fault *fault)
 {
     size_t later = 0;
     bool found;
@@ -128,16 +141,19 @@ static int read_secrets(struct auth_realm_settings *built, const struct document
     }
     if (rc < 0)
         return rc;
-    if (duplicates_find(built->secrets, built->secret_count, sizeof(*built->secrets), compare_secrets, &found, &later) < 0)
+    if (duplicates_find(built->secrets, built->secret_count, sizeof(*built->secrets),
+            compare_secrets, &found, &later) < 0)
         return fault_out_of_memory(fault);
     return !found ? 0
-                  : fault_set(fault, value->children[later].line, "secret '%s' appears twice", built->secrets[later].id);
+                  : fault_set(fault, value->children[later].line, "secret '%s' appears twice",
+                        built->secrets[later].id);
 }
 
 /* Each request of an unknown REST user is tried with every one. */
 #define SECRETS_MAX 16
 
-static int set_secrets(void *base, const struct schema_key *key, const struct document_node *value, struct fault *fault)
+static int set_secrets(void *base, const struct schema_key *key, const struct document_node *value,
+    struct fault *fault)
 {
     struct auth_realm_settings *realm = &((struct config *)base)->auth.realms[0], built = {0};
     int rc;
@@ -145,7 +161,8 @@ static int set_secrets(void *base, const struct schema_key *key, const struct do
     if (value->kind != DOCUMENT_SEQUENCE)
         return fault_set(fault, value->line, "'%s' must be %s", key->path, key->type->form);
     if (value->count > SECRETS_MAX)
-        return fault_set(fault, value->line, "'%s' must not hold more than %d secrets", key->path, SECRETS_MAX);
+        return fault_set(
+            fault, value->line, "'%s' must not hold more than %d secrets", key->path, SECRETS_MAX);
     rc = read_secrets(&built, value, fault);
     if (rc < 0) {
         users_clear_secrets(&built);
@@ -215,7 +232,13 @@ static bool equal_secrets(const void *a, const void *b)
     return true;
 }
 
-const struct schema_type type_users = {.name = "list", .form = "a list of { name, password, password_file or key }",
-    .set = set_users, .print = print_users, .equal = equal_users};
-const struct schema_type type_secrets = {.name = "list", .form = "a list of { id, secret or file }", .set = set_secrets,
-    .print = print_secrets, .equal = equal_secrets};
+const struct schema_type type_users = {.name = "list",
+    .form = "a list of { name, password, password_file or key }",
+    .set = set_users,
+    .print = print_users,
+    .equal = equal_users};
+const struct schema_type type_secrets = {.name = "list",
+    .form = "a list of { id, secret or file }",
+    .set = set_secrets,
+    .print = print_secrets,
+    .equal = equal_secrets};

@@ -1,6 +1,6 @@
 /*
- * Text to value and back. Whatever a value_print_* writes, the parser beside it reads as the same value: the dump of a
- * configuration is a configuration. Called by the types of the schema.
+ * Text to value and back. Whatever a value_print_* writes, the parser beside it reads as the same
+ * value: the dump of a configuration is a configuration. Called by the types of the schema.
  */
 #include "config/values.h"
 
@@ -13,7 +13,8 @@ struct unit {
 
 /* Largest first: printing takes the first that divides. */
 static const struct unit duration_units[] = {{"d", 86400}, {"h", 3600}, {"min", 60}, {"s", 1}};
-static const struct unit size_units[] = {{"GiB", 1u << 30}, {"MiB", 1u << 20}, {"KiB", 1u << 10}, {"", 1}};
+static const struct unit size_units[] = {
+    {"GiB", 1u << 30}, {"MiB", 1u << 20}, {"KiB", 1u << 10}, {"", 1}};
 static const struct unit rate_units[] = {{"/h", 3600}, {"/min", 60}, {"/s", 1}};
 
 /* Reads digits and moves *text behind them. */
@@ -50,7 +51,8 @@ static bool scaled(const char *text, const struct unit *units, size_t count, uin
     uint64_t value;
     uint32_t factor;
 
-    if (!take_number(&text, &value) || !take_unit(text, units, count, &factor) || value > UINT64_MAX / factor)
+    if (!take_number(&text, &value) || !take_unit(text, units, count, &factor) ||
+        value > UINT64_MAX / factor)
         return false;
     *out = value * factor;
     return true;
@@ -68,7 +70,8 @@ bool value_number(const char *text, uint64_t *out)
 
 bool value_duration(const char *text, uint64_t *seconds)
 {
-    return scaled(text, duration_units, sizeof(duration_units) / sizeof(duration_units[0]), seconds);
+    return scaled(
+        text, duration_units, sizeof(duration_units) / sizeof(duration_units[0]), seconds);
 }
 
 bool value_size(const char *text, uint64_t *bytes)
@@ -158,7 +161,10 @@ void value_print_rate(FILE *out, const struct rate *rate)
     if (rate->count == 0)
         fputs("unlimited", out);
     else
-        fprintf(out, "%u/%s", rate->count, rate->period_s == 1 ? "s" : rate->period_s == 60 ? "min" : "h");
+        fprintf(out, "%u/%s", rate->count,
+            rate->period_s == 1    ? "s"
+            : rate->period_s == 60 ? "min"
+                                   : "h");
 }
 
 void value_print_ports(FILE *out, struct port_range ports)
@@ -169,7 +175,8 @@ void value_print_ports(FILE *out, struct port_range ports)
         fprintf(out, "%u-%u", ports.min, ports.max);
 }
 
-/* Bytes of the UTF-8 character at `p`, and its code point; 1 byte at a time where it is not UTF-8. */
+/* Bytes of the UTF-8 character at `p`, and its code point; 1 byte at a time where it is not UTF-8.
+ */
 static size_t utf8_at(const unsigned char *p, uint32_t *code)
 {
     size_t len = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : p[0] >= 0xc0 ? 2 : 1;
@@ -188,8 +195,8 @@ static size_t utf8_at(const unsigned char *p, uint32_t *code)
 /* Control characters, YAML's extra line breaks, the byte order mark and what its reader refuses. */
 static bool needs_escape(uint32_t code)
 {
-    return code < 0x20 || (code >= 0x7f && code <= 0xa0) || code == 0x2028 || code == 0x2029 || code == 0xfeff ||
-        code == 0xfffe || code == 0xffff;
+    return code < 0x20 || (code >= 0x7f && code <= 0xa0) || code == 0x2028 || code == 0x2029 ||
+           code == 0xfeff || code == 0xfffe || code == 0xffff;
 }
 
 void value_print_text(FILE *out, const char *text)

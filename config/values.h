@@ -1,4 +1,5 @@
-/* What the texts of the configuration mean: numbers, durations, sizes, rates, ports. Pure; strict; no locale. */
+/* What the texts of the configuration mean: numbers, durations, sizes, rates, ports. Pure; strict;
+ * no locale. */
 #ifndef CONFIG_VALUES_H
 #define CONFIG_VALUES_H
 
@@ -16,18 +17,21 @@ struct port_range {
 };
 
 /* All: true and *out written, or false and *out untouched. Nothing may be left over. */
-bool value_number(const char *text, uint64_t *out);          /* decimal digits, no sign, no leading zero */
-bool value_duration(const char *text, uint64_t *seconds);    /* "90s", "10min", "48h", "2d" */
-bool value_size(const char *text, uint64_t *bytes);          /* "65536", "512KiB", "4MiB", "1GiB" */
-bool value_rate(const char *text, struct rate *out);         /* "100/s", "600/min", "10/h", "0", "unlimited" */
-bool value_ports(const char *text, struct port_range *out);  /* "3478", "3478-3481"; 1–65535, first ≤ last */
-bool value_hex(const char *text, uint8_t *out, size_t len);  /* exactly 2 × len hexadecimal digits */
+bool value_number(const char *text, uint64_t *out); /* decimal digits, no sign, no leading zero */
+bool value_duration(const char *text, uint64_t *seconds); /* "90s", "10min", "48h", "2d" */
+bool value_size(const char *text, uint64_t *bytes);       /* "65536", "512KiB", "4MiB", "1GiB" */
+bool value_rate(
+    const char *text, struct rate *out); /* "100/s", "600/min", "10/h", "0", "unlimited" */
+bool value_ports(
+    const char *text, struct port_range *out); /* "3478", "3478-3481"; 1–65535, first ≤ last */
+bool value_hex(const char *text, uint8_t *out, size_t len); /* exactly 2 × len hexadecimal digits */
 
 void value_print_duration(FILE *out, uint32_t seconds);
 void value_print_size(FILE *out, uint32_t bytes);
 void value_print_rate(FILE *out, const struct rate *rate);
 void value_print_ports(FILE *out, struct port_range ports);
-/* As a double-quoted YAML string, everything that YAML would fold or refuse escaped. `text` is UTF-8. */
+/* As a double-quoted YAML string, everything that YAML would fold or refuse escaped. `text` is
+ * UTF-8. */
 void value_print_text(FILE *out, const char *text);
 
 #endif
