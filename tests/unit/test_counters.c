@@ -1,0 +1,96 @@
+/* base/counters: the names that operators see, sums over threads and the balance of datagrams. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdbool.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/counters.h"
+
+static bool is_name(const char *s)
+{
+    return s && s[0] != '\0' && strspn(s, "abcdefghijklmnopqrstuvwxyz_") == strlen(s);
+}
+
+static void test_counters_reason_names_are_unique_words(void **state)
+{
+    for (int i = 0; i < REASON_COUNT; i++) {
+        const char *name = reason_name((enum reason)i);
+        if (!is_name(name))
+            fail_msg("reason %d has the name \"%s\"", i, name ? name : "(null)");
+        assert_true(strlen(reason_help((enum reason)i)) > 0);
+        for (int k = 0; k < i; k++)
+            assert_string_not_equal(name, reason_name((enum reason)k));
+    }
+    assert_string_equal(reason_name(REASON_NO_PERMISSION), "no_permission");
+    assert_string_equal(reason_name(REASON_NONE), "none");
+}
+
+static void test_counters_metric_series_are_unique_words(void **state)
+{
+    for (int i = 0; i < METRIC_COUNT; i++) {
+        const char *name = metric_name((enum metric)i), *labels = metric_labels((enum metric)i);
+        if (!is_name(name) || strncmp(name, "turnpike_", 9) != 0)
+            fail_msg("metric %d has the name \"%s\"", i, name ? name : "(null)");
+        assert_non_null(labels);
+        assert_true(strlen(metric_help((enum metric)i)) > 0);
+        for (int k = 0; k < i; k++) {
+            assert_true(strcmp(name, metric_name((enum metric)k)) != 0 ||
+                        strcmp(labels, metric_labels((enum metric)k)) != 0);
+        }
+    }
+    assert_string_equal(metric_labels(METRIC_RECEIVED_PEER), "leg=\"peer\",direction=\"in\"");
+}
+
+static void test_counters_sum_adds_all_threads(void **state)
+{
+    static struct counters a, b;
+    static struct counters_sum sum;
+    counters_add(&a, METRIC_RECEIVED_CLIENT, 3);
+    counters_add(&b, METRIC_RECEIVED_CLIENT, 4);
+    counters_add(&b, METRIC_LOG_LOST, 1ull << 40);
+    counters_drop(&a, REASON_MAILBOX_FULL);
+    counters_drop(&b, REASON_MAILBOX_FULL);
+    counters_refuse(&b, REASON_QUOTA_USER);
+    counters_sum_add(&sum, &a);
+    counters_sum_add(&sum, &b);
+    assert_int_equal(sum.metric[METRIC_RECEIVED_CLIENT], 7);
+    assert_true(sum.metric[METRIC_LOG_LOST] == 1ull << 40);
+    assert_int_equal(sum.dropped[REASON_MAILBOX_FULL], 2);
+    assert_int_equal(sum.refused[REASON_MAILBOX_FULL], 0);
+    assert_int_equal(sum.refused[REASON_QUOTA_USER], 1);
+    assert_int_equal(sum.dropped[REASON_QUOTA_USER], 0);
+}
+
+static void test_counters_imbalance_is_what_is_unaccounted(void **state)
+{
+    struct counters_sum sum = {0};
+    assert_int_equal(counters_sum_imbalance(&sum), 0);
+    sum.metric[METRIC_RECEIVED_CLIENT] = 10;
+    sum.metric[METRIC_RECEIVED_PEER] = 20;
+    assert_int_equal(counters_sum_imbalance(&sum), 30);
+    sum.metric[METRIC_RELAYED_TO_PEER] = 6;
+    sum.metric[METRIC_RELAYED_TO_CLIENT] = 18;
+    sum.metric[METRIC_CONSUMED] = 3;
+    sum.dropped[0] = 1;
+    sum.dropped[REASON_COUNT - 1] = 1;
+    assert_int_equal(counters_sum_imbalance(&sum), 1);
+    sum.dropped[REASON_NO_PERMISSION] = 2;
+    assert_int_equal(counters_sum_imbalance(&sum), -1);
+    /* Refused requests are consumed ones: not counted twice. */
+    sum.refused[REASON_QUOTA_USER] = 5;
+    assert_int_equal(counters_sum_imbalance(&sum), -1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_counters_reason_names_are_unique_words),
+        cmocka_unit_test(test_counters_metric_series_are_unique_words),
+        cmocka_unit_test(test_counters_sum_adds_all_threads),
+        cmocka_unit_test(test_counters_imbalance_is_what_is_unaccounted),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
