@@ -12,9 +12,33 @@
 
 #define REALM_CHARACTERS_MAX 127
 #define REALM_BYTES_MAX      509
+#define SHOWN_MAX            64 /* bytes of a name in an error text */
 #define NONCE_SECRET_MIN     16
 #define NONCE_LIFETIME_MIN_S 60
 #define NONCE_LIFETIME_MAX_S 600
+
+static void show(char out[SHOWN_MAX + 1], const char *name)
+{
+    size_t len = 0;
+    for (; name && name[len] != '\0' && len < SHOWN_MAX; len++)
+        out[len] = (unsigned char)name[len] < 0x20 || name[len] == 0x7f ? '?' : name[len];
+    while (name && len > 0 && ((unsigned char)name[len] & 0xc0) == 0x80)
+        len--; /* not in the middle of a character */
+    out[len] = '\0';
+}
+
+void auth_error(
+    char *error, size_t error_cap, const char *const realm_what_name[3], const char *why)
+{
+    char realm[SHOWN_MAX + 1], name[SHOWN_MAX + 1];
+    show(realm, realm_what_name[0]);
+    show(name, realm_what_name[2]);
+    if (realm_what_name[1])
+        snprintf(
+            error, error_cap, "realm \"%s\": %s \"%s\": %s", realm, realm_what_name[1], name, why);
+    else
+        snprintf(error, error_cap, "realm \"%s\": %s", realm, why);
+}
 
 static size_t characters(const struct secret *utf8)
 {
@@ -64,10 +88,10 @@ static int check_stored_keys(const struct auth_realm *r, char *error, size_t err
     for (size_t i = 0; i < r->users.count; i++) {
         if (r->users.list[i].md5.len != 0)
             continue;
-        snprintf(error, error_cap,
-            "realm \"%s\": user \"%s\": a SHA-256 key is of no use in a realm that cannot offer "
-            "SHA-256",
-            (const char *)r->name.data, (const char *)r->users.list[i].name.data);
+        const char *const where[3] = {
+            (const char *)r->name.data, "user", (const char *)r->users.list[i].name.data};
+        auth_error(error, error_cap, where,
+            "a SHA-256 key is of no use in a realm that cannot offer SHA-256");
         return -EINVAL;
     }
     return 0;
@@ -103,7 +127,7 @@ static int add_realm(struct auth *auth, struct crypto *crypto, const struct auth
         rc = -EIO;
     }
     if (rc < 0) {
-        snprintf(error, error_cap, "realm \"%s\": %s", rs->name, why);
+        auth_error(error, error_cap, (const char *[3]){rs->name, NULL, NULL}, why);
         return rc;
     }
     r->nonce_name = (uint32_t)digest[0] << 24 | (uint32_t)digest[1] << 16 |

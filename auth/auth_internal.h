@@ -34,4 +34,11 @@ struct auth_worker {
 /* The worker's nonce keys, emptied first if they come from another secret than this one's. */
 struct nonce_keys *auth_worker_nonce_keys(struct auth_worker *w, const struct auth *auth);
 
+/*
+ * One line for the operator: 'realm "R": what "name": why', without the middle if `what` is NULL.
+ * Names are cut and what would break a line is shown as '?', so that the reason is always there.
+ */
+void auth_error(
+    char *error, size_t error_cap, const char *const realm_what_name[3], const char *why);
+
 #endif

@@ -6,7 +6,7 @@
  */
 #include "auth/rest.h"
 
-#include "auth/auth.h"
+#include "auth/auth_internal.h"
 #include "auth/long_term.h"
 #include <errno.h>
 #include <openssl/evp.h>
@@ -43,15 +43,16 @@ int rest_init(
     struct rest rest = {0};
     rest.list = calloc(settings->secret_count ? settings->secret_count : 1, sizeof(*rest.list));
     if (!rest.list) {
-        snprintf(error, error_cap, "realm \"%s\": out of memory for its secrets", settings->name);
+        auth_error(error, error_cap, (const char *[3]){settings->name, NULL, NULL},
+            "out of memory for its secrets");
         return -ENOMEM;
     }
     for (size_t i = 0; i < settings->secret_count; i++) {
-        const char *why, *id = settings->secrets[i].id;
+        const char *why;
         int rc = add(&rest, &settings->secrets[i], &why);
         if (rc < 0) {
-            snprintf(error, error_cap, "realm \"%s\": secret \"%s\": %s", settings->name,
-                id ? id : "", why);
+            auth_error(error, error_cap,
+                (const char *[3]){settings->name, "secret", settings->secrets[i].id}, why);
             rest_deinit(&rest);
             return rc;
         }

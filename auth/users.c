@@ -6,10 +6,10 @@
  */
 #include "auth/users.h"
 
+#include "auth/auth_internal.h"
 #include "auth/long_term.h"
 #include "auth/opaque_string.h"
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 static struct slice key_bytes(const struct user *u, bool by_hash)
@@ -133,7 +133,8 @@ int users_init(struct users *out, struct crypto *crypto, const struct auth_realm
     users.by_name = calloc(slots, sizeof(*users.by_name));
     users.by_hash = calloc(slots, sizeof(*users.by_hash));
     if (!users.list || !users.by_name || !users.by_hash || settings->user_count >= UINT32_MAX / 4) {
-        snprintf(error, error_cap, "realm \"%s\": out of memory for its users", settings->name);
+        auth_error(error, error_cap, (const char *[3]){settings->name, NULL, NULL},
+            "out of memory for its users");
         users_deinit(&users);
         return -ENOMEM;
     }
@@ -141,8 +142,8 @@ int users_init(struct users *out, struct crypto *crypto, const struct auth_realm
         const char *why = "out of memory";
         int rc = add(&users, crypto, &settings->users[i], realm, &why);
         if (rc < 0) {
-            snprintf(error, error_cap, "realm \"%s\": user \"%s\": %s", settings->name,
-                settings->users[i].name, why);
+            auth_error(error, error_cap,
+                (const char *[3]){settings->name, "user", settings->users[i].name}, why);
             users_deinit(&users);
             return rc;
         }
