@@ -92,3 +92,15 @@ row("long_messages", "-l", "1200", *TO_PEER, *N)
 row("rest_secret", *TO_PEER, *N, credential=("-u", USER, "-W", SECRET))
 row("rest_secret_no_rtcp", "-c", *TO_PEER, *N, credential=("-u", USER, "-W", SECRET))
 row("hundred_clients", "-c", "-m", "100", "-n", "200", "-z", "40", *TO_PEER, seconds=90)
+
+
+@case(coturn=True)
+def uclient_loss_is_seen(lab):
+    """Without a peer nothing comes back: the reading of turnutils' output must say so."""
+    lab.server()
+    try:
+        run(["-c", *TO_PEER, *N])
+    except Failed as failure:
+        expect("received 0 of 20" in str(failure), f"another failure: {failure}")
+        return
+    raise Failed("a run without a peer passed")
