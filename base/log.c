@@ -105,6 +105,13 @@ static size_t ring_pop(char out[LOG_LINE_MAX])
     }
 }
 
+static void ring_discard(void)
+{
+    char line[LOG_LINE_MAX];
+    while (ring_pop(line) > 0)
+        atomic_fetch_add(&sink.lost, 1);
+}
+
 static bool writer_in_charge(const struct writer *w)
 {
     return atomic_load(&sink.epoch) == w->epoch;
@@ -188,7 +195,6 @@ static int writer_start(int fd, uint32_t epoch)
 
 int log_init(int fd, enum log_level level, enum log_format format)
 {
-    char stale[LOG_LINE_MAX];
     if (atomic_load(&sink.running))
         return -EALREADY;
     if (fd < 0)
@@ -196,9 +202,7 @@ int log_init(int fd, enum log_level level, enum log_format format)
     if (!sink.semaphore_made && sem_init(&sink.lines, 0, 0) != 0)
         return -errno;
     sink.semaphore_made = true;
-    while (ring_pop(stale) > 0) {
-        /* Lines that the writer before this one gave up. */
-    }
+    ring_discard(); /* a thread may have logged while the log before this one ended */
     uint32_t epoch = atomic_fetch_add(&sink.epoch, 1) + 1;
     atomic_store(&sink.stop_by_us, 0);
     atomic_store(&sink.lost, 0);
@@ -223,12 +227,12 @@ void log_deinit(void)
         nanosleep(&pause, NULL);
     if (atomic_load(&sink.ended) == epoch) {
         pthread_join(sink.thread, NULL);
-        return;
+    } else {
+        /* Another process has filled the pipe between poll and write: the thread ends with it. */
+        atomic_fetch_add(&sink.epoch, 1);
+        pthread_detach(sink.thread);
     }
-    /* Another process has filled the pipe between poll and write. The thread ends when its write
-     * returns. */
-    atomic_fetch_add(&sink.epoch, 1);
-    pthread_detach(sink.thread);
+    ring_discard();
 }
 
 void log_configure(enum log_level level, enum log_format format)
@@ -280,7 +284,7 @@ const char *log_level_name(enum log_level level)
 
 bool log_once_a_minute(uint64_t now_us, uint64_t *last, uint64_t *suppressed)
 {
-    if (*last != 0 && now_us - *last < 60 * US_PER_S) {
+    if (*last != 0 && now_us < *last + 60 * US_PER_S) {
         ++*suppressed;
         return false;
     }
