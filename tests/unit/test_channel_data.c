@@ -45,7 +45,7 @@ static void test_channel_data_parse_empty_payload_is_valid(void **state)
 {
     const uint8_t datagram[] = {0x40, 0x00, 0x00, 0x00};
     struct channel_data message;
-    size_t offset;
+    size_t offset = 0;
     assert_int_equal(parse_exact(datagram, 4, &message, &offset), REASON_NONE);
     assert_int_equal(offset, 4);
     assert_int_equal(message.payload.len, 0);
@@ -54,7 +54,7 @@ static void test_channel_data_parse_empty_payload_is_valid(void **state)
 static void test_channel_data_parse_every_truncation_is_refused(void **state)
 {
     uint8_t datagram[4 + 300] = {0x40, 0x00, 0x01, 0x2c};
-    size_t offset;
+    size_t offset = 0;
     for (size_t len = 0; len < sizeof(datagram); len++) {
         struct channel_data message = {.number = 7};
         assert_int_equal(parse_exact(datagram, len, &message, &offset), REASON_CHANNEL_TRUNCATED);
@@ -71,7 +71,7 @@ static void test_channel_data_parse_largest_length_is_refused_without_bytes(void
 {
     const uint8_t datagram[] = {0x40, 0x00, 0xff, 0xff, 0, 0, 0, 0};
     struct channel_data message;
-    size_t offset;
+    size_t offset = 0;
     assert_int_equal(parse_exact(datagram, 8, &message, &offset), REASON_CHANNEL_TRUNCATED);
 }
 
