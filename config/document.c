@@ -218,7 +218,9 @@ int document_parse(struct document_node **out, struct slice text, struct fault *
     root = calloc(1, sizeof(*root));
     if (root) {
         yaml_parser_set_encoding(&b.parser, YAML_UTF8_ENCODING);
-        yaml_parser_set_input_string(&b.parser, text.data, text.len);
+        /* libyaml asserts that the input is not NULL */
+        yaml_parser_set_input_string(
+            &b.parser, text.len > 0 ? text.data : (const uint8_t *)"", text.len);
         rc = build_document(&b, root);
     } else {
         rc = fault_out_of_memory(fault);

@@ -1,0 +1,62 @@
+/* Configuration files that tests write: one scratch folder a program, one file at a time. */
+#ifndef TESTS_UNIT_CONFIG_FILES_H
+#define TESTS_UNIT_CONFIG_FILES_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config/config.h"
+
+struct scratch {
+    char folder[64];
+    char path[96]; /* of the configuration */
+};
+
+static inline int scratch_open(struct scratch *s)
+{
+    snprintf(s->folder, sizeof(s->folder), "/tmp/turnpike-config-XXXXXX");
+    if (!mkdtemp(s->folder))
+        return -1;
+    snprintf(s->path, sizeof(s->path), "%s/turnpike.yaml", s->folder);
+    return 0;
+}
+
+/* A file of the folder; the name has no slash. */
+static inline int scratch_write(
+    const struct scratch *s, const char *name, const void *data, size_t len)
+{
+    char path[160];
+    snprintf(path, sizeof(path), "%s/%s", s->folder, name);
+    FILE *file = fopen(path, "wb");
+    if (!file)
+        return -1;
+    const bool whole = fwrite(data, 1, len, file) == len;
+    return fclose(file) == 0 && whole ? 0 : -1;
+}
+
+static inline void scratch_remove(const struct scratch *s, const char *name)
+{
+    char path[160];
+    snprintf(path, sizeof(path), "%s/%s", s->folder, name);
+    unlink(path);
+}
+
+static inline void scratch_close(const struct scratch *s)
+{
+    unlink(s->path);
+    rmdir(s->folder);
+}
+
+/* Writes the text as the configuration and loads it. */
+static inline int scratch_load(const struct scratch *s, struct config *c, const char *text,
+    size_t len, struct config_error *error)
+{
+    memset(error, 0, sizeof(*error));
+    if (scratch_write(s, "turnpike.yaml", text, len) != 0)
+        return -1000;
+    return config_load(c, s->path, error);
+}
+
+#endif

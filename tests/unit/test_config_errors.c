@@ -1,0 +1,430 @@
+/*
+ * THREATS row 3: a mistyped configuration stops the start. Each case is one bad file; it must be
+ * refused with one line that names the file, the right line and the reason, and must leave the
+ * configuration that was there as it was.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tests/unit/config_files.h"
+
+#define USERS "auth: { users: [{ name: a, password: b }] }\n"
+
+struct bad {
+    const char *name;
+    const char *text;
+    unsigned line;
+    const char *reason; /* part of the error */
+};
+
+static const struct bad cases[] = {
+    /* what is no document of ours */
+    {"threat_03_file_empty_refused", "", 1, "the file is empty"},
+    {"threat_03_file_of_comments_refused", "# nothing\n\n", 1, "the file is empty"},
+    {"threat_03_file_null_refused", "---\n", 2, "the file must be a mapping"},
+    {"threat_03_file_scalar_refused", "hello\n", 1, "the file must be a mapping"},
+    {"threat_03_file_list_refused", "- realm\n", 1, "the file must be a mapping"},
+    {"threat_03_second_document_refused", USERS "---\nrealm: b\n", 2, "second YAML document"},
+    {"threat_03_trailing_garbage_refused", USERS "}\n", 2, "not YAML"},
+    {"threat_03_unclosed_quote_refused", USERS "realm: \"a\n", 3, "not YAML"},
+    {"threat_03_unclosed_list_refused", "public_ip: [auto\nrealm: b\n", 2, "not YAML"},
+    {"threat_03_tab_indent_refused", "log:\n\tlevel: info\n", 2, "not YAML"},
+    {"threat_03_bad_utf8_refused", USERS "realm: \"\xff\"\n", 2, "UTF-8"},
+    {"threat_03_control_character_refused", USERS "realm: \"a\x01\"\n", 2, "control characters"},
+    {"threat_03_escaped_nul_refused", USERS "realm: \"a\\0b\"\n", 2, "NUL"},
+    {"threat_03_anchor_refused", "realm: &r a\n", 1, "anchors (&r)"},
+    {"threat_03_anchor_on_list_refused", "public_ip: &l [auto]\n", 1, "anchors (&l)"},
+    {"threat_03_alias_refused", "\nrealm: *r\n", 2, "aliases"},
+    {"threat_03_tag_refused", "realm: !!str a\n", 1, "tags"},
+    {"threat_03_tag_on_mapping_refused", "log: !x { level: info }\n", 1, "tags"},
+    {"threat_03_deep_nesting_refused", "realm: [[[[[[[[[[[[[[a]]]]]]]]]]]]]]\n", 1, "levels deep"},
+    {"threat_03_merge_key_refused", "<<: { realm: a }\n", 1, "unknown key"},
+
+    /* keys */
+    {"threat_03_unknown_key_refused", USERS "relm: a\n", 2, "'relm', did you mean 'realm'?"},
+    {"threat_03_swapped_letters_refused", USERS "wokrers: 2\n", 2, "did you mean 'workers'?"},
+    {"threat_03_unknown_key_in_section_refused", USERS "relay:\n  prots: 50000-50010\n", 3,
+        "did you mean 'ports'?"},
+    {"threat_03_key_of_other_section_refused", USERS "max_ttl: 1h\n", 2,
+        "did you mean 'auth.max_ttl'?"},
+    {"threat_03_absurd_key_refused", USERS "quux: a\n", 2, "valid here: realm, public_ip, listen"},
+    {"threat_03_key_of_a_later_version_refused", USERS "tls: { cert: a }\n", 2,
+        "unknown key 'tls'"},
+    {"threat_03_key_in_user_refused", "auth:\n  users:\n    - { name: a, pasword: b }\n", 3,
+        "did you mean 'password'?"},
+    {"threat_03_key_twice_refused", "realm: a\nworkers: 1\nrealm: b\n", 3,
+        "'realm' appears twice, first in line 1"},
+    {"threat_03_section_twice_refused", "log: { level: info }\nlog: { format: json }\n", 2,
+        "'log' appears twice"},
+    {"threat_03_key_twice_in_user_refused", "auth:\n  users: [{ name: a,\n    name: b }]\n", 3,
+        "appears twice"},
+    {"threat_03_list_as_key_refused", "[a]: b\n", 1, "a key must be a word"},
+    {"threat_03_key_without_value_refused", "realm:\n" USERS, 1, "'realm' has no value"},
+    {"threat_03_null_value_refused", USERS "workers: ~\n", 2, "'workers' has no value"},
+    {"threat_03_section_as_scalar_refused", "relay: yes\n", 1, "'relay' must be a mapping"},
+    {"threat_03_section_as_list_refused", "limits: [a]\n", 1, "'limits' must be a mapping"},
+
+    /* types and ranges */
+    {"threat_03_realm_too_long_refused",
+        "realm: "
+        "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567"
+        "8901234567890123456789012345678901234567\n",
+        1, "1 to 127 bytes"},
+    {"threat_03_realm_empty_refused", "realm: \"\"\n", 1, "1 to 127 bytes"},
+    {"threat_03_realm_with_quote_refused", "realm: 'a\"b'\n", 1, "quotes"},
+    {"threat_03_realm_with_newline_refused", "realm: \"a\\nb\"\n", 1, "control characters"},
+    {"threat_03_realm_list_refused", "realm: [a]\n", 1, "'realm' must be text, not a list"},
+    {"threat_03_workers_over_range_refused", "workers: 65\n", 1, "between 0 and 64, not 65"},
+    {"threat_03_workers_negative_refused", "workers: -1\n", 1, "whole number"},
+    {"threat_03_workers_hex_refused", "workers: 0x2\n", 1, "whole number"},
+    {"threat_03_workers_octal_refused", "workers: 010\n", 1, "whole number"},
+    {"threat_03_workers_quoted_refused", "workers: \"2\"\n", 1, "whole number without quotes"},
+    {"threat_03_workers_fraction_refused", "workers: 1.5\n", 1, "whole number"},
+    {"threat_03_workers_overflow_refused", "workers: 18446744073709551617\n", 1, "whole number"},
+    {"threat_03_receive_buffer_unit_refused", "receive_buffer: 4MB\n", 1, "4MiB"},
+    {"threat_03_receive_buffer_over_range_refused", "receive_buffer: 2GiB\n", 1,
+        "between 0 and 1GiB"},
+    {"threat_03_receive_buffer_wrap_refused", "receive_buffer: 17179869184GiB\n", 1, "4MiB"},
+    {"threat_03_bool_yes_refused", "relay: { software: yes }\n", 1, "true or false, not 'yes'"},
+    {"threat_03_bool_quoted_refused", "relay: { software: \"true\" }\n", 1, "true or false"},
+    {"threat_03_bool_capital_refused", "auth: { end_on_expiry: True }\n", 1, "true or false"},
+    {"threat_03_duration_without_unit_refused", "relay: { max_lifetime: 3600 }\n", 1,
+        "with its unit"},
+    {"threat_03_duration_unknown_unit_refused", "relay: { max_lifetime: 10m }\n", 1,
+        "with its unit"},
+    {"threat_03_duration_over_range_refused", "relay: { max_lifetime: 25h }\n", 1,
+        "between 10min and 24h, not 25h"},
+    {"threat_03_duration_under_range_refused", "auth: { nonce_lifetime: 59s }\n", 1,
+        "between 1min and 10min"},
+    {"threat_03_default_lifetime_over_max_refused",
+        USERS "relay:\n  max_lifetime: 600s\n  default_lifetime: 601s\n", 4,
+        "601s is over 'relay.max_lifetime' 600s"},
+    {"threat_03_permissions_zero_refused", "relay: { permissions_per_allocation: 0 }\n", 1,
+        "between 1 and 4096"},
+    {"threat_03_channels_over_range_refused", "relay: { channels_per_allocation: 4097 }\n", 1,
+        "between 1 and 4096"},
+    {"threat_03_max_allocations_zero_refused", "relay: { max_allocations: 0 }\n", 1, "between 1"},
+    {"threat_03_rate_without_period_refused", "limits: { unauthenticated_per_address: 100 }\n", 1,
+        "a rate such as"},
+    {"threat_03_rate_unknown_period_refused", "limits: { unauthenticated_per_address: 1/day }\n", 1,
+        "a rate such as"},
+    {"threat_03_rate_absurd_refused", "limits: { unauthenticated_per_prefix: 10000001/s }\n", 1,
+        "a rate such as"},
+    {"threat_03_rate_zero_a_second_refused", "limits: { unauthenticated_per_prefix: 0/s }\n", 1,
+        "a rate such as"},
+    {"threat_03_limit_word_refused", "limits:\n  allocations_per_user: none\n", 2,
+        "a whole number, or unlimited"},
+    {"threat_03_limit_over_range_refused", "limits:\n  allocations_per_user: 1000001\n", 2,
+        "between 0 and 1000000"},
+    {"threat_03_log_level_refused", "log: { level: verbose }\n", 1,
+        "error, warn, info or debug, not 'verbose'"},
+    {"threat_03_log_format_refused", "log: { format: xml }\n", 1, "text or json"},
+
+    /* addresses and ports */
+    {"threat_03_public_ip_name_refused", "public_ip: [example.com]\n", 1, "not 'example.com'"},
+    {"threat_03_public_ip_octal_refused", "public_ip: [010.0.0.1]\n", 1, "not '010.0.0.1'"},
+    {"threat_03_public_ip_scalar_refused", "public_ip: auto\n", 1, "must be a list: [auto]"},
+    {"threat_03_public_ip_empty_refused", "public_ip: []\n", 1, "must not be empty"},
+    {"threat_03_public_ip_auto_and_more_refused", "public_ip:\n  - 192.0.2.1\n  - auto\n", 3,
+        "auto must stand alone"},
+    {"threat_03_public_ip_families_refused", "public_ip: [\"192.0.2.1/2001:db8::1\"]\n", 1,
+        "mixes address families"},
+    {"threat_03_public_ip_twice_refused", "public_ip: [192.0.2.1,\n  192.0.2.1/10.0.0.1]\n", 2,
+        "names an address twice"},
+    {"threat_03_public_ip_multicast_refused", "public_ip: [224.0.0.1]\n", 1, "multicast"},
+    {"threat_03_public_ip_unspecified_refused", "public_ip: [\"::\"]\n", 1, "no address of a host"},
+    {"threat_03_public_ip_mapped_refused", "public_ip: [\"::ffff:192.0.2.1\"]\n", 1,
+        "write it as IPv4"},
+    {"threat_03_public_ip_nine_refused",
+        "public_ip: [192.0.2.1, 192.0.2.2, 192.0.2.3, 192.0.2.4, 192.0.2.5, 192.0.2.6, 192.0.2.7,\n"
+        "  192.0.2.8,\n  192.0.2.9]\n",
+        3, "more than 8"},
+    {"threat_03_listen_empty_refused", "listen: []\n", 1, "at least one entry"},
+    {"threat_03_listen_mapping_refused", "listen: { proto: udp, port: 3478 }\n", 1,
+        "must be a list of { proto, addr, port }, not a mapping"},
+    {"threat_03_listen_without_proto_refused", "listen:\n  - { port: 3478 }\n", 2,
+        "'listen[].proto' is missing"},
+    {"threat_03_listen_without_port_refused", "listen:\n  - { proto: udp }\n", 2,
+        "'listen[].port' is missing"},
+    {"threat_03_listen_tcp_refused", "listen:\n  - { proto: tcp, port: 3478 }\n", 2,
+        "not available in this version"},
+    {"threat_03_listen_sctp_refused", "listen: [{ proto: sctp, port: 3478 }]\n", 1,
+        "must be udp, not 'sctp'"},
+    {"threat_03_listen_port_zero_refused", "listen: [{ proto: udp, port: 0 }]\n", 1, "a port"},
+    {"threat_03_listen_port_65536_refused", "listen: [{ proto: udp, port: 65536 }]\n", 1, "a port"},
+    {"threat_03_listen_ports_reversed_refused", "listen: [{ proto: udp, port: 3481-3478 }]\n", 1,
+        "a port"},
+    {"threat_03_listen_too_many_ports_refused", "listen: [{ proto: udp, port: 1-1000 }]\n", 1,
+        "more than 64 ports"},
+    {"threat_03_listen_addr_refused", "listen: [{ proto: udp, addr: localhost, port: 1 }]\n", 1,
+        "an IP address"},
+    {"threat_03_listen_overlap_refused",
+        "listen:\n  - { proto: udp, addr: 192.0.2.1, port: 3478-3480 }\n"
+        "  - { proto: udp, addr: 192.0.2.1, port: 3480 }\n",
+        3, "port 3480 twice"},
+    {"threat_03_listen_wildcard_and_address_refused",
+        "listen:\n  - { proto: udp, port: 3478 }\n"
+        "  - { proto: udp, addr: 192.0.2.1, port: 3478 }\n",
+        3, "port 3478 twice"},
+    {"threat_03_listen_address_and_wildcard_refused",
+        "listen:\n  - { proto: udp, addr: 192.0.2.1, port: 3478 }\n"
+        "  - { proto: udp, addr: 0.0.0.0, port: 3478 }\n",
+        3, "port 3478 twice"},
+    {"threat_03_relay_ports_privileged_refused", "relay: { ports: 1023-2000 }\n", 1,
+        "below port 1024"},
+    {"threat_03_relay_ports_single_refused", "relay: { ports: 50000 }\n", 1, "at least two ports"},
+    {"threat_03_relay_ports_reversed_refused", "relay: { ports: 60000-50000 }\n", 1,
+        "a range of ports"},
+    {"threat_03_relay_ports_over_range_refused", "relay: { ports: 50000-70000 }\n", 1,
+        "a range of ports"},
+
+    /* peer rules */
+    {"threat_03_deny_host_bits_refused",
+        "relay:\n  deny_peers:\n    - recommended\n    - 10.0.0.1/8\n", 4, "'10.0.0.1/8': bits"},
+    {"threat_03_deny_not_an_address_refused", "relay: { deny_peers: [recommended, 10.0.0] }\n", 1,
+        "not an IP address"},
+    {"threat_03_deny_prefix_too_long_refused",
+        "relay: { deny_peers: [recommended, 10.0.0.0/33] }\n", 1, "'10.0.0.0/33'"},
+    {"threat_03_deny_range_reversed_refused",
+        "relay: { deny_peers: [recommended, 10.0.0.9-10.0.0.1] }\n", 1, "ends before it begins"},
+    {"threat_03_deny_mixed_range_refused",
+        "relay: { deny_peers: [recommended, \"10.0.0.1-2001:db8::1\"] }\n", 1, "families"},
+    {"threat_03_deny_port_zero_refused", "relay: { deny_peers: [recommended, \"10.0.0.1:0\"] }\n",
+        1, "a port is a number"},
+    {"threat_03_deny_empty_refused", "relay: { deny_peers: [] }\n", 1, "must say recommended"},
+    {"threat_03_deny_without_recommended_refused", "relay:\n  deny_peers: [203.0.113.0/24]\n", 2,
+        "must say recommended, or none"},
+    {"threat_03_deny_both_words_refused", "relay: { deny_peers: [recommended, none] }\n", 1,
+        "both recommended and none"},
+    {"threat_03_deny_word_twice_refused", "relay: { deny_peers: [none, none] }\n", 1, "twice"},
+    {"threat_03_deny_rule_twice_refused",
+        "relay:\n  deny_peers:\n    - 192.0.2.0/24\n    - recommended\n    - 192.0.2.7\n"
+        "    - 192.0.2.0-192.0.2.255\n",
+        6, "'192.0.2.0-192.0.2.255' twice"},
+    {"threat_03_deny_mapping_refused", "relay: { deny_peers: [{ a: b }] }\n", 1, "texts only"},
+    {"threat_03_allow_recommended_refused", "relay: { allow_peers: [recommended] }\n", 1,
+        "not an IP address"},
+    {"threat_03_allow_scalar_refused", "relay: { allow_peers: 10.0.0.1 }\n", 1, "a list of peer"},
+    {"threat_03_allow_twice_refused", "relay: { allow_peers: [10.0.0.1,\n  10.0.0.1] }\n", 2,
+        "twice"},
+    {"threat_03_nat64_length_refused", "relay: { nat64_prefixes: [\"2001:db8::/33\"] }\n", 1,
+        "32, 40, 48, 56, 64 or 96"},
+    {"threat_03_nat64_ipv4_refused", "relay: { nat64_prefixes: [10.0.0.0/8] }\n", 1,
+        "not an IPv6 prefix"},
+    {"threat_03_nat64_host_bits_refused", "relay: { nat64_prefixes: [\"2001:db8::1/64\"] }\n", 1,
+        "host bits"},
+    {"threat_03_nat64_u_octet_refused", "relay: { nat64_prefixes: [\"2001:db8:0:0:100::/96\"] }\n",
+        1, "bits 64 to 71"},
+    {"threat_03_nat64_twice_refused",
+        "relay: { nat64_prefixes: [\"2001:db8::/96\", \"2001:db8::/96\"] }\n", 1, "twice"},
+
+    /* who may ask */
+    {"threat_03_nobody_refused", "realm: a\n", 1, "nobody could authenticate"},
+    {"threat_03_nobody_in_auth_refused", "realm: a\nauth:\n  users: []\n", 3,
+        "nobody could authenticate"},
+    {"threat_03_user_without_name_refused", "auth:\n  users:\n    - { password: b }\n", 3,
+        "'auth.users[].name' is missing"},
+    {"threat_03_user_without_password_refused", "auth:\n  users:\n    - { name: bob }\n", 3,
+        "user 'bob' needs just one of"},
+    {"threat_03_user_with_password_and_key_refused",
+        "auth:\n  users:\n"
+        "    - { name: bob, password: b, key: 00112233445566778899aabbccddeeff }\n",
+        3, "user 'bob' needs just one of"},
+    {"threat_03_user_name_empty_refused", "auth: { users: [{ name: \"\", password: b }] }\n", 1,
+        "1 to 508 bytes"},
+    {"threat_03_user_name_control_refused", "auth: { users: [{ name: \"a\\tb\", password: b }] }\n",
+        1, "control characters"},
+    {"threat_03_user_password_empty_refused", "auth: { users: [{ name: a, password: \"\" }] }\n", 1,
+        "1 to 512 bytes"},
+    {"threat_03_user_twice_refused",
+        "auth:\n  users:\n    - { name: bob, password: a }\n    - { name: al, password: a }\n"
+        "    - { name: bob, password: c }\n",
+        5, "user 'bob' appears twice"},
+    {"threat_03_user_as_text_refused", "auth:\n  users: [\"bob:hunter2\"]\n", 2,
+        "'auth.users[]' must be a mapping"},
+    {"threat_03_key_short_refused", "auth: { users: [{ name: a, key: 0011 }] }\n", 1,
+        "32 (MD5) or 64 (SHA-256) hexadecimal digits"},
+    {"threat_03_key_not_hex_refused",
+        "auth: { users: [{ name: a, key: 0x112233445566778899aabbccddeeff }] }\n", 1,
+        "hexadecimal digits"},
+    {"threat_03_secret_without_id_refused", "auth: { secrets: [{ secret: a }] }\n", 1,
+        "'auth.secrets[].id' is missing"},
+    {"threat_03_secret_without_secret_refused", "auth: { secrets: [{ id: a }] }\n", 1,
+        "secret 'a' needs one of"},
+    {"threat_03_secret_id_refused", "auth: { secrets: [{ id: \"a b\", secret: c }] }\n", 1,
+        "letters, digits"},
+    {"threat_03_secret_id_too_long_refused",
+        "auth: { secrets: [{ id: a2345678901234567890123456789012, secret: c }] }\n", 1,
+        "1 to 31 bytes"},
+    {"threat_03_secret_id_twice_refused",
+        "auth:\n  secrets:\n    - { id: a, secret: b }\n    - { id: a, secret: c }\n", 4,
+        "secret 'a' appears twice"},
+    {"threat_03_masked_password_refused", "auth: { users: [{ name: a, password: \"***\" }] }\n", 1,
+        "a dump has hidden"},
+    {"threat_03_masked_key_refused", "auth: { users: [{ name: a, key: \"***\" }] }\n", 1,
+        "a dump has hidden"},
+    {"threat_03_nonce_secret_short_refused", "auth: { nonce_secret: fifteen_bytes__ }\n", 1,
+        "16 to 512 bytes"},
+    {"threat_03_secret_file_missing_refused",
+        "auth:\n  secrets:\n    - id: a\n      file: /nonexistent/rest-secret\n", 4,
+        "cannot read '/nonexistent/rest-secret': No such file or directory"},
+    {"threat_03_secret_file_folder_refused", "auth: { secrets: [{ id: a, file: / }] }\n", 1,
+        "cannot read '/': Is a directory"},
+    {"threat_03_secret_file_device_refused", "auth: { secrets: [{ id: a, file: /dev/zero }] }\n", 1,
+        "not a regular file"},
+    {"threat_03_secret_file_relative_refused", "auth: { secrets: [{ id: a, file: secret }] }\n", 1,
+        "must be an absolute path"},
+    {"threat_03_other_variable_refused", "auth: { secrets: [{ id: a, file: \"${HOME}/s\" }] }\n", 1,
+        "only a leading ${CREDENTIALS_DIRECTORY} is expanded"},
+    {"threat_03_variable_unset_refused",
+        "auth: { secrets: [{ id: a, file: \"${CREDENTIALS_DIRECTORY}/s\" }] }\n", 1,
+        "the environment has no CREDENTIALS_DIRECTORY"},
+};
+
+#define CASE_COUNT (sizeof(cases) / sizeof(cases[0]))
+
+static struct scratch scratch;
+
+static char *dump_of(const struct config *c)
+{
+    char *text = NULL;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+    assert_non_null(out);
+    assert_int_equal(config_dump(c, out), 0);
+    fclose(out);
+    return text;
+}
+
+static void assert_one_line(const char *text)
+{
+    assert_true(strlen(text) > 0 && strlen(text) < sizeof(((struct config_error *)0)->text));
+    for (const char *p = text; *p != '\0'; p++)
+        assert_true((unsigned char)*p >= 0x20 && *p != 0x7f);
+}
+
+static void bad_configuration_refused(void **state)
+{
+    const struct bad *bad = *state;
+    struct config_error error;
+    struct config c = {0};
+    char prefix[160];
+    assert_int_equal(config_init(&c), 0);
+    char *before = dump_of(&c);
+    assert_int_equal(scratch_load(&scratch, &c, bad->text, strlen(bad->text), &error), -EINVAL);
+    assert_one_line(error.text);
+    snprintf(prefix, sizeof(prefix), "%s:%u: ", scratch.path, bad->line);
+    if (strncmp(error.text, prefix, strlen(prefix)) != 0)
+        fail_msg("not in line %u: %s", bad->line, error.text);
+    if (!strstr(error.text, bad->reason))
+        fail_msg("no '%s' in: %s", bad->reason, error.text);
+    char *after = dump_of(&c);
+    assert_string_equal(before, after);
+    free(before);
+    free(after);
+    config_deinit(&c);
+}
+
+static void threat_03_missing_file_refused(void **state)
+{
+    struct config c = {0};
+    struct config_error error;
+    assert_int_equal(config_load(&c, "/nonexistent/a\nb.yaml", &error), -ENOENT);
+    assert_string_equal(error.text, "/nonexistent/a\\x0ab.yaml: No such file or directory");
+    assert_int_equal(config_load(&c, "/", &error), -EISDIR);
+    assert_string_equal(error.text, "/: Is a directory");
+    assert_null(c.auth.realms);
+}
+
+static void threat_03_file_over_a_mebibyte_refused(void **state)
+{
+    const size_t len = (1u << 20) + 1;
+    struct config c = {0};
+    struct config_error error;
+    char *text = malloc(len);
+    assert_non_null(text);
+    memset(text, '#', len);
+    assert_int_equal(scratch_load(&scratch, &c, text, len, &error), -EFBIG);
+    assert_non_null(strstr(error.text, "turnpike.yaml: too large"));
+    memcpy(text, USERS, strlen(USERS));
+    assert_int_equal(scratch_load(&scratch, &c, text, len - 1, &error), 0);
+    config_deinit(&c);
+    free(text);
+}
+
+/* The longest path and the longest value together still make one whole line. */
+static void threat_03_long_path_and_value_fit_one_line(void **state)
+{
+    char text[1000] = {0}, path[1200];
+    struct config c = {0};
+    struct config_error error;
+    memset(text, 'k', sizeof(text) - 5);
+    memcpy(text + sizeof(text) - 5, ": a", 4);
+    assert_int_equal(scratch_write(&scratch, "turnpike.yaml", text, strlen(text)), 0);
+    int used = snprintf(path, sizeof(path), "%s", scratch.folder);
+    while (used < 1000)
+        used += snprintf(path + used, sizeof(path) - (size_t)used, "/.");
+    snprintf(path + used, sizeof(path) - (size_t)used, "/turnpike.yaml");
+    assert_int_equal(config_load(&c, path, &error), -EINVAL);
+    assert_one_line(error.text);
+    assert_non_null(strstr(error.text, "/turnpike.yaml:1: unknown key 'kkk"));
+}
+
+/* THREATS row 25: what is or may be a secret is in no error. */
+static void threat_25_secrets_in_no_error(void **state)
+{
+    static const char *const texts[] = {
+        "auth: { users: [{ name: a, password: [canary] }] }\n",
+        "auth: { users: [{ name: a, password:canary }] }\n",
+        "auth: { users: [{ name: a, key: canary }] }\n",
+        "auth: { users: [\"a:canary\"] }\n",
+        "auth: { users: canary }\n",
+        "auth: { users: [{ name: a, password: canary, key: canary }] }\n",
+        "auth: { secrets: canary }\n",
+        "auth: { secrets: [canary] }\n",
+        "auth: { secrets: [{ id: a, secret: { b: canary } }] }\n",
+        "auth: { nonce_secret: canary }\n",
+        "auth: canary\n",
+        "auth: { users: [{ name: a, password: canary\n",
+        "auth: { users: [{ name: a, password: &a canary }] }\n",
+    };
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        struct config c = {0};
+        struct config_error error;
+        assert_int_equal(scratch_load(&scratch, &c, texts[i], strlen(texts[i]), &error), -EINVAL);
+        if (strstr(error.text, "canary"))
+            fail_msg("%s", error.text);
+    }
+}
+
+static int open_scratch(void **state)
+{
+    unsetenv("CREDENTIALS_DIRECTORY");
+    return scratch_open(&scratch);
+}
+
+static int close_scratch(void **state)
+{
+    scratch_close(&scratch);
+    return 0;
+}
+
+int main(void)
+{
+    static const struct CMUnitTest others[] = {
+        cmocka_unit_test(threat_03_missing_file_refused),
+        cmocka_unit_test(threat_03_file_over_a_mebibyte_refused),
+        cmocka_unit_test(threat_03_long_path_and_value_fit_one_line),
+        cmocka_unit_test(threat_25_secrets_in_no_error),
+    };
+    static struct CMUnitTest tests[CASE_COUNT + sizeof(others) / sizeof(others[0])];
+    for (size_t i = 0; i < CASE_COUNT; i++)
+        tests[i] = (struct CMUnitTest){
+            cases[i].name, bad_configuration_refused, NULL, NULL, (void *)(uintptr_t)&cases[i]};
+    memcpy(tests + CASE_COUNT, others, sizeof(others));
+    return cmocka_run_group_tests_name("config_errors", tests, open_scratch, close_scratch);
+}
