@@ -79,6 +79,10 @@ static void test_counters_imbalance_is_what_is_unaccounted(void **state)
     assert_int_equal(counters_sum_imbalance(&sum), 1);
     sum.dropped[REASON_NO_PERMISSION] = 2;
     assert_int_equal(counters_sum_imbalance(&sum), -1);
+    sum.metric[METRIC_ICMP_RECEIVED] = 9;
+    assert_int_equal(counters_sum_imbalance(&sum), 8);
+    sum.metric[METRIC_ICMP_RELAYED] = 9;
+    assert_int_equal(counters_sum_imbalance(&sum), -1);
     /* Refused requests are consumed ones: not counted twice. */
     sum.refused[REASON_QUOTA_USER] = 5;
     assert_int_equal(counters_sum_imbalance(&sum), -1);
