@@ -1,0 +1,197 @@
+/* The shared table: keys apart, eviction of drained entries only, overflow into the parent, four
+ * threads at once. */
+#include "ratelimit/rate_table.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+static const uint8_t key[16] = "rate table key!";
+static const struct gcra slow = {.cost_us = 10000, .tau_us = 90000}; /* 100/s, 10 at once */
+
+static struct addr v4(uint32_t n)
+{
+    return addr_ipv4((uint8_t)(n >> 24), (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n, 0);
+}
+
+static bool admit(struct rate_table *t, uint32_t n, uint64_t now)
+{
+    struct addr a = v4(n);
+    return rate_table_admit_prefix(t, RATE_ANSWER_OTHER, &a, 32, &slow, now);
+}
+
+static unsigned drain(struct rate_table *t, uint32_t n, uint64_t now)
+{
+    unsigned admitted = 0;
+    while (admitted < 1000 && admit(t, n, now))
+        admitted++;
+    return admitted;
+}
+
+static void test_rate_table_admit_one_key_burst_then_rate(void **state)
+{
+    struct rate_table *t = rate_table_new(1024, key);
+    assert_int_equal(drain(t, 1, 1000000), 10);
+    assert_int_equal(drain(t, 1, 1009999), 0);
+    assert_int_equal(drain(t, 1, 1010000), 1);
+    assert_int_equal(drain(t, 1, 2000000), 10);
+    rate_table_free(t);
+    rate_table_free(NULL);
+}
+
+static void test_rate_table_admit_other_address_length_scope_counted_apart(void **state)
+{
+    struct rate_table *t = rate_table_new(1024, key);
+    struct addr a = v4(0xc0000200), six = {.family = ADDR_IPV6};
+    memcpy(six.ip, a.ip, 16);
+    assert_int_equal(drain(t, 0xc0000200, 1), 10);
+    assert_false(rate_table_admit_prefix(t, RATE_ANSWER_OTHER, &a, 32, &slow, 1));
+    assert_true(rate_table_admit_prefix(t, RATE_ANSWER_OTHER, &a, 24, &slow, 1));
+    assert_true(rate_table_admit_prefix(t, RATE_ANSWER_BINDING, &a, 32, &slow, 1));
+    assert_true(rate_table_admit_prefix(t, RATE_ANSWER_OTHER, &six, 32, &slow, 1));
+    assert_int_equal(drain(t, 0xc0000201, 1), 10);
+    rate_table_free(t);
+}
+
+static void test_rate_table_admit_unlimited_takes_no_place(void **state)
+{
+    struct rate_table *t = rate_table_new(0, key);
+    const struct gcra unlimited = {0, 0};
+    for (uint32_t n = 0; n < 100000; n++) {
+        struct addr a = v4(n);
+        assert_true(rate_table_admit_prefix(t, RATE_ANSWER_OTHER, &a, 32, &unlimited, 1));
+    }
+    /* Every key still finds its own place. */
+    for (uint32_t n = 0; n < 100; n++)
+        assert_int_equal(drain(t, n << 8, 1), 10);
+    rate_table_free(t);
+}
+
+static void test_rate_table_flood_of_keys_never_refills_a_bucket(void **state)
+{
+    struct rate_table *t = rate_table_new(1024, key);
+    for (uint32_t n = 0; n < 50; n++)
+        assert_int_equal(drain(t, 0x0a000000 + n * 256, 1000000), 10);
+    for (uint32_t n = 0; n < 100000; n++)
+        admit(t, 0x14000000 + n, 1000001);
+    for (uint32_t n = 0; n < 50; n++)
+        assert_int_equal(drain(t, 0x0a000000 + n * 256, 1000002), 0);
+    rate_table_free(t);
+}
+
+static void test_rate_table_full_share_bounded_by_sets(void **state)
+{
+    /* 100 000 fresh keys in 10 000 prefixes into 1024 entries at one moment: each entry, each
+     * prefix's shared bucket that found a place, and each set's last bucket give one burst; all of
+     * them are at most entries + sets. */
+    struct rate_table *t = rate_table_new(1024, key);
+    unsigned admitted = 0;
+    for (uint32_t n = 0; n < 100000; n++)
+        for (int i = 0; i < 20; i++)
+            admitted += admit(t, 0x0a000000 + n * 26, 1000000);
+    assert_true(admitted <= (1024 + 256) * 10);
+    assert_true(admitted >= 1024 * 9);
+    /* Later all of it is at rest and may be forgotten. */
+    assert_int_equal(drain(t, 0x0b000000, 1000000 + 100000), 10);
+    rate_table_free(t);
+}
+
+static void test_rate_table_overflow_shared_with_own_parent_only(void **state)
+{
+    struct rate_table *t = rate_table_new(1024, key);
+    /* Give one prefix its shared bucket, by filling the table from within it. */
+    unsigned first = 0;
+    for (uint32_t n = 0; n < 1u << 16; n++)
+        first += admit(t, 0x0a000000 + n, 1000000);
+    /* Each of the 256 prefixes overflowed; what they shared is theirs. Another prefix finds no
+     * place, and gets what is left of a set's last bucket: at most one burst. */
+    assert_true(first < (1u << 16) / 4);
+    assert_true(drain(t, 0x0b000001, 1000000) <= 10);
+    rate_table_free(t);
+}
+
+static void test_rate_table_ipv6_overflow_climbs_to_48(void **state)
+{
+    struct rate_table *t = rate_table_new(1024, key);
+    struct addr a = {.family = ADDR_IPV6, .ip = {0x20, 0x01, 0x0d, 0xb8}};
+    unsigned admitted = 0;
+    for (uint32_t n = 0; n < 200000; n++) {
+        a.ip[6] = (uint8_t)(n >> 16); /* the /64 */
+        a.ip[7] = (uint8_t)(n >> 8);
+        a.ip[15] = (uint8_t)n;
+        admitted += rate_table_admit_prefix(t, RATE_ANSWER_OTHER, &a, 128, &slow, 1000000);
+    }
+    assert_true(admitted >= 1024);
+    assert_true(admitted <= (1024 + 256) * 10);
+    rate_table_free(t);
+}
+
+/* Four threads, few keys, a clock that only the test moves: what is admitted in all is the same as
+ * for one thread. */
+enum { THREADS = 4, KEYS = 40, ROUNDS = 400 };
+static struct rate_table *shared;
+static _Atomic uint32_t admitted_of[KEYS];
+static _Atomic uint32_t too_many, none; /* rounds of a key; a thread cannot assert */
+static _Atomic uint64_t shared_now;
+static pthread_barrier_t barrier;
+
+static void *ask_all(void *arg)
+{
+    for (int round = 0; round < ROUNDS; round++) {
+        uint64_t now = atomic_load(&shared_now);
+        for (uint32_t i = 0; i < KEYS * 16; i++) {
+            uint32_t k = (i * 7 + (uint32_t)(uintptr_t)arg * 13) % KEYS;
+            if (admit(shared, 0x0a000000 + k * 256, now))
+                atomic_fetch_add(&admitted_of[k], 1);
+        }
+        /* Everything is at rest again for the next round: all entries change hands at once. */
+        if (pthread_barrier_wait(&barrier) == PTHREAD_BARRIER_SERIAL_THREAD) {
+            for (int k = 0; k < KEYS; k++) {
+                uint32_t n = atomic_exchange(&admitted_of[k], 0);
+                atomic_fetch_add(&too_many, n > 10);
+                atomic_fetch_add(&none, n == 0);
+            }
+            for (uint32_t n = 0; n < 3000;
+                 n++) /* others take the places meanwhile, and drain again */
+                admit(shared, 0x40000000 + n * 256, now + 500000);
+            atomic_store(&shared_now, now + 1000000);
+        }
+        pthread_barrier_wait(&barrier);
+    }
+    return NULL;
+}
+
+static void test_rate_table_four_threads_never_more_than_burst(void **state)
+{
+    shared = rate_table_new(1024, key);
+    atomic_store(&shared_now, 1000000);
+    pthread_barrier_init(&barrier, NULL, THREADS);
+    pthread_t threads[THREADS];
+    for (uintptr_t i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, ask_all, (void *)i), 0);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    pthread_barrier_destroy(&barrier);
+    assert_int_equal(atomic_load(&too_many), 0);
+    assert_int_equal(atomic_load(&none), 0);
+    rate_table_free(shared);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rate_table_admit_one_key_burst_then_rate),
+        cmocka_unit_test(test_rate_table_admit_other_address_length_scope_counted_apart),
+        cmocka_unit_test(test_rate_table_admit_unlimited_takes_no_place),
+        cmocka_unit_test(test_rate_table_flood_of_keys_never_refills_a_bucket),
+        cmocka_unit_test(test_rate_table_full_share_bounded_by_sets),
+        cmocka_unit_test(test_rate_table_overflow_shared_with_own_parent_only),
+        cmocka_unit_test(test_rate_table_ipv6_overflow_climbs_to_48),
+        cmocka_unit_test(test_rate_table_four_threads_never_more_than_burst),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
