@@ -1,0 +1,66 @@
+/*
+ * The first five minutes: what to paste where.
+ *
+ * Always: passwords go to a terminal or into a file of mode 0600 only. Called by main.
+ */
+#include "daemon/banner.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+static void banner_write_urls(FILE *out, const struct config *config)
+{
+    for (size_t i = 0; i < config->relay.address_count; i++) {
+        char text[ADDR_TEXT_MAX];
+        for (size_t k = 0; k < config->net.udp_count; k++) {
+            struct addr a = config->relay.addresses[i].public;
+            a.port = config->net.udp[k].addr.port;
+            fprintf(out, "  turn:%s?transport=udp\n", addr_format(&a, text, sizeof(text)));
+        }
+    }
+}
+
+void banner_write(FILE *out, const struct config *config, const struct credentials *credentials)
+{
+    char text[ADDR_TEXT_MAX];
+    fprintf(out, "turnpike relays with credentials made up for this run.\n\nURLs:\n");
+    banner_write_urls(out, config);
+    fprintf(out, "Realm:       %s\nUser:        %s\nPassword:    %s\nREST secret: %s\n",
+        config->auth.realms[0].name, credentials->user, credentials->password,
+        credentials->rest_secret);
+    if (config->net.udp_count > 0) {
+        fprintf(out, "\nTry it from a second terminal of this host; it ends with \"Total lost "
+                     "packets 0\":\n");
+        fprintf(out, "  turnutils_uclient -y -c -n 100 -u %s -w %s -p %u %s\n\n", credentials->user,
+            credentials->password, (unsigned)config->net.udp[0].addr.port,
+            addr_format_ip(&config->relay.addresses[0].local, text, sizeof(text)));
+    }
+}
+
+int banner_show(
+    const struct config *config, const struct credentials *credentials, char path[PATH_MAX])
+{
+    path[0] = '\0';
+    if (isatty(STDOUT_FILENO)) {
+        banner_write(stdout, config, credentials);
+        return fflush(stdout) == 0 ? 0 : -errno;
+    }
+    int fd = credentials_create_file(path);
+    if (fd < 0) {
+        path[0] = '\0';
+        return fd;
+    }
+    FILE *out = fdopen(fd, "w");
+    if (!out) {
+        close(fd);
+        return -ENOMEM;
+    }
+    banner_write(out, config, credentials);
+    if (fclose(out) != 0) {
+        return -EIO;
+    }
+    log_event(LOG_INFO, "credentials_made", log_str("file", path));
+    return 0;
+}

@@ -1,0 +1,471 @@
+/*
+ * The main thread's loop.
+ *
+ * Always: a reload is a transaction: the next configuration is read, filled in, bound and built
+ * whole before the first worker hears of it, and a failure anywhere leaves the running one as it
+ * is. A snapshot is freed when every worker has taken a later one; the next reload waits for that.
+ * Called by main.
+ */
+#include "daemon/control.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/random.h"
+#include "daemon/build_snapshot.h"
+#include "daemon/counters_dump.h"
+#include "daemon/fill_in.h"
+#include "net/worker.h"
+
+#define HOUSEKEEPING_MS    1000
+#define MAILBOX_CAPACITY   1024u
+#define RATE_TABLE_ENTRIES 131072u
+/* SIGHUP, SIGTERM, SIGINT, SIGUSR1. */
+#define SIGNALS 4
+
+struct control {
+    uv_loop_t loop;
+    uv_signal_t signals[SIGNALS];
+    uv_timer_t housekeeping;
+    struct mailbox *mailbox;
+    bool loop_open;
+
+    const char *path;
+    struct config config;
+    struct secret nonce_secret;
+    struct endpoints endpoints;
+    struct relay_shared shared;
+    struct worker_list workers;
+    struct net_snapshot *snapshot, *retiring;
+    uint64_t version;
+    unsigned waiting;  /* workers that have not taken the snapshot yet */
+    bool reload_again; /* SIGHUP came while waiting */
+    unsigned running;  /* worker threads */
+    bool stopping;
+    struct counters counters;
+    uint64_t lost_logged_us, lost_suppressed;
+};
+
+/*
+ * A configuration as it will run: sockets bound, addresses found. 0, or -errno with a line in
+ * `error` and nothing bound.
+ */
+static int control_prepare(
+    struct control *c, struct config *config, size_t *added, char *error, size_t error_cap)
+{
+    int r = fill_in_relayed(&config->relay, error, error_cap);
+    if (r < 0) {
+        return r;
+    }
+    r = fill_in_nonce_secret(&config->auth, &c->nonce_secret);
+    if (r < 0) {
+        snprintf(error, error_cap, "no randomness for the nonce secret");
+        return r;
+    }
+    r = endpoints_open(&c->endpoints, &config->net, added, error, error_cap);
+    if (r < 0) {
+        return r;
+    }
+    r = fill_in_policy(&config->relay.policy, &c->endpoints, error, error_cap);
+    if (r < 0) {
+        endpoints_take_back(&c->endpoints, *added);
+    }
+    return r;
+}
+
+static void control_log_diff(const struct config *running, const struct config *next)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    if (!out) {
+        return;
+    }
+    bool restart = config_diff(running, next, out);
+    if (fclose(out) == 0) {
+        char *rest = text;
+        for (char *line = strsep(&rest, "\n"); line; line = strsep(&rest, "\n")) {
+            if (line[0]) {
+                log_event(LOG_INFO, "config_changed", log_str("what", line));
+            }
+        }
+    }
+    free(text);
+    if (restart) {
+        log_event(
+            LOG_WARN, "restart_needed", log_str("why", "some changes apply at the next start"));
+    }
+}
+
+static void control_reload_failed(const char *error)
+{
+    log_event(LOG_ERROR, "reload_failed", log_str("error", error), log_str("running", "as before"));
+}
+
+/*
+ * Hands the snapshot to every worker. A worker has room: it holds at most one snapshot and a stop
+ * in its reserved slots.
+ */
+static void control_post_snapshot(struct control *c)
+{
+    for (unsigned i = 0; i < c->workers.count; i++) {
+        struct mailbox_message m = {.kind = MAILBOX_SNAPSHOT};
+        m.u.snapshot = c->snapshot;
+        if (mailbox_post(worker_mailbox(c->workers.items[i]), &m) == 0) {
+            c->waiting++;
+        } else {
+            log_event(LOG_ERROR, "snapshot_not_posted", log_u64("worker", i));
+        }
+    }
+}
+
+static void control_reload(struct control *c)
+{
+    char error[512];
+    struct config_error config_error;
+    struct config next = {0};
+    size_t added = 0;
+    if (!c->path) {
+        control_reload_failed("started without a configuration file");
+        return;
+    }
+    int r = config_load(&next, c->path, &config_error);
+    if (r < 0) {
+        control_reload_failed(config_error.text);
+        return;
+    }
+    r = control_prepare(c, &next, &added, error, sizeof(error));
+    if (r < 0) {
+        control_reload_failed(error);
+        config_deinit(&next);
+        return;
+    }
+    size_t others = endpoints_configure(&c->endpoints, &next.net);
+    struct net_snapshot *built =
+        snapshot_build(&next, c->shared.ports, &c->endpoints, c->version + 1, error, sizeof(error));
+    if (!built) {
+        endpoints_take_back(&c->endpoints, added);
+        endpoints_configure(&c->endpoints, &c->config.net);
+        control_reload_failed(error);
+        config_deinit(&next);
+        return;
+    }
+    control_log_diff(&c->config, &next);
+    if (others > 0) {
+        log_event(LOG_WARN, "listeners_kept", log_u64("count", others),
+            log_str("until", "the next start"));
+    }
+    /* What needs a restart keeps the running value, so that the next reload says so again. */
+    next.net.workers = c->config.net.workers;
+    next.net.receive_buffer = c->config.net.receive_buffer;
+    next.relay.max_allocations = c->config.relay.max_allocations;
+    config_deinit(&c->config);
+    c->config = next;
+    c->retiring = c->snapshot;
+    c->snapshot = built;
+    c->version++;
+    log_configure(c->config.log_level, c->config.log_format);
+    control_post_snapshot(c);
+    log_event(LOG_INFO, "reloaded", log_str("file", c->path), log_u64("version", c->version));
+}
+
+static void control_stop(struct control *c)
+{
+    c->stopping = true;
+    for (unsigned i = 0; i < c->workers.count; i++) {
+        struct mailbox_message m = {.kind = MAILBOX_STOP};
+        if (mailbox_post(worker_mailbox(c->workers.items[i]), &m) < 0) {
+            log_event(LOG_ERROR, "stop_not_posted", log_u64("worker", i));
+        }
+    }
+    if (c->running == 0) {
+        uv_stop(&c->loop);
+    }
+}
+
+static void control_note_lost_lines(struct control *c)
+{
+    uint64_t known =
+        atomic_load_explicit(&c->counters.metric[METRIC_LOG_LOST], memory_order_relaxed);
+    uint64_t lost = log_lost();
+    if (lost <= known) {
+        return;
+    }
+    counters_add(&c->counters, METRIC_LOG_LOST, lost - known);
+    if (log_once_a_minute(clock_now().mono_us, &c->lost_logged_us, &c->lost_suppressed)) {
+        log_event(LOG_WARN, "log_lines_lost", log_u64("total", lost));
+    }
+}
+
+static void control_dump(struct control *c)
+{
+    struct counters_sum sum = {0};
+    control_note_lost_lines(c);
+    counters_sum_add(&sum, &c->counters);
+    for (unsigned i = 0; i < c->workers.count; i++) {
+        counters_sum_add(&sum, worker_counters(c->workers.items[i]));
+    }
+    int r = counters_dump(STDOUT_FILENO, &sum);
+    if (r < 0) {
+        log_event(LOG_WARN, "counters_not_written", log_str("error", strerror(-r)));
+    }
+}
+
+static void control_on_signal(uv_signal_t *handle, int number)
+{
+    struct control *c = handle->data;
+    switch (number) {
+    case SIGHUP:
+        if (c->stopping) {
+            break;
+        }
+        if (c->waiting > 0) {
+            c->reload_again = true;
+            break;
+        }
+        control_reload(c);
+        break;
+    case SIGUSR1:
+        control_dump(c);
+        break;
+    default:
+        if (c->stopping) {
+            _exit(1);
+        }
+        log_event(LOG_INFO, "stopping", log_str("signal", number == SIGINT ? "SIGINT" : "SIGTERM"));
+        control_stop(c);
+        break;
+    }
+}
+
+static void control_on_housekeeping(uv_timer_t *timer)
+{
+    control_note_lost_lines(timer->data);
+}
+
+static void control_snapshot_taken(struct control *c)
+{
+    if (c->waiting == 0 || --c->waiting > 0) {
+        return;
+    }
+    snapshot_free(c->retiring);
+    c->retiring = NULL;
+    if (c->reload_again && !c->stopping) {
+        c->reload_again = false;
+        control_reload(c);
+    }
+}
+
+static void control_deliver(void *ctx, struct mailbox_message *message)
+{
+    struct control *c = ctx;
+    if (message->kind == MAILBOX_SNAPSHOT_TAKEN && message->u.version == c->version) {
+        control_snapshot_taken(c);
+    } else if (message->kind == MAILBOX_STOPPED && c->running > 0 && --c->running == 0) {
+        uv_stop(&c->loop);
+    }
+}
+
+/* Signals are taken from here on: one that comes while the workers start waits for control_run. */
+static int control_open_loop(struct control *c)
+{
+    static const int numbers[SIGNALS] = {SIGHUP, SIGTERM, SIGINT, SIGUSR1};
+    int r = uv_loop_init(&c->loop);
+    if (r < 0) {
+        return r;
+    }
+    c->loop_open = true;
+    uv_timer_init(&c->loop, &c->housekeeping);
+    c->housekeeping.data = c;
+    for (unsigned i = 0; i < SIGNALS; i++) {
+        uv_signal_init(&c->loop, &c->signals[i]);
+        c->signals[i].data = c;
+    }
+    r = mailbox_new(&c->mailbox, &c->loop, MAILBOX_CAPACITY, control_deliver, c);
+    for (unsigned i = 0; i < SIGNALS && r == 0; i++) {
+        r = uv_signal_start(&c->signals[i], control_on_signal, numbers[i]);
+    }
+    return r < 0 ? r
+                 : uv_timer_start(
+                       &c->housekeeping, control_on_housekeeping, HOUSEKEEPING_MS, HOUSEKEEPING_MS);
+}
+
+/* Workers as configured: by default one a core that this process may run on. */
+static unsigned control_worker_count(const struct config *config)
+{
+    cpu_set_t cores;
+    unsigned count = config->net.workers;
+    if (count == 0) {
+        count = sched_getaffinity(0, sizeof(cores), &cores) == 0 ? (unsigned)CPU_COUNT(&cores) : 1;
+    }
+    return count > WORKERS_MAX ? WORKERS_MAX : count;
+}
+
+static int control_new_shared(struct control *c, const struct config *config)
+{
+    uint8_t keys[2][16];
+    const struct random_source *random = random_system();
+    if (random_fill(random, keys, sizeof(keys)) < 0 ||
+        random_fill(random, c->shared.hash_key, sizeof(c->shared.hash_key)) < 0) {
+        return -EIO;
+    }
+    c->shared.rates = rate_table_new(RATE_TABLE_ENTRIES, keys[0]);
+    c->shared.quotas = quota_new(config->relay.max_allocations, keys[1]);
+    c->shared.ports = port_maps_new();
+    return c->shared.rates && c->shared.quotas && c->shared.ports ? 0 : -ENOMEM;
+}
+
+static int control_start_workers(struct control *c, const struct config *config)
+{
+    for (unsigned i = 0; i < c->endpoints.workers; i++) {
+        struct worker_options options = {
+            .index = i,
+            .workers = &c->workers,
+            .control = c->mailbox,
+            .shared = &c->shared,
+            .random = random_system(),
+            .max_allocations = config->relay.max_allocations,
+        };
+        int r = worker_new(&c->workers.items[i], &options);
+        if (r < 0) {
+            return r;
+        }
+        c->workers.count = i + 1;
+    }
+    for (unsigned i = 0; i < c->workers.count; i++) {
+        int r = worker_start(c->workers.items[i], c->snapshot);
+        if (r < 0) {
+            return r;
+        }
+        c->running++;
+    }
+    return 0;
+}
+
+static void control_log_start(const struct control *c)
+{
+    for (size_t i = 0; i < c->endpoints.count; i++) {
+        log_event(LOG_INFO, "listening", log_str("proto", "udp"),
+            log_addr("addr", &c->endpoints.list[i].udp->addr));
+    }
+    for (size_t i = 0; i < c->config.relay.address_count; i++) {
+        log_event(LOG_INFO, "relaying", log_addr("public", &c->config.relay.addresses[i].public),
+            log_addr("local", &c->config.relay.addresses[i].local));
+    }
+    log_event(LOG_INFO, "started", log_u64("workers", c->workers.count),
+        log_str("config", c->path ? c->path : "built in"));
+}
+
+/* 0, or -errno; *error is filled in where there is more to say than that. */
+static int control_start(struct control *c, struct config *config, char *error, size_t error_cap)
+{
+    size_t added;
+    c->endpoints.workers = control_worker_count(config);
+    int r = control_open_loop(c);
+    if (r == 0) {
+        r = control_new_shared(c, config);
+    }
+    if (r == 0) {
+        r = control_prepare(c, config, &added, error, error_cap);
+    }
+    if (r < 0) {
+        return r;
+    }
+    endpoints_configure(&c->endpoints, &config->net);
+    c->snapshot =
+        snapshot_build(config, c->shared.ports, &c->endpoints, ++c->version, error, error_cap);
+    if (!c->snapshot) {
+        return -EINVAL;
+    }
+    return control_start_workers(c, config);
+}
+
+struct control *control_new(struct config *config, const char *path, char *error, size_t error_cap)
+{
+    size_t size = (sizeof(struct control) + 63) & ~(size_t)63;
+    struct control *c = aligned_alloc(64, size);
+    if (!c) {
+        snprintf(error, error_cap, "out of memory");
+        return NULL;
+    }
+    memset(c, 0, size);
+    c->path = path;
+    error[0] = '\0';
+    int r = control_start(c, config, error, error_cap);
+    if (r < 0) {
+        if (!error[0]) {
+            snprintf(error, error_cap, "start: %s", strerror(-r));
+        }
+        control_free(c);
+        return NULL;
+    }
+    c->config = *config;
+    memset(config, 0, sizeof(*config));
+    control_log_start(c);
+    return c;
+}
+
+const struct config *control_config(const struct control *c)
+{
+    return &c->config;
+}
+
+void control_run(struct control *c)
+{
+    uv_run(&c->loop, UV_RUN_DEFAULT);
+}
+
+/* Ends threads that a failed start has left running. */
+static void control_end_workers(struct control *c)
+{
+    if (c->running > 0) {
+        control_stop(c);
+    }
+    for (unsigned i = 0; i < c->workers.count; i++) {
+        worker_join(c->workers.items[i]);
+    }
+    uint32_t messages;
+    do {
+        messages = 0;
+        for (unsigned i = 0; i < c->workers.count; i++) {
+            messages += worker_settle(c->workers.items[i]);
+        }
+    } while (messages > 0);
+    for (unsigned i = 0; i < c->workers.count; i++) {
+        worker_free(c->workers.items[i]);
+    }
+}
+
+static void control_close_loop(struct control *c)
+{
+    mailbox_close(c->mailbox);
+    uv_close((uv_handle_t *)&c->housekeeping, NULL);
+    for (unsigned i = 0; i < SIGNALS; i++) {
+        uv_close((uv_handle_t *)&c->signals[i], NULL);
+    }
+    while (uv_run(&c->loop, UV_RUN_DEFAULT) != 0) {
+    }
+    uv_loop_close(&c->loop);
+}
+
+void control_free(struct control *c)
+{
+    if (!c) {
+        return;
+    }
+    control_end_workers(c);
+    if (c->loop_open) {
+        control_close_loop(c);
+    }
+    snapshot_free(c->retiring);
+    snapshot_free(c->snapshot);
+    endpoints_close(&c->endpoints);
+    port_maps_free(c->shared.ports);
+    quota_free(c->shared.quotas);
+    rate_table_free(c->shared.rates);
+    secret_wipe(&c->nonce_secret);
+    config_deinit(&c->config);
+    free(c);
+}

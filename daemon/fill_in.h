@@ -1,0 +1,28 @@
+/*
+ * What a configuration leaves to the daemon: the host's own addresses, relayed addresses, the nonce
+ * secret. Control thread.
+ */
+#ifndef DAEMON_FILL_IN_H
+#define DAEMON_FILL_IN_H
+
+#include "config/config.h"
+#include "daemon/endpoints.h"
+
+/*
+ * Relayed addresses where none is named (routing table), and a check that each can be bound. 0, or
+ * -errno with a line in `error`.
+ */
+int fill_in_relayed(struct relay_settings *relay, char *error, size_t error_cap);
+/*
+ * The peer policy's own addresses and those never reached: our endpoints. 0 or -errno with a line
+ * in `error`.
+ */
+int fill_in_policy(struct peer_policy_settings *policy, const struct endpoints *endpoints,
+    char *error, size_t error_cap);
+/*
+ * The nonce secret where none is named: `kept` is made once a process, so that a reload leaves
+ * nonces valid. 0, -EIO, -ENOMEM.
+ */
+int fill_in_nonce_secret(struct auth_settings *auth, struct secret *kept);
+
+#endif
