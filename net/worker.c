@@ -311,7 +311,9 @@ static void worker_close_loop(struct worker *w)
     uv_close((uv_handle_t *)&w->tick, NULL);
     uv_close((uv_handle_t *)&w->before_poll, NULL);
     uv_close((uv_handle_t *)&w->after_poll, NULL);
-    uv_run(&w->loop, UV_RUN_DEFAULT);
+    /* A stop that was delivered late ends the first run at once. */
+    while (uv_run(&w->loop, UV_RUN_DEFAULT) != 0) {
+    }
     int r = uv_loop_close(&w->loop);
     if (r < 0) {
         log_event(LOG_ERROR, "loop_not_empty", log_str("error", uv_strerror(r)));
