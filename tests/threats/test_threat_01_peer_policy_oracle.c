@@ -496,7 +496,7 @@ static enum reason judge_send(const struct peer_policy *policy, const char *text
 static void test_own_addresses_follow_the_precedence(void **state)
 {
     struct addr local = at("10.0.0.5:1"), public = at("93.184.216.5:1"),
-                own = at("93.184.216.99:1");
+                own = at("93.184.219.99:1");
     struct addr never[] = {at("0.0.0.0:3478"), at("93.184.216.34:6379"), at("10.0.0.5:50001")};
     struct prefix_rule allow[] = {{.port_max = UINT16_MAX}, {.port_max = UINT16_MAX}};
     struct prefix_rule deny[] = {{.port_max = UINT16_MAX}};
@@ -528,8 +528,8 @@ static void test_own_addresses_follow_the_precedence(void **state)
     assert_int_equal(judge_send(policy, "93.184.216.5:50001"), REASON_PEER_DENIED);
     assert_int_equal(judge_send(policy, "93.184.216.5:50002"), REASON_PEER_PORT_NOT_LIVE);
     assert_int_equal(judge_send(policy, "93.184.216.5:3478"), REASON_PEER_DENIED);
-    assert_int_equal(judge_send(policy, "93.184.216.99:50000"), REASON_PEER_DENIED);
-    assert_int_equal(judge_send(policy, "[64:ff9b::93.184.216.99]:9"), REASON_PEER_DENIED);
+    assert_int_equal(judge_send(policy, "93.184.219.99:50000"), REASON_PEER_DENIED);
+    assert_int_equal(judge_send(policy, "[64:ff9b::93.184.219.99]:9"), REASON_PEER_DENIED);
     assert_int_equal(judge_send(policy, "93.184.216.34:80"), REASON_NONE);
     assert_int_equal(judge_send(policy, "93.184.216.34:6379"), REASON_PEER_DENIED);
     assert_int_equal(judge_send(policy, "93.184.216.35:80"), REASON_PEER_DENIED);
