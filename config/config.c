@@ -52,26 +52,12 @@ void config_deinit(struct config *c)
     memset(c, 0, sizeof(*c));
 }
 
-static int read_document(struct document_node **out, struct fault *fault)
+int config_parse(struct config *c, const char *name, struct slice text, struct config_error *error)
 {
-    struct secret text = {0};
-    int rc = file_read(&text, fault->path, CONFIG_FILE_MAX);
-
-    if (rc < 0) {
-        fault_set(fault, 0, "%s", file_read_why(rc));
-        return rc;
-    }
-    rc = document_parse(out, secret_slice(&text), fault);
-    secret_wipe(&text);
-    return rc;
-}
-
-int config_load(struct config *c, const char *path, struct config_error *error)
-{
-    struct fault fault = {path, error};
+    struct fault fault = {name, error};
     struct document_node *root = NULL;
     struct config fresh;
-    int rc = read_document(&root, &fault);
+    int rc = document_parse(&root, text, &fault);
 
     if (rc < 0)
         return rc;
@@ -90,4 +76,19 @@ int config_load(struct config *c, const char *path, struct config_error *error)
     config_deinit(c);
     *c = fresh;
     return 0;
+}
+
+int config_load(struct config *c, const char *path, struct config_error *error)
+{
+    struct fault fault = {path, error};
+    struct secret text = {0};
+    int rc = file_read(&text, path, CONFIG_FILE_MAX);
+
+    if (rc < 0) {
+        fault_set(&fault, 0, "%s", file_read_why(rc));
+        return rc;
+    }
+    rc = config_parse(c, path, secret_slice(&text), error);
+    secret_wipe(&text);
+    return rc;
 }

@@ -36,8 +36,12 @@ void config_deinit(struct config *c); /* wipes secrets */
  * the daemon fills them in.
  */
 int config_load(struct config *c, const char *path, struct config_error *error);
-/* Writes the effective configuration as YAML, secrets as "***". What it prints is read back by
- * config_load, secrets apart. */
+/* The same from memory; `name` stands for the file in errors. */
+int config_parse(struct config *c, const char *name, struct slice text, struct config_error *error);
+/*
+ * Writes the effective configuration as YAML, secrets as "***". config_load reads it back once the
+ * secrets are filled in, and refuses it before. 0 or -EIO.
+ */
 int config_dump(const struct config *c, FILE *out);
 
 /*

@@ -59,4 +59,48 @@ static inline int scratch_load(const struct scratch *s, struct config *c, const 
     return config_load(c, s->path, error);
 }
 
+/* The text of a dump; the caller frees it. NULL: out of memory. */
+static inline char *config_text(const struct config *c)
+{
+    char *text = NULL;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+    if (!out)
+        return NULL;
+    const int rc = config_dump(c, out);
+    if (fclose(out) == 0 && rc == 0)
+        return text;
+    free(text);
+    return NULL;
+}
+
+/* A dump with a secret in each place that it masks; the caller frees it. NULL: out of memory. */
+static inline char *config_unmask(const char *dump)
+{
+    static const char *const places[][2] = {
+        {"password: \"***\"", "password: \"pass word\""},
+        {"secret: \"***\"", "secret: \"sixteen bytes at least\""},
+        {"key: \"***\"", "key: \"00112233445566778899aabbccddeeff\""},
+    };
+    char *text = NULL;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+    if (!out)
+        return NULL;
+    while (*dump != '\0') {
+        size_t i = 0;
+        while (i < 3 && strncmp(dump, places[i][0], strlen(places[i][0])) != 0)
+            i++;
+        if (i < 3)
+            fputs(places[i][1], out);
+        else
+            fputc(*dump, out);
+        dump += i < 3 ? strlen(places[i][0]) : 1;
+    }
+    if (fclose(out) == 0)
+        return text;
+    free(text);
+    return NULL;
+}
+
 #endif

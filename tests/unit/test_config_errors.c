@@ -289,17 +289,6 @@ static const struct bad cases[] = {
 
 static struct scratch scratch;
 
-static char *dump_of(const struct config *c)
-{
-    char *text = NULL;
-    size_t len;
-    FILE *out = open_memstream(&text, &len);
-    assert_non_null(out);
-    assert_int_equal(config_dump(c, out), 0);
-    fclose(out);
-    return text;
-}
-
 static void assert_one_line(const char *text)
 {
     assert_true(strlen(text) > 0 && strlen(text) < sizeof(((struct config_error *)0)->text));
@@ -314,7 +303,7 @@ static void bad_configuration_refused(void **state)
     struct config c = {0};
     char prefix[160];
     assert_int_equal(config_init(&c), 0);
-    char *before = dump_of(&c);
+    char *before = config_text(&c);
     assert_int_equal(scratch_load(&scratch, &c, bad->text, strlen(bad->text), &error), -EINVAL);
     assert_one_line(error.text);
     snprintf(prefix, sizeof(prefix), "%s:%u: ", scratch.path, bad->line);
@@ -322,7 +311,7 @@ static void bad_configuration_refused(void **state)
         fail_msg("not in line %u: %s", bad->line, error.text);
     if (!strstr(error.text, bad->reason))
         fail_msg("no '%s' in: %s", bad->reason, error.text);
-    char *after = dump_of(&c);
+    char *after = config_text(&c);
     assert_string_equal(before, after);
     free(before);
     free(after);
