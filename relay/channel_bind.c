@@ -13,7 +13,8 @@ static enum reason read_binding(const struct request *q, uint16_t *number, struc
     if (!stun_read_channel(value, number)) {
         return REASON_MALFORMED_ATTRIBUTE;
     }
-    if (*number < CHANNEL_MIN || *number > CHANNEL_MAX) {
+    bool old_range = q->relay->snapshot->relay.rfc5766_channels;
+    if (*number < CHANNEL_MIN || *number > (old_range ? CHANNEL_MAX_RFC5766 : CHANNEL_MAX)) {
         return REASON_CHANNEL_OUT_OF_RANGE;
     }
     if (!stun_find(&q->msg, STUN_ATTR_XOR_PEER_ADDRESS, &value)) {

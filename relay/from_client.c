@@ -58,7 +58,9 @@ static enum reason send_to_peer(
 static void channel_data(struct relay *r, const struct packet *p)
 {
     struct channel_data data;
-    enum reason bad = channel_data_parse(&data, p->bytes);
+    bool old_range = r->snapshot->relay.rfc5766_channels;
+    enum reason bad = old_range ? channel_data_parse_rfc5766(&data, p->bytes)
+                                : channel_data_parse(&data, p->bytes);
     if (bad) {
         drop(r, bad);
         return;
@@ -134,6 +136,10 @@ void relay_from_client(struct relay *r, const struct packet *p, const struct ins
         drop(r, REASON_EMPTY_DATAGRAM);
         return;
     default:
+        if (r->snapshot->relay.rfc5766_channels && (p->bytes.data[0] & 0xc0) == 0x40) {
+            channel_data(r, p);
+            return;
+        }
         drop(r, REASON_NOT_STUN);
         return;
     }

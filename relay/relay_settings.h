@@ -39,7 +39,8 @@ struct relay_settings {
     uint32_t max_allocations;            /* of the instance; default 100000 */
     uint32_t permissions_per_allocation; /* 256 */
     uint32_t channels_per_allocation;    /* 64 */
-    bool software;                       /* send SOFTWARE to authenticated clients; default false */
+    bool rfc5766_channels; /* accept channels 0x5000–0x7FFF as well; default false */
+    bool software;         /* send SOFTWARE to authenticated clients; default false */
     struct peer_policy_settings policy;
 };
 

@@ -4,7 +4,7 @@
  */
 #include "wire/channel_data.h"
 
-enum reason channel_data_parse(struct channel_data *out, struct slice datagram)
+static enum reason parse(struct channel_data *out, struct slice datagram, uint16_t max)
 {
     if (datagram.len < CHANNEL_HEADER_LEN)
         return REASON_CHANNEL_TRUNCATED;
@@ -12,7 +12,7 @@ enum reason channel_data_parse(struct channel_data *out, struct slice datagram)
     const uint16_t number = (uint16_t)(p[0] << 8 | p[1]);
     /* RFC 8656 section 12.6: "If the message uses a value in the reserved range (0x5000 through
      * 0xFFFF), then the message is silently discarded." */
-    if (number < CHANNEL_MIN || number > CHANNEL_MAX)
+    if (number < CHANNEL_MIN || number > max)
         return REASON_CHANNEL_RESERVED;
     /* "if the UDP datagram is too short to contain the claimed length of the ChannelData message
      * [...] then the message is silently discarded." Section 12.4: "Note that 0 is a valid length."
@@ -23,6 +23,16 @@ enum reason channel_data_parse(struct channel_data *out, struct slice datagram)
     out->number = number;
     out->payload = slice_of(p + CHANNEL_HEADER_LEN, len);
     return REASON_NONE;
+}
+
+enum reason channel_data_parse(struct channel_data *out, struct slice datagram)
+{
+    return parse(out, datagram, CHANNEL_MAX);
+}
+
+enum reason channel_data_parse_rfc5766(struct channel_data *out, struct slice datagram)
+{
+    return parse(out, datagram, CHANNEL_MAX_RFC5766);
 }
 
 void channel_data_header(uint8_t out[CHANNEL_HEADER_LEN], uint16_t number, uint16_t len)
