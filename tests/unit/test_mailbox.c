@@ -1,0 +1,175 @@
+/*
+ * The mailbox under the thread that reads it and several that write: nothing lost, nothing twice,
+ * nothing out of order, and a bound that holds.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "net/mailbox.h"
+
+#define CAPACITY  64u
+#define PRODUCERS 4u
+#define EACH      20000u
+
+struct inbox {
+    uint64_t next[PRODUCERS]; /* expected of each producer */
+    uint64_t count, wrong;
+    struct mailbox_message last;
+};
+
+static void inbox_deliver(void *ctx, struct mailbox_message *message)
+{
+    struct inbox *in = ctx;
+    if (message->from < PRODUCERS && message->kind == MAILBOX_RELAY) {
+        in->wrong += message->u.relay.parked != in->next[message->from]++;
+        in->wrong += message->u.relay.user_tag != ~message->u.relay.parked;
+    }
+    in->last = *message;
+    in->count++;
+}
+
+struct fixture {
+    uv_loop_t loop;
+    struct inbox inbox;
+    struct mailbox *mailbox;
+};
+
+static int fixture_setup(void **state)
+{
+    struct fixture *f = test_calloc(1, sizeof(*f));
+    assert_int_equal(uv_loop_init(&f->loop), 0);
+    assert_int_equal(mailbox_new(&f->mailbox, &f->loop, CAPACITY, inbox_deliver, &f->inbox), 0);
+    *state = f;
+    return 0;
+}
+
+static int fixture_teardown(void **state)
+{
+    struct fixture *f = *state;
+    mailbox_close(f->mailbox);
+    uv_run(&f->loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&f->loop), 0);
+    test_free(f);
+    return 0;
+}
+
+static struct mailbox_message relay_message_of(uint8_t from, uint64_t number)
+{
+    struct mailbox_message m = {.kind = MAILBOX_RELAY, .from = from};
+    m.u.relay.parked = number;
+    m.u.relay.user_tag = ~number;
+    return m;
+}
+
+struct producer {
+    struct mailbox *mailbox;
+    uint8_t number;
+    uint64_t refused;
+};
+
+static void *producer_run(void *arg)
+{
+    struct producer *p = arg;
+    for (uint64_t i = 0; i < EACH;) {
+        struct mailbox_message m = relay_message_of(p->number, i);
+        int r = mailbox_post(p->mailbox, &m);
+        if (r == 0) {
+            i++;
+        } else {
+            p->refused += r != -EAGAIN ? EACH : 1;
+            sched_yield();
+        }
+    }
+    return NULL;
+}
+
+static void test_mailbox_four_producers_deliver_each_once_in_order(void **state)
+{
+    struct fixture *f = *state;
+    struct producer producers[PRODUCERS];
+    pthread_t threads[PRODUCERS];
+    for (uint8_t i = 0; i < PRODUCERS; i++) {
+        producers[i] = (struct producer){.mailbox = f->mailbox, .number = i};
+        assert_int_equal(pthread_create(&threads[i], NULL, producer_run, &producers[i]), 0);
+    }
+    while (f->inbox.count < PRODUCERS * EACH) {
+        uv_run(&f->loop, UV_RUN_ONCE);
+    }
+    for (unsigned i = 0; i < PRODUCERS; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(f->inbox.next[i], EACH);
+    }
+    assert_int_equal(f->inbox.wrong, 0);
+    assert_int_equal(mailbox_drain(f->mailbox), 0);
+}
+
+static void test_mailbox_full_refuses_and_keeps_what_it_has(void **state)
+{
+    struct fixture *f = *state;
+    struct mailbox_message m;
+    for (unsigned i = 0; i < CAPACITY - MAILBOX_RESERVED; i++) {
+        m = relay_message_of(0, i);
+        assert_int_equal(mailbox_post(f->mailbox, &m), 0);
+    }
+    m = relay_message_of(0, 999);
+    assert_int_equal(mailbox_post(f->mailbox, &m), -EAGAIN);
+    assert_int_equal(mailbox_drain(f->mailbox), CAPACITY - MAILBOX_RESERVED);
+    assert_int_equal(f->inbox.wrong, 0);
+    m = relay_message_of(0, CAPACITY - MAILBOX_RESERVED);
+    assert_int_equal(mailbox_post(f->mailbox, &m), 0);
+    assert_int_equal(mailbox_drain(f->mailbox), 1);
+    assert_int_equal(f->inbox.wrong, 0);
+}
+
+static void test_mailbox_full_of_relay_messages_takes_a_stop(void **state)
+{
+    struct fixture *f = *state;
+    struct mailbox_message m = relay_message_of(0, 0), stop = {.kind = MAILBOX_STOP};
+    for (uint64_t i = 0; mailbox_post(f->mailbox, &m) == 0; m = relay_message_of(0, ++i)) {
+    }
+    for (unsigned i = 0; i < MAILBOX_RESERVED; i++) {
+        assert_int_equal(mailbox_post(f->mailbox, &stop), 0);
+    }
+    assert_int_equal(mailbox_post(f->mailbox, &stop), -EAGAIN);
+    assert_int_equal(mailbox_drain(f->mailbox), CAPACITY);
+    assert_int_equal(f->inbox.last.kind, MAILBOX_STOP);
+}
+
+static void test_mailbox_post_wakes_the_loop(void **state)
+{
+    struct fixture *f = *state;
+    struct mailbox_message m = relay_message_of(0, 0);
+    uv_run(&f->loop, UV_RUN_NOWAIT);
+    assert_int_equal(f->inbox.count, 0);
+    assert_int_equal(mailbox_post(f->mailbox, &m), 0);
+    uv_run(&f->loop, UV_RUN_ONCE);
+    assert_int_equal(f->inbox.count, 1);
+}
+
+static void test_mailbox_capacity_that_is_no_power_of_two_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct mailbox *m = NULL;
+    assert_int_equal(mailbox_new(&m, &f->loop, 48, inbox_deliver, &f->inbox), -EINVAL);
+    assert_int_equal(
+        mailbox_new(&m, &f->loop, MAILBOX_RESERVED, inbox_deliver, &f->inbox), -EINVAL);
+    assert_null(m);
+}
+
+int main(void)
+{
+#define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+    const struct CMUnitTest tests[] = {
+        CASE(test_mailbox_four_producers_deliver_each_once_in_order),
+        CASE(test_mailbox_full_refuses_and_keeps_what_it_has),
+        CASE(test_mailbox_full_of_relay_messages_takes_a_stop),
+        CASE(test_mailbox_post_wakes_the_loop),
+        CASE(test_mailbox_capacity_that_is_no_power_of_two_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
