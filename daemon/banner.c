@@ -31,10 +31,12 @@ void banner_write(FILE *out, const struct config *config, const struct credentia
         config->auth.realms[0].name, credentials->user, credentials->password,
         credentials->rest_secret);
     if (config->net.udp_count > 0) {
+        /* -s: this client's channel numbers go beyond 0x4FFF, which RFC 8656 section 12 reserves.
+         */
         fprintf(out, "\nTry it from a second terminal of this host; it ends with \"Total lost "
                      "packets 0\":\n");
-        fprintf(out, "  turnutils_uclient -y -c -n 100 -u %s -w %s -p %u %s\n\n", credentials->user,
-            credentials->password, (unsigned)config->net.udp[0].addr.port,
+        fprintf(out, "  turnutils_uclient -y -s -c -n 100 -u %s -w %s -p %u %s\n\n",
+            credentials->user, credentials->password, (unsigned)config->net.udp[0].addr.port,
             addr_format_ip(&config->relay.addresses[0].local, text, sizeof(text)));
     }
 }

@@ -351,8 +351,11 @@ static void control_log_start(const struct control *c)
             log_addr("addr", &c->endpoints.list[i].udp->addr));
     }
     for (size_t i = 0; i < c->config.relay.address_count; i++) {
-        log_event(LOG_INFO, "relaying", log_addr("public", &c->config.relay.addresses[i].public),
-            log_addr("local", &c->config.relay.addresses[i].local));
+        const struct relay_address *a = &c->config.relay.addresses[i];
+        char public[ADDR_TEXT_MAX], local[ADDR_TEXT_MAX];
+        log_event(LOG_INFO, "relaying",
+            log_str("public", addr_format_ip(&a->public, public, sizeof(public))),
+            log_str("local", addr_format_ip(&a->local, local, sizeof(local))));
     }
     log_event(LOG_INFO, "started", log_u64("workers", c->workers.count),
         log_str("config", c->path ? c->path : "built in"));

@@ -40,6 +40,9 @@ static int credentials_put(const struct credentials *c, struct auth_realm_settin
               secret_set(&user->password, slice_of_string(c->password)) == 0 &&
               secret_set(&secret->secret, slice_of_string(c->rest_secret)) == 0;
     if (ok) {
+        /* Defaults name nobody: these lists are empty. */
+        free(realm->users);
+        free(realm->secrets);
         realm->users = user;
         realm->user_count = 1;
         realm->secrets = secret;
