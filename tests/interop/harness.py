@@ -21,6 +21,7 @@ CONFIG = f"""\
 realm: {REALM}
 public_ip: [127.0.0.1, "::1"]
 relay:
+  rfc5766_channels: true # turnutils of Debian 12 picks its channels from 0x4000-0x7FFF
   allow_peers: [127.0.0.0/8, "::1/128"]
 auth:
   users: [{{ name: {USER}, password: {PASSWORD} }}]
