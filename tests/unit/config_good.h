@@ -1,0 +1,109 @@
+/* What the tests of a whole configuration share: one file that sets every key, and the source tree.
+ */
+#ifndef TESTS_UNIT_CONFIG_GOOD_H
+#define TESTS_UNIT_CONFIG_GOOD_H
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tests/unit/config_files.h"
+
+static struct scratch scratch;
+
+static const char good[] =
+    "realm: turn.example.com\n"
+    "public_ip: [203.0.113.4/10.0.0.4, \"2001:db8::4\"]\n"
+    "listen:\n"
+    "  - { proto: udp, addr: 192.0.2.1, port: 3478-3480 }\n"
+    "  - { proto: udp, addr: \"2001:db8::4\", port: 3478 }\n"
+    "  - { proto: udp, port: 5000 }\n"
+    "workers: 3\n"
+    "receive_buffer: 512KiB\n"
+    "relay:\n"
+    "  ports: 50000-50001\n"
+    "  deny_peers: [recommended, 203.0.113.0/24, \"198.51.100.1-198.51.100.9:80-90\"]\n"
+    "  allow_peers: [10.1.0.0/16, \"[2001:db8::/32]:53\"]\n"
+    "  nat64_prefixes: [\"2001:db8:64::/96\"]\n"
+    "  default_lifetime: 11min\n"
+    "  max_lifetime: 2h\n"
+    "  max_allocation_age: 1d\n"
+    "  max_allocations: 500\n"
+    "  permissions_per_allocation: 20\n"
+    "  channels_per_allocation: 10\n"
+    "  software: true\n"
+    "auth:\n"
+    "  users:\n"
+    "    - { name: alice, password: \"p w\" }\n"
+    "    - { name: \"b\\\"o\\u2028b\", key: 000102030405060708090A0b0c0d0e0f }\n"
+    "    - name: carol\n"
+    "      key: 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n"
+    "  secrets: [{ id: new, secret: s1 }, { id: old, secret: s2 }]\n"
+    "  max_ttl: 24h\n"
+    "  end_on_expiry: true\n"
+    "  nonce_lifetime: 60s\n"
+    "  nonce_secret: 0123456789abcdef\n"
+    "  password_sha256: false\n"
+    "limits:\n"
+    "  unauthenticated_per_address: 30/min\n"
+    "  unauthenticated_per_prefix: 0\n"
+    "  unauthenticated_per_network: 7/h\n"
+    "  allocations_per_user: 1\n"
+    "  allocations_per_realm: 2\n"
+    "  allocations_total: 3\n"
+    "  permissions_per_user: 4\n"
+    "  permissions_per_prefix: 5\n"
+    "  channels_per_user: 6\n"
+    "  channels_per_prefix: unlimited\n"
+    "log: { level: debug, format: json }\n";
+
+/* Loads text that must be good. */
+static inline void load(struct config *c, const char *text)
+{
+    struct config_error error;
+    if (scratch_load(&scratch, c, text, strlen(text), &error) != 0)
+        fail_msg("%s", error.text);
+}
+
+static inline void assert_refused(const char *text, const char *reason)
+{
+    struct config c = {0};
+    struct config_error error;
+    assert_int_equal(scratch_load(&scratch, &c, text, strlen(text), &error), -EINVAL);
+    if (!strstr(error.text, reason))
+        fail_msg("no '%s' in: %s", reason, error.text);
+}
+
+/* A file of the source tree; the caller frees it. */
+static inline char *source_file(const char *name, size_t *len)
+{
+    const char *root = getenv("TURNPIKE_SOURCE_ROOT");
+    char path[4096];
+    char *text = malloc(1u << 20);
+    assert_true(root && text);
+    snprintf(path, sizeof(path), "%s/%s", root, name);
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        fail_msg("%s is not there", path);
+    *len = fread(text, 1, (1u << 20) - 1, file);
+    text[*len] = '\0';
+    fclose(file);
+    return text;
+}
+
+static inline int open_scratch(void **state)
+{
+    unsetenv("CREDENTIALS_DIRECTORY");
+    return scratch_open(&scratch);
+}
+
+static inline int close_scratch(void **state)
+{
+    scratch_close(&scratch);
+    return 0;
+}
+
+#endif

@@ -1,0 +1,243 @@
+/*
+ * What the key table writes: the dump that can be read back, the difference of two configurations,
+ * the reference document.
+ */
+#include "config/reference.h"
+#include "tests/unit/config_good.h"
+
+#define ROUND_TRIPS 300
+
+/* The dump, secrets filled in, must mean the same. */
+static void assert_dump_reads_back(const struct config *c)
+{
+    struct config again = {0};
+    char *dump = config_text(c), *text = config_unmask(dump);
+    assert_true(dump && text);
+    load(&again, text);
+    char *second = config_text(&again);
+    assert_string_equal(second, dump);
+    assert_int_equal(again.net.udp_count, c->net.udp_count);
+    assert_memory_equal(&again.limits, &c->limits, sizeof(again.limits));
+    assert_int_equal(again.relay.policy.deny_count, c->relay.policy.deny_count);
+    for (size_t i = 0; i < c->relay.policy.deny_count; i++)
+        assert_memory_equal(
+            &again.relay.policy.deny[i], &c->relay.policy.deny[i], sizeof(struct prefix_rule));
+    for (size_t i = 0; i < c->auth.realms[0].user_count; i++)
+        assert_string_equal(again.auth.realms[0].users[i].name, c->auth.realms[0].users[i].name);
+    free(dump);
+    free(text);
+    free(second);
+    config_deinit(&again);
+}
+
+static void test_config_dump_is_read_back(void **state)
+{
+    struct config c = {0};
+    load(&c, good);
+    assert_dump_reads_back(&c);
+    config_deinit(&c);
+}
+
+static void test_config_dump_with_its_masks_is_refused(void **state)
+{
+    struct config c = {0};
+    load(&c, good);
+    char *dump = config_text(&c);
+    assert_refused(dump, "*** stands for a secret that a dump has hidden");
+    free(dump);
+    config_deinit(&c);
+}
+
+static void test_config_dump_shows_no_secret(void **state)
+{
+    static const char *const canaries[] = {"canary", "deadbeef"};
+    struct config c = {0};
+    load(&c, "auth:\n  users: [{ name: a, password: canary-1 },\n"
+             "    { name: b, key: deadbeefdeadbeefdeadbeefdeadbeef }]\n"
+             "  secrets: [{ id: c, secret: canary-2 }]\n  nonce_secret: canary-3-canary-3\n");
+    char *dump = config_text(&c);
+    for (size_t i = 0; i < 2; i++)
+        assert_null(strstr(dump, canaries[i]));
+    assert_non_null(strstr(dump, "nonce_secret: \"***\""));
+    free(dump);
+    config_deinit(&c);
+}
+
+static uint64_t seed = 0x9e3779b97f4a7c15ull;
+
+static uint32_t below(uint32_t n)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return (uint32_t)(seed >> 16) % n;
+}
+
+static void write_random_rules(FILE *out)
+{
+    fprintf(out, "  deny_peers: [%s", below(2) ? "recommended" : "none");
+    for (uint32_t i = 0, n = below(5); i < n; i++) {
+        const uint32_t from = below(200), to = from + below(56);
+        fprintf(out, ", \"10.%u.0.%u-10.%u.%u.%u", i, from, i, below(3), to);
+        if (below(2))
+            fprintf(out, ":%u-%u", 1 + below(100), 200 + below(65000));
+        fputs("\"", out);
+        fprintf(out, ", \"[2001:db8:%x::/%u]:%u\"", 1 + i, 48 + below(80), 1 + below(65535));
+        fprintf(out, ", 172.16.%u.0/%u", i, 24 + below(8));
+    }
+    fputs("]\n", out);
+}
+
+static void write_random_users(FILE *out)
+{
+    static const char *const pieces[] = {"a", " ", "\\\"", "\\\\", "#", ": ", "\\u00e9", "\\u2028",
+        "\\ufeff", "\\U0001f600", "%n", "${X}", "{", "*", "\\x85", "~", "password: \\\"***\\\""};
+    fputs("auth:\n  users:\n", out);
+    for (uint32_t i = 0, n = 1 + below(4); i < n; i++) {
+        fprintf(out, "    - { name: \"%u", i);
+        for (uint32_t k = below(8); k > 0; k--)
+            fputs(pieces[below(sizeof(pieces) / sizeof(pieces[0]))], out);
+        fputs(below(2) ? "\", password: x }\n" : "\", key: 00112233445566778899aabbccddeeff }\n",
+            out);
+    }
+    fprintf(out, "  max_ttl: %us\n  nonce_lifetime: %umin\n", 60 + below(100000), 1 + below(10));
+}
+
+/* The text of a configuration drawn at random; the caller frees it. */
+static char *random_text(void)
+{
+    static const char *const periods[] = {"s", "min", "h"};
+    char *text = NULL;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+    assert_non_null(out);
+    fprintf(out, "workers: %u\nreceive_buffer: %u\n", below(65), below(1u << 30));
+    fprintf(out, "listen:\n  - { proto: udp, addr: 10.0.0.1, port: %u-%u }\n", 1 + below(10),
+        20 + below(10));
+    fprintf(out, "  - { proto: udp, addr: \"::\", port: %u }\nrelay:\n", 100 + below(60000));
+    fprintf(out, "  ports: %u-%u\n", 1024 + below(20000), 30000 + below(20000));
+    write_random_rules(out);
+    fprintf(out, "  default_lifetime: %us\n  max_lifetime: %uh\n", 60 + below(3000), 1 + below(24));
+    write_random_users(out);
+    fprintf(out, "limits:\n  unauthenticated_per_address: %u/%s\n", 1 + below(1000000),
+        periods[below(3)]);
+    fprintf(out, "  channels_per_user: %u\n", below(1000));
+    fclose(out);
+    return text;
+}
+
+static void test_config_dump_of_random_configurations_is_read_back(void **state)
+{
+    for (unsigned i = 0; i < ROUND_TRIPS; i++) {
+        struct config c = {0};
+        char *text = random_text();
+        load(&c, text);
+        assert_dump_reads_back(&c);
+        free(text);
+        config_deinit(&c);
+    }
+}
+
+static char *diff_of(const char *a, const char *b, bool *restart)
+{
+    struct config running = {0}, next = {0};
+    char *text = NULL;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+    assert_non_null(out);
+    load(&running, a);
+    load(&next, b);
+    *restart = config_diff(&running, &next, out);
+    fclose(out);
+    config_deinit(&running);
+    config_deinit(&next);
+    return text;
+}
+
+#define WHO "auth: { users: [{ name: a, password: b }] }\n"
+
+static void assert_diff(const char *b, const char *expected, bool expect_restart)
+{
+    bool restart;
+    char *text = diff_of(WHO, b, &restart);
+    assert_string_equal(text, expected);
+    assert_int_equal(restart, expect_restart);
+    free(text);
+}
+
+static void test_config_diff_of_equals_is_empty(void **state)
+{
+    bool restart = true;
+    char *text = diff_of(good, good, &restart);
+    assert_string_equal(text, "");
+    assert_false(restart);
+    free(text);
+}
+
+static void test_config_diff_names_what_is_applied(void **state)
+{
+    assert_diff(WHO "realm: b\n", "realm: \"turnpike\" -> \"b\"\n", false);
+    assert_diff(WHO "relay: { max_lifetime: 2h, software: true }\n",
+        "relay.max_lifetime: 1h -> 2h\nrelay.software: false -> true\n", false);
+    assert_diff(WHO "relay: { deny_peers: [recommended, 192.0.2.0/24] }\n",
+        "relay.deny_peers: changed\n", false);
+    assert_diff(WHO "limits: { allocations_per_user: 5, unauthenticated_per_prefix: 1/h }\n",
+        "limits.unauthenticated_per_prefix: 1000/s -> 1/h\n"
+        "limits.allocations_per_user: unlimited -> 5\n",
+        false);
+    assert_diff(WHO "log: { level: warn }\n", "log.level: info -> warn\n", false);
+}
+
+static void test_config_diff_names_what_needs_a_restart(void **state)
+{
+    assert_diff(WHO "workers: 2\n", "workers: 0 -> 2, needs a restart\n", true);
+    assert_diff(
+        WHO "receive_buffer: 1MiB\n", "receive_buffer: 4MiB -> 1MiB, needs a restart\n", true);
+    assert_diff(
+        WHO "listen: [{ proto: udp, port: 3478 }]\n", "listen: changed, needs a restart\n", true);
+    assert_diff(WHO "relay: { max_allocations: 7, ports: 50000-50009 }\n",
+        "relay.ports: 49152-65535 -> 50000-50009\n"
+        "relay.max_allocations: 100000 -> 7, needs a restart\n",
+        true);
+}
+
+/* A dump hides secrets; the difference must still see them, and not show them. */
+static void test_config_diff_sees_secrets_and_hides_them(void **state)
+{
+    assert_diff("auth: { users: [{ name: a, password: c }] }\n", "auth.users: changed\n", false);
+    assert_diff("auth: { users: [{ name: a, key: 00112233445566778899aabbccddeeff }] }\n",
+        "auth.users: changed\n", false);
+    assert_diff("auth: { users: [{ name: a, password: b }], secrets: [{ id: a, secret: b }] }\n",
+        "auth.secrets: changed\n", false);
+    assert_diff("auth: { users: [{ name: a, password: b }], nonce_secret: 0123456789abcdef }\n",
+        "auth.nonce_secret: changed\n", false);
+}
+
+static void test_reference_document_is_what_the_key_table_says(void **state)
+{
+    size_t len, made_len;
+    char *document = source_file("docs/configuration.md", &len), *made = NULL;
+    FILE *out = open_memstream(&made, &made_len);
+    assert_non_null(out);
+    assert_int_equal(reference_write(out), 0);
+    fclose(out);
+    assert_string_equal(document, made);
+    free(document);
+    free(made);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_config_dump_is_read_back),
+        cmocka_unit_test(test_config_dump_with_its_masks_is_refused),
+        cmocka_unit_test(test_config_dump_shows_no_secret),
+        cmocka_unit_test(test_config_dump_of_random_configurations_is_read_back),
+        cmocka_unit_test(test_config_diff_of_equals_is_empty),
+        cmocka_unit_test(test_config_diff_names_what_is_applied),
+        cmocka_unit_test(test_config_diff_names_what_needs_a_restart),
+        cmocka_unit_test(test_config_diff_sees_secrets_and_hides_them),
+        cmocka_unit_test(test_reference_document_is_what_the_key_table_says),
+    };
+    return cmocka_run_group_tests_name("config_dump", tests, open_scratch, close_scratch);
+}
