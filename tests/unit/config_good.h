@@ -34,6 +34,7 @@ static const char good[] =
     "  max_allocations: 500\n"
     "  permissions_per_allocation: 20\n"
     "  channels_per_allocation: 10\n"
+    "  rfc5766_channels: true\n"
     "  software: true\n"
     "auth:\n"
     "  users:\n"

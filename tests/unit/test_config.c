@@ -107,7 +107,7 @@ static void test_config_load_every_relay_key_is_set(void **state)
     assert_int_equal(c.relay.max_allocations, 500);
     assert_int_equal(c.relay.permissions_per_allocation, 20);
     assert_int_equal(c.relay.channels_per_allocation, 10);
-    assert_true(c.relay.software && c.relay.end_on_expiry);
+    assert_true(c.relay.rfc5766_channels && c.relay.software && c.relay.end_on_expiry);
     config_deinit(&c);
 }
 
