@@ -78,7 +78,7 @@ static bool fits_context(const uint32_t *s, size_t len, size_t i)
     if (c != 0x30fb && !arabic && !extended)
         return true;
     for (size_t j = 0; j < len; j++) {
-        if (c == 0x30fb && s[j] != c && is_kana_or_han(s[j]))
+        if (c == 0x30fb && is_kana_or_han(s[j]))
             return true;
         if ((arabic && s[j] >= 0x06f0 && s[j] <= 0x06f9) ||
             (extended && s[j] >= 0x0660 && s[j] <= 0x0669))

@@ -54,7 +54,7 @@ static struct auth *build(bool sha256, const char *nonce_secret)
 {
     struct auth_user_settings users[] = {{.name = (char *)"alice", .password = clear("pass")},
         {.name = (char *)"bob", .password = clear("word")},
-        {.name = (char *)"1900000000:carol", .password = clear("clash")}};
+        {.name = (char *)"1800050000:carol", .password = clear("clash")}};
     struct auth_user_settings stored[] = {{.name = (char *)"dave", .key_len = 16},
         {.name = (char *)"erin", .password = clear("pass")}};
     struct auth_user_settings stored256[] = {{.name = (char *)"frank", .key_len = 32}};
@@ -537,11 +537,11 @@ static void test_auth_check_rest_expiry_judged_only_if_genuine(void **state)
 static void test_auth_check_static_name_in_rest_form_is_static(void **state)
 {
     char password[29];
-    expect(ask(BOTH, "1900000000:carol", "clash"), AUTH_OK, REASON_NONE);
+    expect(ask(BOTH, "1800050000:carol", "clash"), AUTH_OK, REASON_NONE);
     assert_int_equal(auth_rest_password(crypto, slice_of_string("north"),
-                         slice_of_string("1900000000:carol"), password),
+                         slice_of_string("1800050000:carol"), password),
         0);
-    expect(ask(BOTH, "1900000000:carol", password), AUTH_CHALLENGE, REASON_WRONG_PASSWORD);
+    expect(ask(BOTH, "1800050000:carol", password), AUTH_CHALLENGE, REASON_WRONG_PASSWORD);
 }
 
 /* HMACs of one check, without those of making the request. */
@@ -563,7 +563,7 @@ static void test_auth_check_refused_costs_the_same_for_any_name(void **state)
         enum reason reason;
     } row[] = {{"alice", "wrong", REASON_WRONG_PASSWORD}, {"mallory", "wrong", REASON_UNKNOWN_USER},
         {"", "wrong", REASON_UNKNOWN_USER}, {"1800003600:x", "wrong", REASON_WRONG_PASSWORD},
-        {"1900000000:carol", "wrong", REASON_WRONG_PASSWORD},
+        {"1800050000:carol", "wrong", REASON_WRONG_PASSWORD},
         {"1:x", "wrong", REASON_WRONG_PASSWORD}, {"9999999999999:x", "wrong", REASON_UNKNOWN_USER}};
     for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
         /* The nonce, the static source, and for each of the two secrets the password and the

@@ -3,6 +3,7 @@
 #include "ratelimit/quota.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -329,35 +330,52 @@ static void test_quota_random_operations_four_threads_conserved(void **state)
     run_random(4);
 }
 
-/* Entries are made and freed as fast as four threads can: one key must never have two. */
-static void *open_and_close(void *arg)
+/* Two threads meet at a key that nobody holds, again and again: one of them gets the only
+ * allocation. */
+enum { MEETINGS = 300000 };
+static _Atomic uint32_t arrived, granted, twice;
+
+static void meet(uint32_t target)
 {
-    struct quota_table *t = arg;
+    atomic_fetch_add(&arrived, 1);
+    for (unsigned i = 1; atomic_load(&arrived) < target; i++)
+        if (i % 4096 == 0)
+            sched_yield();
+}
+
+static struct quota_table *contested;
+
+/* One of the two comes a little later, by another step each time. */
+static void *open_and_close(void *late)
+{
+    struct quota_table *t = contested;
     const struct quota_limits one = {.allocations_per_user = 1};
-    for (int i = 0; i < 200000; i++) {
-        struct quota_charge c;
-        if (open_as(t, &c, &one, 1, "only", 1) != REASON_NONE)
-            continue;
-        if (atomic_fetch_add(&held_by[0], 1) != 0)
-            atomic_fetch_add(&over, 1);
-        atomic_fetch_sub(&held_by[0], 1);
-        quota_close(t, &c);
+    for (uint32_t i = 0; i < MEETINGS; i++) {
+        struct quota_charge c = {0};
+        meet(4 * i + 2);
+        for (volatile uint32_t wait = late ? i % 100 : 0; wait > 0; wait--)
+            ;
+        if (open_as(t, &c, &one, 1, "only", 1) == REASON_NONE)
+            atomic_fetch_add(&granted, 1);
+        meet(4 * i + 4);
+        if (c.open) {
+            uint32_t n = atomic_exchange(&granted, 0);
+            atomic_fetch_add(&twice, n > 1);
+            quota_close(t, &c);
+        }
     }
     return NULL;
 }
 
-static void test_quota_one_key_four_threads_never_two_entries(void **state)
+static void test_quota_free_key_two_threads_one_entry(void **state)
 {
-    struct quota_table *t = quota_new(8, key);
-    atomic_store(&over, 0);
-    atomic_store(&held_by[0], 0);
-    pthread_t thread[4];
-    for (int i = 0; i < 4; i++)
-        assert_int_equal(pthread_create(&thread[i], NULL, open_and_close, t), 0);
-    for (int i = 0; i < 4; i++)
-        pthread_join(thread[i], NULL);
-    assert_int_equal(atomic_load(&over), 0);
-    quota_free(t);
+    contested = quota_new(8, key);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, open_and_close, contested), 0);
+    open_and_close(NULL);
+    pthread_join(thread, NULL);
+    assert_int_equal(atomic_load(&twice), 0);
+    quota_free(contested);
 }
 
 int main(void)
@@ -373,7 +391,7 @@ int main(void)
         cmocka_unit_test(test_quota_close_twice_or_never_opened_nothing),
         cmocka_unit_test(test_quota_random_operations_one_thread_conserved),
         cmocka_unit_test(test_quota_random_operations_four_threads_conserved),
-        cmocka_unit_test(test_quota_one_key_four_threads_never_two_entries),
+        cmocka_unit_test(test_quota_free_key_two_threads_one_entry),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #include "ratelimit/rate_table.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -130,14 +131,71 @@ static void test_rate_table_ipv6_overflow_climbs_to_48(void **state)
     rate_table_free(t);
 }
 
-/* Four threads, few keys, a clock that only the test moves: what is admitted in all is the same as
- * for one thread. */
 enum { THREADS = 4, KEYS = 40, ROUNDS = 400 };
 static struct rate_table *shared;
 static _Atomic uint32_t admitted_of[KEYS];
 static _Atomic uint32_t too_many, none; /* rounds of a key; a thread cannot assert */
 static _Atomic uint64_t shared_now;
 static pthread_barrier_t barrier;
+
+static void test_rate_table_overflow_leaves_parents_own_bucket(void **state)
+{
+    struct rate_table *t = rate_table_new(1024, key);
+    struct addr prefix = v4(0x0a000000);
+    /* The prefix's own bucket has its place before the flood of its addresses. */
+    assert_true(rate_table_admit_prefix(t, RATE_ANSWER_OTHER, &prefix, 24, &slow, 1000000));
+    for (uint32_t n = 1; n < 100000; n++)
+        admit(t, 0x14000000 + n * 256, 1000000); /* every place is taken */
+    for (uint32_t n = 0; n < 256; n++)
+        drain(t, 0x0a000000 + n, 1000000);
+    unsigned left = 0;
+    while (left < 100 && rate_table_admit_prefix(t, RATE_ANSWER_OTHER, &prefix, 24, &slow, 1000000))
+        left++;
+    assert_int_equal(left, 9);
+    rate_table_free(t);
+}
+
+/* Two threads meet at a new key, again and again: it must not get a bucket from each of them. */
+enum { MEETINGS = 100000 };
+static _Atomic uint32_t arrived;
+
+static void meet(uint32_t target)
+{
+    atomic_fetch_add(&arrived, 1);
+    for (unsigned i = 1; atomic_load(&arrived) < target; i++)
+        if (i % 4096 == 0)
+            sched_yield();
+}
+
+static void *ask_new_key(void *arg)
+{
+    for (uint32_t i = 0; i < MEETINGS; i++) {
+        uint64_t now = 1000000 + i * 1000000ull;
+        meet(4 * i + 2);
+        for (int j = 0; j < 6; j++)
+            atomic_fetch_add(&admitted_of[0], admit(shared, i << 8, now));
+        meet(4 * i + 4);
+        if (arg)
+            atomic_fetch_add(&too_many, atomic_exchange(&admitted_of[0], 0) > 10);
+    }
+    return NULL;
+}
+
+static void test_rate_table_new_key_two_threads_one_bucket(void **state)
+{
+    shared = rate_table_new(1024, key);
+    atomic_store(&arrived, 0);
+    atomic_store(&too_many, 0);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, ask_new_key, NULL), 0);
+    ask_new_key(&thread);
+    pthread_join(thread, NULL);
+    assert_int_equal(atomic_load(&too_many), 0);
+    rate_table_free(shared);
+}
+
+/* Four threads, few keys, a clock that only the test moves: what is admitted in all is the same as
+ * for one thread. */
 
 static void *ask_all(void *arg)
 {
@@ -191,6 +249,8 @@ int main(void)
         cmocka_unit_test(test_rate_table_full_share_bounded_by_sets),
         cmocka_unit_test(test_rate_table_overflow_shared_with_own_parent_only),
         cmocka_unit_test(test_rate_table_ipv6_overflow_climbs_to_48),
+        cmocka_unit_test(test_rate_table_overflow_leaves_parents_own_bucket),
+        cmocka_unit_test(test_rate_table_new_key_two_threads_one_bucket),
         cmocka_unit_test(test_rate_table_four_threads_never_more_than_burst),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
