@@ -51,6 +51,20 @@ static struct verdict check_transport(const struct stun_msg *msg)
                                     : verdict_error(442, REASON_TRANSPORT_UNSUPPORTED);
 }
 
+/*
+ * exception: the number of the drafts counts as well, where the value is one that the attribute can
+ * have: Debian 12's turnutils_uclient and what is built on its library know no other.
+ */
+static bool find_additional(const struct stun_msg *msg, struct slice *value)
+{
+    enum addr_family family;
+    if (stun_find(msg, STUN_ATTR_ADDITIONAL_ADDRESS_FAMILY, value)) {
+        return true;
+    }
+    return stun_find(msg, STUN_ATTR_ADDITIONAL_ADDRESS_FAMILY_DRAFT, value) &&
+           stun_read_family(*value, &family) && family != ADDR_NONE;
+}
+
 /* "If yes, and the request also contains an EVEN-PORT or REQUESTED-ADDRESS-FAMILY or
  * ADDITIONAL-ADDRESS-FAMILY attribute, the server rejects the request with a 400" */
 static struct verdict read_token(const struct stun_msg *msg, struct wishes *w)
@@ -60,7 +74,7 @@ static struct verdict read_token(const struct stun_msg *msg, struct wishes *w)
         return verdict_success();
     }
     if (stun_has(msg, STUN_ATTR_EVEN_PORT) || stun_has(msg, STUN_ATTR_REQUESTED_ADDRESS_FAMILY) ||
-        stun_has(msg, STUN_ATTR_ADDITIONAL_ADDRESS_FAMILY)) {
+        find_additional(msg, &value)) {
         return verdict_error(400, REASON_CONFLICTING_ATTRIBUTES);
     }
     if (!stun_read_token(value, w->token)) {
@@ -76,7 +90,7 @@ static struct verdict read_families(
     struct slice requested, additional;
     enum addr_family family = ADDR_IPV4;
     bool has_requested = stun_find(msg, STUN_ATTR_REQUESTED_ADDRESS_FAMILY, &requested);
-    w->dual = stun_find(msg, STUN_ATTR_ADDITIONAL_ADDRESS_FAMILY, &additional);
+    w->dual = find_additional(msg, &additional);
     if (has_requested && w->dual) {
         return verdict_error(400, REASON_CONFLICTING_ATTRIBUTES);
     }

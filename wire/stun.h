@@ -65,7 +65,9 @@ enum stun_attr_type {
     STUN_ATTR_ICMP = 0x8004,
     STUN_ATTR_SOFTWARE = 0x8022,
     STUN_ATTR_ALTERNATE_SERVER = 0x8023,
-    STUN_ATTR_FINGERPRINT = 0x8028
+    STUN_ATTR_FINGERPRINT = 0x8028,
+    /* ADDITIONAL-ADDRESS-FAMILY of the drafts, as coturn and its clients sent it until 2025 */
+    STUN_ATTR_ADDITIONAL_ADDRESS_FAMILY_DRAFT = 0x8032
 };
 
 enum stun_password_algorithm { STUN_PASSWORD_MD5 = 1, STUN_PASSWORD_SHA256 = 2 };
