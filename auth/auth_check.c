@@ -79,6 +79,11 @@ static enum reason read_credentials(struct credentials *out, const struct stun_m
     /* Sections 14.9 and 14.10: "[...] and as long as 763 bytes when decoding them" */
     if (c.realm.len > STUN_REALM_MAX || c.nonce.len > STUN_NONCE_MAX)
         return REASON_CREDENTIAL_MALFORMED;
+    /* Section 14.6: "The value must be the full 32 bytes unless the STUN Usage explicitly specifies
+     * that truncation is allowed." TURN does not. */
+    struct slice tag;
+    if (stun_find(msg, STUN_ATTR_MESSAGE_INTEGRITY_SHA256, &tag) && tag.len != CRYPTO_SHA256_LEN)
+        return REASON_CREDENTIAL_MALFORMED;
     *out = c;
     return REASON_NONE;
 }

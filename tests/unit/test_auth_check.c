@@ -72,6 +72,36 @@ static void test_auth_check_lengths_over_maximum_bad(void **state)
     expect(a, AUTH_CHALLENGE, REASON_REALM_DIFFERS);
 }
 
+/* The first bytes of a right MESSAGE-INTEGRITY-SHA256 verify, and are refused all the same. */
+static void test_auth_check_truncated_sha256_bad(void **state)
+{
+    struct ask a = with_sha256(ask(STATIC_ONLY, "alice", "pass"));
+    expect(a, AUTH_OK, REASON_NONE);
+    for (uint8_t cut = 4; cut <= 16; cut += 4) {
+        write_request(&a);
+        size_t len = msg.bytes.len - cut;
+        struct auth_key key;
+        const struct slice parts[] = {
+            slice_of_string("alice"), slice_of_string("static.example"), slice_of_string("pass")};
+        uint8_t *tag = message + msg.integrity256_offset + 4, full[CRYPTO_SHA256_LEN];
+        message[2] = (uint8_t)((len - STUN_HEADER_LEN) >> 8);
+        message[3] = (uint8_t)(len - STUN_HEADER_LEN);
+        tag[-1] = (uint8_t)(CRYPTO_SHA256_LEN - cut);
+        const struct slice covered = slice_of(message, msg.integrity256_offset);
+        assert_int_equal(long_term_key(&key, crypto, STUN_PASSWORD_SHA256, parts), 0);
+        assert_int_equal(
+            crypto_hmac(crypto, CRYPTO_SHA256, slice_of(key.bytes, key.len), &covered, 1, full), 0);
+        memcpy(tag, full, CRYPTO_SHA256_LEN - cut);
+        assert_int_equal(stun_parse(&msg, slice_of(message, len)), REASON_NONE);
+        assert_int_equal(stun_verify_integrity(&msg, crypto, slice_of(key.bytes, key.len)), 0);
+        struct auth_request request = {.msg = &msg, .client = client, .realm = STATIC_ONLY};
+        struct auth_result result;
+        auth_check(auth, worker, &request, &now, &result);
+        assert_int_equal(result.outcome, AUTH_BAD);
+        assert_int_equal(result.reason, REASON_CREDENTIAL_MALFORMED);
+    }
+}
+
 static void test_auth_check_nonce_foreign_stale_not_proven(void **state)
 {
     struct ask a = ask(STATIC_ONLY, "alice", "pass");
@@ -309,6 +339,7 @@ int main(void)
         TEST(name_behind_integrity_missing),
         TEST(both_names_bad),
         TEST(lengths_over_maximum_bad),
+        TEST(truncated_sha256_bad),
         TEST(nonce_foreign_stale_not_proven),
         TEST(bad_nonce_costs_one_hmac_whatever_the_password),
         TEST(reload_changed_secret_or_offer_stale),
