@@ -228,6 +228,19 @@ int client_bind(struct client *c, uint16_t channel, const struct addr *peer)
     return client_send(c, &r, NULL);
 }
 
+int client_ask(struct client *c, uint16_t method, const struct raw_attr *attrs, size_t count,
+    struct response *out)
+{
+    struct request r;
+    if (c->nonce_len == 0 && c->auth != CLIENT_NONE)
+        client_challenge(c);
+    request_begin(&r, c, STUN_REQUEST, method);
+    for (size_t i = 0; i < count; i++)
+        stun_write_attr(&r.w, attrs[i].type, slice_of(attrs[i].value, attrs[i].len));
+    request_finish(&r, c);
+    return client_send(c, &r, out);
+}
+
 void client_indicate(struct client *c, const struct addr *peer, const void *data, size_t len)
 {
     struct request *r = malloc(sizeof(*r));

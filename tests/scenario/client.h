@@ -106,6 +106,51 @@ int client_refresh(struct client *c, uint32_t lifetime, struct response *out);
 int client_permit(struct client *c, const struct addr *peer);
 int client_bind(struct client *c, uint16_t channel, const struct addr *peer);
 
+/* An attribute as it lies on the wire; `value` need not be text. */
+struct raw_attr {
+    uint16_t type;
+    uint16_t len;
+    const void *value;
+};
+/* A request of these attributes in this order, then credentials and integrity. Returns the code. */
+int client_ask(struct client *c, uint16_t method, const struct raw_attr *attrs, size_t count,
+    struct response *out);
+#define CLIENT_ASK(client, method, out, ...)                                                       \
+    client_ask((client), (method), (const struct raw_attr[]){__VA_ARGS__},                         \
+        sizeof((const struct raw_attr[]){__VA_ARGS__}) / sizeof(struct raw_attr), (out))
+#define ATTR_UDP                                                                                   \
+    {                                                                                              \
+        STUN_ATTR_REQUESTED_TRANSPORT, 4, "\x11\0\0"                                               \
+    }
+#define ATTR_FAMILY4                                                                               \
+    {                                                                                              \
+        STUN_ATTR_REQUESTED_ADDRESS_FAMILY, 4, "\x01\0\0"                                          \
+    }
+#define ATTR_FAMILY6                                                                               \
+    {                                                                                              \
+        STUN_ATTR_REQUESTED_ADDRESS_FAMILY, 4, "\x02\0\0"                                          \
+    }
+#define ATTR_BOTH                                                                                  \
+    {                                                                                              \
+        STUN_ATTR_ADDITIONAL_ADDRESS_FAMILY, 4, "\x02\0\0"                                         \
+    }
+#define ATTR_EVEN                                                                                  \
+    {                                                                                              \
+        STUN_ATTR_EVEN_PORT, 1, "\0"                                                               \
+    }
+#define ATTR_EVEN_PAIR                                                                             \
+    {                                                                                              \
+        STUN_ATTR_EVEN_PORT, 1, "\x80"                                                             \
+    }
+#define ATTR_TOKEN(t)                                                                              \
+    {                                                                                              \
+        STUN_ATTR_RESERVATION_TOKEN, 8, (t)                                                        \
+    }
+#define ATTR_LIFETIME(b)                                                                           \
+    {                                                                                              \
+        STUN_ATTR_LIFETIME, 4, (b)                                                                 \
+    }
+
 /* Media towards a peer. */
 void client_indicate(struct client *c, const struct addr *peer, const void *data, size_t len);
 void client_channel_data(struct client *c, uint16_t channel, const void *data, size_t len);
