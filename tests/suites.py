@@ -150,13 +150,22 @@ class Totals:
                 result, bad = "failed", True
             self.counts[result] += 1
         if bad:
-            print("\n".join("   | " + line for line in outcome.output.splitlines()[-80:]), flush=True)
+            print("\n".join("   | " + line for line in excerpt(outcome.output)), flush=True)
 
     def end(self):
         print("\n" + "\n".join(f"{name:<12}{seconds:7.1f} s" for name, seconds in self.seconds))
         print(f"{'sum':<12}{sum(s for _, s in self.seconds):7.1f} s")
         print(summary(self.counts), flush=True)
         return 1 if self.counts["failed"] else 0
+
+
+def excerpt(output):
+    """Of TAP the cases that are not ok, with what stands below them; of anything else, and always, the end."""
+    lines, kept, wanted = output.splitlines(), [], False
+    for line in lines[:-40]:
+        wanted = line.startswith("not ok") or wanted and not line.startswith("ok ")
+        kept += [line] if wanted else []
+    return kept[-400:] + lines[-40:]
 
 
 def summary(counts):

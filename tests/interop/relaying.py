@@ -1,13 +1,14 @@
 """Relaying seen by a client written apart from the server: both media forms, limits of the host, floods, sizes, addresses."""
 import os
 import pathlib
+import re
 import socket
 import struct
 import subprocess
 import time
 
 import stun
-from harness import CONFIG, case, expect, listening_peer, until
+from harness import CONFIG, Failed, case, expect, listening_peer, until
 
 FINGERPRINT_SIZE = 8
 
@@ -43,6 +44,21 @@ def stun_client_relays_both_forms(lab):
     server.check()
 
 
+@case
+def dual_allocation_relays_both_families(lab):
+    """turnutils' -Z asks with a number that is not ADDITIONAL-ADDRESS-FAMILY's, so this is tried here."""
+    server, client = lab.server(), lab.client()
+    answer = client.allocate([(stun.ADDITIONAL_FAMILY, b"\x02\0\0\0")])
+    expect(answer and answer.kind == stun.SUCCESS, f"Allocate: {answer and answer.code}")
+    relayed = answer.addresses(stun.RELAYED)
+    expect([ip for ip, _ in relayed] == ["127.0.0.1", "::1"], f"relayed addresses {relayed}")
+    for number, (ip, port) in enumerate(relayed):
+        peer, peer_port = listening_peer(ip)
+        client.relayed = (ip, port)
+        relays(client, peer, peer_port, 0x4000 + number)
+    server.check()
+
+
 @case(coturn=True)
 def peer_without_permission_is_not_relayed(lab):
     server, client = lab.server(), lab.client()
@@ -51,7 +67,7 @@ def peer_without_permission_is_not_relayed(lab):
     client.send_to("127.0.0.2", port, b"no permission")
     peer.settimeout(0.3)
     try:
-        raise AssertionError(f"the peer got {peer.recvfrom(2048)}")
+        raise Failed(f"the peer got {peer.recvfrom(2048)}")
     except TimeoutError:
         pass
     peer.sendto(b"no permission", client.relayed)
@@ -62,9 +78,32 @@ def peer_without_permission_is_not_relayed(lab):
 @case
 def default_policy_refuses_loopback_peers(lab):
     server, client = lab.server(CONFIG.replace('127.0.0.0/8, "::1/128"', "")), lab.client()
+    peer, port = listening_peer()
+    peer.settimeout(0.3)
     client.allocate()
+    answer = client.permit("127.0.0.2")
+    expect(answer and answer.code == 403, f"CreatePermission to 127.0.0.2: {answer and answer.code}")
+    # The relay's own address is allowed for the sake of relayed ports; this port is none.
     answer = client.permit("127.0.0.1")
-    expect(answer and answer.code == 403, f"CreatePermission to 127.0.0.1: {answer and answer.code}")
+    expect(answer and answer.kind == stun.SUCCESS, f"CreatePermission to our own address: {answer and answer.code}")
+    client.send_to("127.0.0.1", port, b"to a port that is no live relayed port")
+    until(lambda: server.dropped("peer_port_not_live") == 1, 2, "not dropped as peer_port_not_live")
+    try:
+        raise Failed(f"the peer got {peer.recvfrom(2048)}")
+    except TimeoutError:
+        pass
+    server.check()
+
+
+@case
+def channels_of_rfc_5766_are_refused_by_default(lab):
+    server, client = lab.server(re.sub("  rfc5766_channels: true.*\n", "", CONFIG)), lab.client()
+    peer, port = listening_peer()
+    client.allocate()
+    for channel, code in ((0x3FFF, 400), (0x5000, 400), (0x7FFF, 400), (0x4FFF, 0)):
+        answer = client.bind_channel(channel, "127.0.0.1", port)
+        expect(answer and answer.code == code, f"ChannelBind {channel:#x}: {answer and answer.code}, not {code}")
+    relays(client, peer, port, 0x4FFF)
     server.check()
 
 
@@ -246,7 +285,7 @@ def garbage_draws_nothing_and_is_counted(lab):
     binding = stun.build(stun.REQUEST, stun.BINDING)
     garbage = [b"", b"\0", b"\xff" * 40, b"\x16\xfe\xff" + bytes(30), b"\x80" + bytes(40), binding[:19], binding + b"\0\0\0\0",
                binding[:2] + b"\0\4" + binding[4:], b"\x40\0\0\1", struct.pack("!HH", 0x4000, 9) + b"short",
-               b"\x01\x01" + binding[2:], b"\x00\x11" + binding[2:], b"\x01\x11" + binding[2:]]
+               b"\x01\x01" + binding[2:], b"\x01\x11" + binding[2:], b"\x00\x12" + binding[2:]]
     before = server.counters()["turnpike_packets_dropped_total"]
     for data in garbage:
         client.send(data)

@@ -14,7 +14,7 @@ BINDING, ALLOCATE, REFRESH, SEND, DATA, CREATE_PERMISSION, CHANNEL_BIND = 1, 3, 
 REQUEST, INDICATION, SUCCESS, ERROR = 0, 1, 2, 3
 USERNAME, INTEGRITY, ERROR_CODE, UNKNOWN_ATTRIBUTES = 0x06, 0x08, 0x09, 0x0A
 CHANNEL_NUMBER, LIFETIME, PEER, PAYLOAD, REALM, NONCE, RELAYED = 0x0C, 0x0D, 0x12, 0x13, 0x14, 0x15, 0x16
-FAMILY, TRANSPORT, MAPPED, SOFTWARE, FINGERPRINT = 0x17, 0x19, 0x20, 0x8022, 0x8028
+FAMILY, TRANSPORT, MAPPED, SOFTWARE, FINGERPRINT, ADDITIONAL_FAMILY = 0x17, 0x19, 0x20, 0x8022, 0x8028, 0x8000
 UDP = struct.pack("!B3x", 17)
 
 
@@ -44,7 +44,7 @@ def build(kind, method, attributes=(), key=None, fingerprint=False, transaction=
 
 
 class Message:
-    """What arrived: kind, method, transaction, attributes (number -> first value), code of an error."""
+    """What arrived: kind, method, transaction, attributes (number -> first value; `all` has every one), code of an error."""
 
     def __init__(self, data):
         number, length, _ = struct.unpack("!HHI", data[:8])
@@ -52,17 +52,23 @@ class Message:
         self.data, self.transaction = data, data[8:20]
         self.kind = (number >> 4 & 1) | (number >> 7 & 2)
         self.method = (number & 0x0F) | (number >> 1 & 0x70) | (number >> 2 & 0xF80)
-        self.attributes, at = {}, 20
+        self.attributes, self.all, at = {}, [], 20
         while at < len(data):
             kind, size = struct.unpack("!HH", data[at:at + 4])
-            self.attributes.setdefault(kind, data[at + 4:at + 4 + size])
+            self.all.append((kind, data[at + 4:at + 4 + size]))
+            self.attributes.setdefault(*self.all[-1])
             at += 4 + size + -size % 4
         error = self.attributes.get(ERROR_CODE)
         self.code = error[2] * 100 + error[3] if error else 0
 
     def address(self, number):
-        """(ip, port) of an XOR address."""
-        value = self.attributes[number]
+        """(ip, port) of the first XOR address."""
+        return self.addresses(number)[0]
+
+    def addresses(self, number):
+        return [self.unmask(value) for kind, value in self.all if kind == number]
+
+    def unmask(self, value):
         port = struct.unpack("!H", value[2:4])[0] ^ COOKIE >> 16
         mask = self.data[4:20][:len(value) - 4]
         return str(ipaddress.ip_address(bytes(a ^ b for a, b in zip(value[4:], mask)))), port

@@ -33,8 +33,8 @@ def check_output(output, expected):
 def run(flags, seconds=60, **options):
     """Runs it to its end and demands that every message came back."""
     try:
-        result = subprocess.run(command(flags, **options), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                stderr=subprocess.STDOUT, timeout=seconds, check=False)
+        result = subprocess.run(command(flags, **options), stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds, check=False)
     except subprocess.TimeoutExpired as late:
         raise Failed(f"no end within {seconds} s\n{(late.output or b'')[-3000:].decode(errors='replace')}") from late
     output = result.stdout.decode(errors="replace")
@@ -63,6 +63,10 @@ def row(name, *flags, **options):
         server = lab.server()
         lab.peer()
         run(list(flags), **options)
+        if lab.kind == "turnpike":
+            used = server.counters()["turnpike_reservations_total"]['result="used"']
+            rtcp = "-c" not in flags and "-Z" not in flags
+            expect((used > 0) == rtcp, f"{used} reservations used, with{'' if rtcp else 'out'} RTCP")
         server.check()
     run_row.__name__ = f"uclient_{name}"
     case(run_row, coturn=True)
@@ -82,8 +86,9 @@ row("ipv6_relay_of_ipv4_client", "-x", *TO_PEER6, *N)
 row("ipv6_relay_of_ipv4_client_no_rtcp", "-x", "-c", *TO_PEER6, *N)
 row("ipv6_relay_of_ipv6_client", "-x", *TO_PEER6, *N, server="::1")
 row("ipv4_relay_of_ipv6_client", "-X", *TO_PEER, *N, server="::1")
-row("dual_allocation_ipv4_peer", "-Z", *TO_PEER, *N)
-row("dual_allocation_ipv6_peer", "-Z", *TO_PEER6, *N)
+# Debian's sends 0x8032 for ADDITIONAL-ADDRESS-FAMILY (0x8000): to anyone but coturn an unknown optional attribute. The real one is
+# in relaying.py.
+row("dual_allocation_flag", "-Z", *TO_PEER, *N)
 row("dont_fragment", "-g", *TO_PEER, *N)
 row("dont_fragment_no_rtcp", "-g", "-c", *TO_PEER, *N)
 row("channel_padding", "-D", *TO_PEER, *N)
