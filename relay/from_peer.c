@@ -25,9 +25,12 @@ static struct outbox_entry *append_to_client(struct relay *r, const struct alloc
     return e;
 }
 
-static void send_channel_data(
+static enum reason send_channel_data(
     struct relay *r, struct allocation *a, const struct channel *c, const struct peer_packet *p)
 {
+    if (p->bytes.len > UDP_PAYLOAD_MAX - CHANNEL_HEADER_LEN) {
+        return REASON_DATAGRAM_TOO_BIG;
+    }
     struct outbox_entry *e = append_to_client(r, a);
     e->media = true;
     e->tos = p->tos;
@@ -37,6 +40,7 @@ static void send_channel_data(
     /* "Over UDP, the padding is not required but MAY be included." (RFC 8656 section 12.5); streams
      * need it */
     e->padding = a->flow.transport == TRANSPORT_UDP ? 0 : (uint8_t)(-p->bytes.len & 3);
+    return REASON_NONE;
 }
 
 /* The head of a Data indication up to the data. Transaction ids of indications are random (RFC 8489
@@ -69,7 +73,8 @@ static enum reason send_data_indication(
     }
     stun_write_attr_header(&w, STUN_ATTR_DATA, (uint16_t)p->bytes.len);
     size_t len = stun_write_end(&w);
-    if (len == 0) {
+    uint8_t padding = (uint8_t)(-p->bytes.len & 3);
+    if (len == 0 || len + p->bytes.len + padding > UDP_PAYLOAD_MAX) {
         outbox_trim(r->deps.outbox, room, 0);
         return REASON_DATAGRAM_TOO_BIG;
     }
@@ -79,7 +84,7 @@ static enum reason send_data_indication(
     e->tos = p->tos;
     e->head = slice_of(room, len);
     e->body = p->bytes;
-    e->padding = (uint8_t)(-p->bytes.len & 3);
+    e->padding = padding;
     return REASON_NONE;
 }
 
@@ -95,15 +100,11 @@ static enum reason to_client(struct relay *r, struct allocation *a, const struct
     if (denied) {
         return denied;
     }
-    if (p->bytes.len > UDP_PAYLOAD_MAX - INDICATION_HEAD_MAX) {
-        return REASON_DATAGRAM_TOO_BIG;
-    }
     /* "The server, on the other hand, MUST use the ChannelData message if a channel has been bound
      * to the peer." (section 12.5) */
     const struct channel *channel = channel_find_peer(&a->channels, &peer, r->now.mono_us);
     if (channel) {
-        send_channel_data(r, a, channel, p);
-        return REASON_NONE;
+        return send_channel_data(r, a, channel, p);
     }
     return send_data_indication(r, a, &peer, p);
 }

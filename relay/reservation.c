@@ -163,7 +163,6 @@ static enum reason claim_there(struct request *q, const uint8_t token[8], bool *
     m.parcel.fd = -1;
     if (r->deps.post(r->deps.post_ctx, token[0], &m)) {
         park_cancel(r, m.parked);
-        counters_refuse(r->deps.counters, REASON_MAILBOX_FULL);
         return REASON_MAILBOX_FULL;
     }
     *pending = true;
