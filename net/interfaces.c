@@ -79,8 +79,8 @@ static int interfaces_by_route(struct addr *out, enum addr_family family)
 
 int interfaces_public(struct addr *out, enum addr_family family, bool loopback)
 {
-    struct addr *all;
-    size_t count;
+    struct addr *all = NULL;
+    size_t count = 0;
     if (interfaces_by_route(out, family) == 0) {
         return 0;
     }
