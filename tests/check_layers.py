@@ -47,7 +47,7 @@ class Tree:
         self.files = {}
         for path in sorted(self.root.rglob("*")):
             name = path.relative_to(self.root).as_posix()
-            hidden = name.startswith((".", "build"))
+            hidden = name.startswith((".", "build")) or "node_modules/" in name
             if path.suffix in (".c", ".h", ".def") and not hidden and path.is_file():
                 self.files[name] = path.read_text(encoding="utf-8")
         self.read_layers()
@@ -150,6 +150,7 @@ CLEAN = {
     "relay/ok.c": "struct s;\nint f(struct s *s) { return s->sendmsg(1); }\n",
     "daemon/meson.build": "link_with: [base_lib, relay_lib]\n",
     "build/x.c": "int x = rand();\n",
+    "tests/interop/node_modules/x.c": "int x = rand();\n",
 }
 
 

@@ -221,9 +221,9 @@ def fuzz_programs(seconds):
     return programs
 
 
-def interop_programs(folder, only=()):
+def interop_programs(folder, prefix=()):
     script = ROOT / "tests/interop/run"
-    return [Program("interop", python(script, "--daemon", folder / "daemon/turnpike", *only), timeout=300)]
+    return [Program("interop", [*prefix, *python(script, "--daemon", folder / "daemon/turnpike")], timeout=300)]
 
 
 def run_all(totals):
@@ -260,7 +260,7 @@ def run_tsan(totals):
     fixed = ["setarch", "-R"]
     for suite in ("unit", "scenario", "threats"):
         totals.suite(suite, lambda: meson_suite(build("tsan"), suite, factor=5, prefix=fixed))
-    totals.suite("interop", lambda: interop_programs(build("tsan")))
+    totals.suite("interop", lambda: interop_programs(build("tsan"), fixed))
 
 
 def run_coverage(totals):
