@@ -139,17 +139,27 @@ static void sum_counters(const struct world *w, struct counters_sum *sum)
         counters_sum_add(sum, &w->worker[i].counters);
 }
 
+static _Noreturn void fail_with_books(const struct counters_sum *sum)
+{
+    for (unsigned i = 0; i < METRIC_COUNT; i++)
+        if (sum->metric[i] > 0)
+            fprintf(stderr, "%s{%s} %llu\n", metric_name(i), metric_labels(i),
+                (unsigned long long)sum->metric[i]);
+    for (unsigned i = 0; i < REASON_COUNT; i++)
+        if (sum->dropped[i] > 0)
+            fprintf(
+                stderr, "dropped %s %llu\n", reason_name(i), (unsigned long long)sum->dropped[i]);
+    fprintf(stderr, "off by %lld\n", (long long)counters_sum_imbalance(sum));
+    world_fail("received is not relayed + consumed + dropped");
+}
+
 void world_check(struct world *w)
 {
     world_run(w);
     struct counters_sum sum;
     sum_counters(w, &sum);
-    const int64_t imbalance = counters_sum_imbalance(&sum);
-    if (imbalance != 0) {
-        fprintf(stderr, "world: received - (relayed + consumed + dropped) = %lld\n",
-            (long long)imbalance);
-        abort();
-    }
+    if (counters_sum_imbalance(&sum) != 0)
+        fail_with_books(&sum);
     if (sum.metric[METRIC_RELAYED_TO_PEER] != w->media_to_peer ||
         sum.metric[METRIC_RELAYED_TO_CLIENT] != w->media_to_client)
         world_fail("something counts as relayed what was not sent");

@@ -97,6 +97,7 @@ bool world_icmp(struct world *w, const struct addr *relayed, const struct addr *
         .type = type_code[0],
         .code = type_code[1],
         .mtu = mtu};
+    counters_add(&k->counters, METRIC_ICMP_RECEIVED, 1);
     relay_icmp(k->relay, &e, &w->now);
     world_run(w);
     return true;
