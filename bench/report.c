@@ -1,0 +1,153 @@
+/*
+ * How a row is printed. Keys are those of docs/performance.md; numbers that were not measured
+ * (no --pid) are left out, because 0 would be a lie.
+ *
+ * Called by main, once a run.
+ */
+#include "bench/report.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static void begin(const char *kind, const struct options *o)
+{
+    double load = 0;
+
+    if (getloadavg(&load, 1) != 1) {
+        load = 0;
+    }
+    printf("{\"kind\": \"%s\", \"server\": \"", kind);
+    for (const char *p = o->target.label; *p != '\0'; p++) {
+        if (*p >= ' ' && *p != '"' && *p != '\\') {
+            putchar(*p);
+        }
+    }
+    printf("\"");
+    fprintf(stderr, "%s %s\n", o->target.label, kind);
+    printf(", \"loadavg\": %.2f", load);
+}
+
+static void number(const char *key, double value)
+{
+    printf(", \"%s\": %.10g", key, value);
+    fprintf(stderr, "  %-24s %14.2f\n", key, value);
+}
+
+static void end(void)
+{
+    puts("}");
+    fflush(stdout);
+}
+
+static void put_work(const struct options *o)
+{
+    const struct work *w = &o->work;
+
+    number("allocations", w->allocations);
+    number("size", w->size);
+    number("burst", w->burst);
+    number("pps", w->pps);
+    number("seconds", w->seconds);
+    printf(", \"coalesced\": %s, \"to_client\": %s, \"indications\": %s",
+        w->coalesced ? "true" : "false", w->to_client ? "true" : "false",
+        w->indications ? "true" : "false");
+}
+
+/* Of the server, for each of `count`. ksoftirqd of its core is counted as system time. */
+static void put_cost(const struct options *o, const struct usage *u, uint64_t count)
+{
+    double cpu = (double)(u->cpu_ns + u->softirqd_ns);
+    uint64_t ticks = u->user_ticks + u->system_ticks;
+    double user = stats_each((double)u->cpu_ns * (double)u->user_ticks, ticks);
+
+    number("generator_busy_percent", stats_each(100.0 * (double)u->generator_ns, u->at_ns));
+    if (o->target.pid == 0) {
+        return;
+    }
+    number("server_busy_percent", stats_each(100.0 * cpu, u->at_ns));
+    number("cpu_ns", stats_each(cpu, count));
+    number("user_ns", stats_each(user, count));
+    number("system_ns", stats_each(cpu - user, count));
+    number("softirqd_ns", stats_each((double)u->softirqd_ns, count));
+    number("turns", stats_each((double)u->turns, count));
+}
+
+static void put_times(const char *prefix, const struct histogram *h)
+{
+    static const double percents[] = {50, 99, 99.9};
+    static const char *const names[] = {"p50", "p99", "p999"};
+    char key[64];
+
+    for (unsigned i = 0; i < 3; i++) {
+        snprintf(key, sizeof(key), "%s_%s_us", prefix, names[i]);
+        number(key, (double)histogram_percentile(h, percents[i]) / 1000.0);
+    }
+}
+
+static void put_traffic(const struct media_window *w)
+{
+    number("sent", (double)w->sent);
+    number("received", (double)w->received);
+    number("loss_percent", stats_loss_percent(w->sent, w->received));
+    number("late", (double)w->late);
+    number("received_per_second", stats_per_second(w->received, w->used.at_ns));
+    put_times("latency", &w->latency_ns);
+}
+
+void report_media(const struct options *o, const struct media *m, const struct media_window *w)
+{
+    const struct usage *before = media_before(m), *after = media_after(m);
+
+    begin(o->work.kind == ROW_IDLE ? "idle" : "media", o);
+    put_work(o);
+    put_traffic(w);
+    put_cost(o, &w->used, w->received);
+    if (o->target.pid != 0) {
+        number("rss_before", (double)before->rss_bytes);
+        number("rss_after", (double)after->rss_bytes);
+        number("slab_before", (double)before->slab_bytes);
+        number("slab_after", (double)after->slab_bytes);
+        number("rss_each",
+            ((double)after->rss_bytes - (double)before->rss_bytes) / o->work.allocations);
+        number("slab_each",
+            ((double)after->slab_bytes - (double)before->slab_bytes) / o->work.allocations);
+    }
+    end();
+}
+
+void report_flood(
+    const struct options *o, const struct media_window *quiet, const struct media_window *w)
+{
+    static const char *const names[] = {"malformed", "unauthenticated", "wrong-password"};
+    double quiet_ns = (double)(quiet->used.cpu_ns + quiet->used.softirqd_ns);
+    double ns = (double)(w->used.cpu_ns + w->used.softirqd_ns);
+    double scale = stats_each((double)w->used.at_ns, quiet->used.at_ns);
+
+    begin("flood", o);
+    put_work(o);
+    printf(", \"flood\": \"%s\"", names[o->work.flood]);
+    number("flood_pps", o->work.flood_pps);
+    number("flooded", (double)w->flooded);
+    number("answered", (double)w->answered);
+    put_traffic(w);
+    put_times("quiet_latency", &quiet->latency_ns);
+    put_cost(o, &w->used, w->received);
+    if (o->target.pid != 0) {
+        number("refused_ns", stats_each(ns - quiet_ns * scale, w->flooded));
+    }
+    end();
+}
+
+void report_setup(const struct options *o, const struct setup_window *w)
+{
+    begin(o->work.kind == ROW_SETUP ? "setup" : "binding", o);
+    number("window", o->work.window);
+    number("completed", (double)w->completed);
+    number("failed", (double)w->failed);
+    number("error", w->error);
+    number("repeats", (double)w->repeats);
+    number("per_second", stats_per_second(w->completed, w->used.at_ns));
+    put_times("duration", &w->duration_ns);
+    put_cost(o, &w->used, w->completed);
+    end();
+}

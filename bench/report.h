@@ -1,0 +1,14 @@
+/* One row of results: a JSON object on one line of stdout, and the same for people on stderr. */
+#ifndef BENCH_REPORT_H
+#define BENCH_REPORT_H
+
+#include "bench/media.h"
+#include "bench/setup.h"
+
+void report_media(const struct options *o, const struct media *m, const struct media_window *w);
+/* `quiet` is the window before the flood. */
+void report_flood(
+    const struct options *o, const struct media_window *quiet, const struct media_window *w);
+void report_setup(const struct options *o, const struct setup_window *w);
+
+#endif
