@@ -226,8 +226,7 @@ void allocation_arm(struct allocation *a)
 static void fire(struct wheel_timer *timer, void *ctx)
 {
     struct relay *r = ctx;
-    struct allocation *a =
-        (struct allocation *)((char *)timer - offsetof(struct allocation, timer));
+    struct allocation *a = container_of(timer, struct allocation, timer);
     uint64_t now = r->now.mono_us;
     unsigned live = 0;
     for (unsigned i = 0; i < 2; i++) {

@@ -3,6 +3,7 @@
 #ifndef RELAY_CORE_H
 #define RELAY_CORE_H
 
+#include "base/container.h"
 #include "base/slab.h"
 #include "base/table.h"
 #include "relay/allocation.h"

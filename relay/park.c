@@ -48,7 +48,7 @@ static void run_again(struct parked *p, const struct instant *now)
 
 static void fire(struct wheel_timer *timer, void *ctx)
 {
-    struct parked *p = (struct parked *)((char *)timer - offsetof(struct parked, deadline));
+    struct parked *p = container_of(timer, struct parked, deadline);
     p->late = true;
     run_again(p, &((struct relay *)ctx)->now);
 }

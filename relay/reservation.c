@@ -61,8 +61,7 @@ static void forget(struct reservation *v)
 
 static void fire(struct wheel_timer *timer, void *ctx)
 {
-    struct reservation *v =
-        (struct reservation *)((char *)timer - offsetof(struct reservation, timer));
+    struct reservation *v = container_of(timer, struct reservation, timer);
     counters_add(v->relay->deps.counters, METRIC_RESERVATIONS_EXPIRED, 1);
     relayed_close(v->relay, &v->leg);
     forget(v);
