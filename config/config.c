@@ -92,3 +92,18 @@ int config_load(struct config *c, const char *path, struct config_error *error)
     secret_wipe(&text);
     return rc;
 }
+
+int config_keep(struct config *next, const struct config *running)
+{
+    /* Clients' keys are made with the realm: a live allocation could not be refreshed under another
+     * one. */
+    char *realm = strdup(running->auth.realms[0].name);
+    if (!realm)
+        return -ENOMEM;
+    free(next->auth.realms[0].name);
+    next->auth.realms[0].name = realm;
+    next->net.workers = running->net.workers;
+    next->net.receive_buffer = running->net.receive_buffer;
+    next->relay.max_allocations = running->relay.max_allocations;
+    return 0;
+}

@@ -51,5 +51,11 @@ int config_dump(const struct config *c, FILE *out);
  * configurations as loaded, or with the same things filled in.
  */
 bool config_diff(const struct config *running, const struct config *next, FILE *out);
+/*
+ * Gives `next` the running value of what waits for a restart, so that a reload can use it whole and
+ * the next reload names the difference again; `listen` is left alone: net/ knows what it polls. 0,
+ * or -ENOMEM with `next` still whole.
+ */
+int config_keep(struct config *next, const struct config *running);
 
 #endif

@@ -48,12 +48,8 @@ struct control {
     uint64_t lost_logged_us, lost_suppressed;
 };
 
-/*
- * A configuration as it will run: sockets bound, addresses found. 0, or -errno with a line in
- * `error` and nothing bound.
- */
-static int control_prepare(
-    struct control *c, struct config *config, size_t *added, char *error, size_t error_cap)
+/* What the file leaves to this host and this run. 0, or -errno with a line in `error`. */
+static int control_fill_in(struct control *c, struct config *config, char *error, size_t error_cap)
 {
     int r = fill_in_relayed(&config->relay, error, error_cap);
     if (r < 0) {
@@ -62,9 +58,18 @@ static int control_prepare(
     r = fill_in_nonce_secret(&config->auth, &c->nonce_secret);
     if (r < 0) {
         snprintf(error, error_cap, "no randomness for the nonce secret");
-        return r;
     }
-    r = endpoints_open(&c->endpoints, &config->net, added, error, error_cap);
+    return r;
+}
+
+/*
+ * A configuration as it will run: sockets bound, addresses found. 0, or -errno with a line in
+ * `error` and nothing bound.
+ */
+static int control_prepare(
+    struct control *c, struct config *config, size_t *added, char *error, size_t error_cap)
+{
+    int r = endpoints_open(&c->endpoints, &config->net, added, error, error_cap);
     if (r < 0) {
         return r;
     }
@@ -75,24 +80,31 @@ static int control_prepare(
     return r;
 }
 
-static void control_log_diff(const struct config *running, const struct config *next)
+/* The difference as text, to be freed; NULL: no memory. */
+static char *control_diff(const struct config *running, const struct config *next, bool *restart)
 {
     char *text = NULL;
     size_t len = 0;
     FILE *out = open_memstream(&text, &len);
     if (!out) {
-        return;
+        return NULL;
     }
-    bool restart = config_diff(running, next, out);
-    if (fclose(out) == 0) {
-        char *rest = text;
-        for (char *line = strsep(&rest, "\n"); line; line = strsep(&rest, "\n")) {
-            if (line[0]) {
-                log_event(LOG_INFO, "config_changed", log_str("what", line));
-            }
+    *restart = config_diff(running, next, out);
+    if (fclose(out) != 0) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+static void control_log_diff(char *text, bool restart)
+{
+    char *rest = text;
+    for (char *line = strsep(&rest, "\n"); line; line = strsep(&rest, "\n")) {
+        if (line[0]) {
+            log_event(LOG_INFO, "config_changed", log_str("what", line));
         }
     }
-    free(text);
     if (restart) {
         log_event(
             LOG_WARN, "restart_needed", log_str("why", "some changes apply at the next start"));
@@ -121,54 +133,84 @@ static void control_post_snapshot(struct control *c)
     }
 }
 
-static void control_reload(struct control *c)
+/* Runs `next` from here on: built whole, it only has to be handed out. */
+static void control_switch(struct control *c, struct config *next, struct net_snapshot *built)
 {
-    char error[512];
-    struct config_error config_error;
-    struct config next = {0};
-    size_t added = 0;
-    if (!c->path) {
-        control_reload_failed("started without a configuration file");
-        return;
-    }
-    int r = config_load(&next, c->path, &config_error);
-    if (r < 0) {
-        control_reload_failed(config_error.text);
-        return;
-    }
-    r = control_prepare(c, &next, &added, error, sizeof(error));
-    if (r < 0) {
-        control_reload_failed(error);
-        config_deinit(&next);
-        return;
-    }
-    size_t others = endpoints_configure(&c->endpoints, &next.net);
-    struct net_snapshot *built =
-        snapshot_build(&next, c->shared.ports, &c->endpoints, c->version + 1, error, sizeof(error));
-    if (!built) {
-        endpoints_take_back(&c->endpoints, added);
-        endpoints_configure(&c->endpoints, &c->config.net);
-        control_reload_failed(error);
-        config_deinit(&next);
-        return;
-    }
-    control_log_diff(&c->config, &next);
-    if (others > 0) {
-        log_event(LOG_WARN, "listeners_kept", log_u64("count", others),
-            log_str("until", "the next start"));
-    }
-    /* What needs a restart keeps the running value, so that the next reload says so again. */
-    next.net.workers = c->config.net.workers;
-    next.net.receive_buffer = c->config.net.receive_buffer;
-    next.relay.max_allocations = c->config.relay.max_allocations;
     config_deinit(&c->config);
-    c->config = next;
+    c->config = *next;
     c->retiring = c->snapshot;
     c->snapshot = built;
     c->version++;
     log_configure(c->config.log_level, c->config.log_format);
     control_post_snapshot(c);
     log_event(LOG_INFO, "reloaded", log_str("file", c->path), log_u64("version", c->version));
+}
+
+/* NULL with a line in `error`: nothing has changed. */
+static struct net_snapshot *control_build(
+    struct control *c, struct config *next, size_t *others, char *error, size_t error_cap)
+{
+    size_t added = 0;
+    if (control_prepare(c, next, &added, error, error_cap) < 0) {
+        return NULL;
+    }
+    *others = endpoints_configure(&c->endpoints, &next->net);
+    struct net_snapshot *built =
+        snapshot_build(next, c->shared.ports, &c->endpoints, c->version + 1, error, error_cap);
+    if (!built) {
+        endpoints_take_back(&c->endpoints, added);
+        endpoints_configure(&c->endpoints, &c->config.net);
+    }
+    return built;
+}
+
+/* Says what differs, then puts what needs a restart back to what runs. NULL: out of memory. */
+static char *control_settle(struct control *c, struct config *next, bool *restart)
+{
+    char *diff = control_diff(&c->config, next, restart);
+    if (diff && config_keep(next, &c->config) < 0) {
+        free(diff);
+        return NULL;
+    }
+    return diff;
+}
+
+static void control_reload(struct control *c)
+{
+    char error[512], *diff = NULL;
+    struct config_error config_error;
+    struct config next = {0};
+    struct net_snapshot *built = NULL;
+    size_t others = 0;
+    bool restart = false;
+    if (!c->path) {
+        control_reload_failed("started without a configuration file");
+        return;
+    }
+    if (config_load(&next, c->path, &config_error) < 0) {
+        control_reload_failed(config_error.text);
+        return;
+    }
+    if (control_fill_in(c, &next, error, sizeof(error)) == 0) {
+        snprintf(error, sizeof(error), "out of memory");
+        diff = control_settle(c, &next, &restart);
+    }
+    if (diff) {
+        built = control_build(c, &next, &others, error, sizeof(error));
+    }
+    if (!built) {
+        control_reload_failed(error);
+        config_deinit(&next);
+        free(diff);
+        return;
+    }
+    control_log_diff(diff, restart);
+    free(diff);
+    if (others > 0) {
+        log_event(LOG_WARN, "listeners_kept", log_u64("count", others),
+            log_str("until", "the next start"));
+    }
+    control_switch(c, &next, built);
 }
 
 static void control_stop(struct control *c)
@@ -369,6 +411,9 @@ static int control_start(struct control *c, struct config *config, char *error, 
     int r = control_open_loop(c);
     if (r == 0) {
         r = control_new_shared(c, config);
+    }
+    if (r == 0) {
+        r = control_fill_in(c, config, error, error_cap);
     }
     if (r == 0) {
         r = control_prepare(c, config, &added, error, error_cap);

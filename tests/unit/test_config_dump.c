@@ -199,6 +199,26 @@ static void test_config_diff_names_what_needs_a_restart(void **state)
         "relay.ports: 49152-65535 -> 50000-50009\n"
         "relay.max_allocations: 100000 -> 7, needs a restart\n",
         true);
+    assert_diff(WHO "realm: other\n", "realm: turnpike -> other, needs a restart\n", true);
+}
+
+static void test_config_keep_takes_over_what_needs_a_restart(void **state)
+{
+    struct config running = {0}, next = {0};
+    struct config_error error;
+    struct slice a = slice_of_string(WHO "realm: one\nworkers: 2\n");
+    struct slice b = slice_of_string(WHO "realm: two\nworkers: 3\nreceive_buffer: 1MiB\n"
+                                         "relay: { max_allocations: 7, max_lifetime: 700s }\n");
+    assert_int_equal(config_parse(&running, "a", a, &error), 0);
+    assert_int_equal(config_parse(&next, "b", b, &error), 0);
+    assert_int_equal(config_keep(&next, &running), 0);
+    assert_string_equal(next.auth.realms[0].name, "one");
+    assert_int_equal(next.net.workers, 2);
+    assert_int_equal(next.net.receive_buffer, running.net.receive_buffer);
+    assert_int_equal(next.relay.max_allocations, running.relay.max_allocations);
+    assert_int_equal(next.relay.max_lifetime_s, 700);
+    config_deinit(&running);
+    config_deinit(&next);
 }
 
 /* A dump hides secrets; the difference must still see them, and not show them. */
@@ -236,6 +256,7 @@ int main(void)
         cmocka_unit_test(test_config_diff_of_equals_is_empty),
         cmocka_unit_test(test_config_diff_names_what_is_applied),
         cmocka_unit_test(test_config_diff_names_what_needs_a_restart),
+        cmocka_unit_test(test_config_keep_takes_over_what_needs_a_restart),
         cmocka_unit_test(test_config_diff_sees_secrets_and_hides_them),
         cmocka_unit_test(test_reference_document_is_what_the_key_table_says),
     };
