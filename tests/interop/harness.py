@@ -33,9 +33,10 @@ COUNTER = re.compile(r"(turnpike_\w+)(?:\{([^}]*)\})? (\d+)$", re.M)
 CASES = []
 
 
-def case(function=None, *, coturn=False):
-    """Registers a case; `coturn`: it holds for Debian's turnserver as well."""
+def case(function=None, *, coturn=False, prepare=None):
+    """Registers a case; `coturn`: it holds for Debian's turnserver as well; `prepare` is run once, outside all namespaces."""
     def register(f):
+        f.prepare = prepare
         CASES.append((f.__name__, f, coturn))
         return f
     return register(function) if function else register
