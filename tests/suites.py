@@ -161,11 +161,12 @@ class Totals:
 
 
 def excerpt(output):
-    """Of TAP the cases that are not ok, with what stands below them; of anything else, and always, the end."""
-    lines, kept, wanted = output.splitlines(), [], False
+    """The cases that are not ok, with what stands below them, the first sanitizer's report, and the end."""
+    lines, kept, wanted, report = output.splitlines(), [], False, 0
     for line in lines[:-40]:
         wanted = line.startswith("not ok") or wanted and not line.startswith("ok ")
-        kept += [line] if wanted else []
+        report = 40 if report == 0 and SANITIZER.search(line) else report - (report > 1)
+        kept += [line] if wanted or report > 1 else []
     return kept[-400:] + lines[-40:]
 
 

@@ -130,13 +130,14 @@ def file_limit_reached_draws_508_and_harms_nobody(lab):
 
 @case
 def ports_exhausted_draws_508_and_harms_nobody(lab):
-    server = lab.server(CONFIG.replace("relay:\n", "relay:\n  ports: 50000-50003\n"))
+    # Outside the range that the system takes ports for clients from, so that nobody else has one of the four.
+    server = lab.server(CONFIG.replace("relay:\n", "relay:\n  ports: 62000-62003\n"))
     peer, port = listening_peer()
     clients = [lab.client() for _ in range(4)]
     for client in clients:
         answer = client.allocate()
         expect(answer and answer.kind == stun.SUCCESS, f"Allocate: {answer and answer.code}")
-    expect({c.relayed[1] for c in clients} == set(range(50000, 50004)), "relayed ports outside the range, or one twice")
+    expect({c.relayed[1] for c in clients} == set(range(62000, 62004)), "relayed ports outside the range, or one twice")
     late = lab.client()
     answer = late.allocate()
     expect(answer and answer.code == 508, f"Allocate without a port: {answer and (answer.kind, answer.code)}")
@@ -240,7 +241,7 @@ def flood_of_strangers_draws_the_budget_and_keeps_nothing(lab):
         s.setblocking(False)
         sockets.append(s)
     request = stun.build(stun.REQUEST, stun.ALLOCATE, [(stun.TRANSPORT, stun.UDP)])
-    flood(sockets, request, 2000)
+    flood(sockets, request, 40000)  # touches what is there from the start: rings and tables
     memory, files = resident(server.pid), len(server.open_files())
     seconds, answers = flood(sockets, request, 40000)
     # Budgets start full; what the first flood left of them only makes this one draw less.
