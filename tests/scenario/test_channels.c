@@ -189,6 +189,30 @@ static void test_channel_data_outside_the_numbers_is_dropped(void **state)
         world_dropped(f->w, REASON_NOT_STUN) + world_dropped(f->w, REASON_CHANNEL_RESERVED), 4);
 }
 
+static void test_channel_numbers_of_rfc5766_are_bound_where_the_operator_asks(void **state)
+{
+    struct fixture *f = *state;
+    f->settings.relay.rfc5766_channels = true;
+    fixture_restart(f);
+    const uint16_t numbers[] = {0x4000, 0x4fff, 0x5000, 0x7fff}, bad[] = {0x3fff, 0x8000, 0xffff};
+    f->a_relayed = fixture_allocate(&f->a);
+    for (unsigned i = 0; i < 4; i++) {
+        const struct addr peer = world_peer(i + 1, 5000);
+        assert_int_equal(client_bind(&f->a, numbers[i], &peer), 200);
+        assert_true(fixture_channel_to_peer(&f->a, numbers[i], &peer, "out"));
+        assert_true(world_from_peer(f->w, &peer, &f->a_relayed, slice_of_string("in"), 0));
+        const struct sent *s = NULL;
+        do {
+            s = world_take_to_client(f->w, &f->a.addr);
+        } while (s && !s->media);
+        assert_non_null(s);
+        assert_int_equal(s->bytes[0] << 8 | s->bytes[1], numbers[i]);
+    }
+    const struct addr peer = world_peer(9, 5000);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(client_bind(&f->a, bad[i], &peer), 400);
+}
+
 static void test_channel_data_without_allocation_is_dropped(void **state)
 {
     struct fixture *f = *state;
@@ -213,6 +237,7 @@ int main(void)
         SCENARIO(test_channel_over_the_permission_cap_is_508_and_not_bound),
         SCENARIO(test_channel_data_on_an_unbound_channel_is_dropped),
         SCENARIO(test_channel_data_outside_the_numbers_is_dropped),
+        SCENARIO(test_channel_numbers_of_rfc5766_are_bound_where_the_operator_asks),
         SCENARIO(test_channel_data_without_allocation_is_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -87,7 +87,7 @@ struct world *world_new(const struct world_settings *settings)
     w->random = (struct random_source){.fill = fill_random, .ctx = w};
     w->random_state = settings->seed;
     w->hops_end = &w->hops;
-    w->server_ipv4 = addr_ipv4(198, 51, 100, 10, WORLD_LISTENER_PORT);
+    w->server_ipv4 = settings->server_ipv4;
     if (addr_parse(&w->server_ipv6, "[2001:db8:100::10]:3478") != 0)
         world_fail("an address of the tests does not parse");
     random_fill(&w->random, w->shared.hash_key, sizeof(w->shared.hash_key));

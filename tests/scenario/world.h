@@ -34,6 +34,8 @@ struct world_settings {
     uint32_t nonce_lifetime_s, max_ttl_s;
     bool password_sha256;
     const char *alice_password; /* NULL: the user does not exist */
+    const char *nonce_secret;
+    struct addr server_ipv4; /* the listener */
 };
 
 /* One worker, IPv4 and IPv6 relayed addresses, generous limits, the recommended peer policy. */

@@ -47,6 +47,8 @@ struct world_settings world_settings_default(void)
         .max_ttl_s = 48 * 3600,
         .password_sha256 = true,
         .alice_password = "wonderland"};
+    s.nonce_secret = "sixteen bytes or more";
+    s.server_ipv4 = addr_ipv4(198, 51, 100, 10, WORLD_LISTENER_PORT);
     struct relay_settings *r = &s.relay;
     r->addresses[0].public = r->addresses[0].local = addr_ipv4(198, 51, 100, 20, 0);
     r->addresses[1].public = r->addresses[1].local = ipv6("2001:db8:100::", 0x20, 0);
@@ -109,7 +111,7 @@ static struct auth *build_auth(struct world *w)
         .max_ttl_s = w->settings.max_ttl_s,
         .nonce_lifetime_s = w->settings.nonce_lifetime_s,
         .password_sha256 = w->settings.password_sha256};
-    set_secret(&settings.nonce_secret, "sixteen bytes or more");
+    set_secret(&settings.nonce_secret, w->settings.nonce_secret);
     char error[256] = "";
     struct auth *auth = auth_new(&settings, error, sizeof(error));
     if (!auth)
