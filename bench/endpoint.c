@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <netinet/udp.h>
 #include <sched.h>
 #include <stdio.h>
@@ -19,6 +20,7 @@
 #define SOCKET_BUFFER (32 * 1024 * 1024)
 #define SEND_SLOT     10240u /* bytes of buffer of a datagram in a batch; longer ones go alone */
 #define CONTROL_BYTES 128
+#define UDP_HEADER    8 /* which a socket filter sees in front of the payload */
 
 struct control {
     _Alignas(struct cmsghdr) uint8_t bytes[CONTROL_BYTES];
@@ -203,6 +205,20 @@ void endpoint_flush(struct endpoint *e)
     }
     e->pending = 0;
     e->used = 0;
+}
+
+int endpoint_sample(struct endpoint *e, size_t offset, uint8_t every)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, (uint32_t)(UDP_HEADER + offset)),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, every - 1u, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+    };
+    struct sock_fprog program = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
+
+    return setsockopt(e->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0 ? -errno
+                                                                                          : 0;
 }
 
 /* When it arrived, and into which pieces it is to be cut (0: it is whole). */

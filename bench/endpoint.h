@@ -44,6 +44,10 @@ uint8_t *endpoint_append(
 void endpoint_flush(struct endpoint *e);
 uint64_t endpoint_refused(const struct endpoint *e);
 
+/* From now on the kernel keeps only datagrams whose byte at `offset` is a multiple of `every` (a
+ * power of two), and drops the others where they arrive. 0 or -errno. */
+int endpoint_sample(struct endpoint *e, size_t offset, uint8_t every);
+
 /* Receives what has arrived. */
 void endpoint_receive(struct endpoint *e, const struct endpoint_reader *reader);
 

@@ -12,10 +12,11 @@
 
 /* What one measured window showed. */
 struct media_window {
-    uint64_t sent, received;
-    uint64_t late; /* sends that fell behind the pace by over 10 ms */
+    uint64_t sent, received; /* when unpaced, received is known to 16 packets */
+    uint64_t late;           /* packets that left over a millisecond behind the pace */
     uint64_t flooded;
-    uint64_t answered; /* answers to the flood */
+    uint64_t answered;  /* answers to the flood */
+    uint64_t active_ns; /* for which packets were sent; `used` lasts until they had arrived */
     struct usage used;
     struct histogram latency_ns;
 };

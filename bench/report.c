@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static void begin(const char *kind, const struct options *o)
 {
@@ -54,17 +55,21 @@ static void put_work(const struct options *o)
 }
 
 /* Of the server, for each of `count`. ksoftirqd of its core is counted as system time. */
-static void put_cost(const struct options *o, const struct usage *u, uint64_t count)
+static void put_cost(
+    const struct options *o, const struct usage *u, uint64_t active_ns, uint64_t count)
 {
     double cpu = (double)(u->cpu_ns + u->softirqd_ns);
     uint64_t ticks = u->user_ticks + u->system_ticks;
     double user = stats_each((double)u->cpu_ns * (double)u->user_ticks, ticks);
 
-    number("generator_busy_percent", stats_each(100.0 * (double)u->generator_ns, u->at_ns));
+    number("generator_busy_percent", stats_each(100.0 * (double)u->generator_ns, active_ns));
     if (o->target.pid == 0) {
         return;
     }
-    number("server_busy_percent", stats_each(100.0 * cpu, u->at_ns));
+    /* What the machine did for others, as a share of one core: they disturb the measurement. */
+    double busy = (double)sysconf(_SC_NPROCESSORS_ONLN) * (double)u->at_ns - (double)u->idle_ns;
+    number("others_percent", stats_each(100.0 * (busy - cpu - (double)u->generator_ns), u->at_ns));
+    number("server_busy_percent", stats_each(100.0 * cpu, active_ns));
     number("cpu_ns", stats_each(cpu, count));
     number("user_ns", stats_each(user, count));
     number("system_ns", stats_each(cpu - user, count));
@@ -89,8 +94,8 @@ static void put_traffic(const struct media_window *w)
     number("sent", (double)w->sent);
     number("received", (double)w->received);
     number("loss_percent", stats_loss_percent(w->sent, w->received));
-    number("late", (double)w->late);
-    number("received_per_second", stats_per_second(w->received, w->used.at_ns));
+    number("late_percent", stats_each(100.0 * (double)w->late, w->sent));
+    number("received_per_second", stats_per_second(w->received, w->active_ns));
     put_times("latency", &w->latency_ns);
 }
 
@@ -101,7 +106,7 @@ void report_media(const struct options *o, const struct media *m, const struct m
     begin(o->work.kind == ROW_IDLE ? "idle" : "media", o);
     put_work(o);
     put_traffic(w);
-    put_cost(o, &w->used, w->received);
+    put_cost(o, &w->used, w->active_ns, w->received);
     if (o->target.pid != 0) {
         number("rss_before", (double)before->rss_bytes);
         number("rss_after", (double)after->rss_bytes);
@@ -121,7 +126,7 @@ void report_flood(
     static const char *const names[] = {"malformed", "unauthenticated", "wrong-password"};
     double quiet_ns = (double)(quiet->used.cpu_ns + quiet->used.softirqd_ns);
     double ns = (double)(w->used.cpu_ns + w->used.softirqd_ns);
-    double scale = stats_each((double)w->used.at_ns, quiet->used.at_ns);
+    double scale = stats_each((double)w->active_ns, quiet->active_ns);
 
     begin("flood", o);
     put_work(o);
@@ -131,7 +136,7 @@ void report_flood(
     number("answered", (double)w->answered);
     put_traffic(w);
     put_times("quiet_latency", &quiet->latency_ns);
-    put_cost(o, &w->used, w->received);
+    put_cost(o, &w->used, w->active_ns, w->received);
     if (o->target.pid != 0) {
         number("refused_ns", stats_each(ns - quiet_ns * scale, w->flooded));
     }
@@ -148,6 +153,6 @@ void report_setup(const struct options *o, const struct setup_window *w)
     number("repeats", (double)w->repeats);
     number("per_second", stats_per_second(w->completed, w->used.at_ns));
     put_times("duration", &w->duration_ns);
-    put_cost(o, &w->used, w->completed);
+    put_cost(o, &w->used, w->used.at_ns, w->completed);
     end();
 }

@@ -9,6 +9,7 @@
 #include "bench/turn_client.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -113,6 +114,7 @@ static int measure(struct setup *u, struct setup_window *out)
     if ((rc = usage_read(&before, t->pid, t->cpu)) < 0) {
         return rc;
     }
+    fputs("measuring\n", stderr);
     run_for(u, u->options->work.seconds);
     if ((rc = usage_read(&after, t->pid, t->cpu)) < 0) {
         return rc;

@@ -10,7 +10,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,28 +51,45 @@ static int read_file(const char *path, char *out, size_t cap)
     return len == 0 ? -EIO : 0;
 }
 
+/* The `index`-th (from 0) word of the text as a number. */
+static bool read_word(const char *text, unsigned index, uint64_t *out)
+{
+    char *end;
+
+    for (;;) {
+        text += strspn(text, " \t\n");
+        size_t len = strcspn(text, " \t\n");
+        if (len == 0) {
+            return false;
+        }
+        if (index-- == 0) {
+            *out = strtoull(text, &end, 10);
+            return end == text + len;
+        }
+        text += len;
+    }
+}
+
 static int add_thread(struct usage *u, pid_t pid, int thread)
 {
     char path[PATH_BYTES], text[1024];
-    uint64_t run, wait, turns, user, system;
+    uint64_t run, turns, user, system;
     int rc;
 
     snprintf(path, sizeof(path), "/proc/%d/task/%d/schedstat", (int)pid, thread);
     if ((rc = read_file(path, text, sizeof(text))) < 0) {
         return rc;
     }
-    if (sscanf(text, "%" SCNu64 " %" SCNu64 " %" SCNu64, &run, &wait, &turns) != 3) {
+    if (!read_word(text, 0, &run) || !read_word(text, 2, &turns)) {
         return -EIO;
     }
     snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", (int)pid, thread);
     if ((rc = read_file(path, text, sizeof(text))) < 0) {
         return rc;
     }
-    /* The name in parentheses may hold spaces; utime and stime are fields 14 and 15. */
+    /* The name in parentheses may hold spaces; behind it, utime and stime are words 11 and 12. */
     const char *rest = strrchr(text, ')');
-    if (rest == NULL ||
-        sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64, &user,
-            &system) != 2) {
+    if (rest == NULL || !read_word(rest + 1, 11, &user) || !read_word(rest + 1, 12, &system)) {
         return -EIO;
     }
     u->cpu_ns += run;
@@ -105,14 +121,14 @@ static int add_threads(struct usage *u, pid_t pid)
 static int read_rss(pid_t pid, uint64_t *out)
 {
     char path[PATH_BYTES], text[256];
-    uint64_t size, resident;
+    uint64_t resident;
 
     snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
     int rc = read_file(path, text, sizeof(text));
     if (rc < 0) {
         return rc;
     }
-    if (sscanf(text, "%" SCNu64 " %" SCNu64, &size, &resident) != 2) {
+    if (!read_word(text, 1, &resident)) {
         return -EIO;
     }
     *out = resident * (uint64_t)sysconf(_SC_PAGESIZE);
@@ -126,11 +142,24 @@ static uint64_t slab_bytes(void)
 
     if (read_file("/proc/meminfo", text, sizeof(text)) == 0) {
         const char *line = strstr(text, "\nSlab:");
-        if (line != NULL && sscanf(line, "\nSlab: %" SCNu64, &kib) != 1) {
-            kib = 0;
+        if (line == NULL || !read_word(line, 1, &kib)) {
+            return 0;
         }
     }
     return kib * 1024;
+}
+
+/* The time in which no core had anything to do. */
+static uint64_t idle_ns(void)
+{
+    char text[4096];
+    uint64_t idle = 0, wait = 0;
+
+    if (read_file("/proc/stat", text, sizeof(text)) < 0 || !read_word(text, 4, &idle) ||
+        !read_word(text, 5, &wait)) {
+        return 0;
+    }
+    return (idle + wait) * (1000000000u / (uint64_t)sysconf(_SC_CLK_TCK));
 }
 
 static bool is_softirqd(pid_t pid, int cpu)
@@ -183,6 +212,7 @@ int usage_read(struct usage *out, pid_t pid, int cpu)
         }
     }
     u.slab_bytes = slab_bytes();
+    u.idle_ns = idle_ns();
     u.generator_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
     u.at_ns = monotonic_ns();
     *out = u;
@@ -198,6 +228,7 @@ struct usage usage_between(const struct usage *before, const struct usage *after
         .turns = after->turns - before->turns,
         .softirqd_ns = after->softirqd_ns - before->softirqd_ns,
         .generator_ns = after->generator_ns - before->generator_ns,
+        .idle_ns = after->idle_ns - before->idle_ns,
         .rss_bytes = after->rss_bytes,
         .slab_bytes = after->slab_bytes,
         .at_ns = after->at_ns - before->at_ns,

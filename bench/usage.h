@@ -13,6 +13,7 @@ struct usage {
     uint64_t turns;        /* times that a thread of the server was put on a core */
     uint64_t softirqd_ns;  /* of the kernel thread that takes over network work of the core */
     uint64_t generator_ns; /* of this process */
+    uint64_t idle_ns;      /* of all cores, to 10 ms */
     uint64_t rss_bytes;    /* of the server, now */
     uint64_t slab_bytes;   /* of the kernel, whole machine, now */
     uint64_t at_ns;        /* CLOCK_MONOTONIC */

@@ -1,0 +1,163 @@
+"""The servers of a comparison: how each is started, found to answer, and ended by its own process id."""
+import ctypes
+import json
+import pathlib
+import resource
+import shlex
+import signal
+import subprocess
+import time
+
+import network
+
+USER, PASSWORD, REALM = "bench", "bench", "bench"
+PORTS = (20000, 65535)
+FILES = 20000  # descriptors a process may have, if the hard limit allows
+READY_S, END_S = 10, 5
+
+CONFIG = """\
+realm: {realm}
+public_ip: ["{relay}"]
+workers: 1
+listen: [{{ proto: udp, addr: "{listen}", port: {port} }}]
+relay:
+  ports: {first}-{last}
+  allow_peers: ["{peers}"]
+auth:
+  users: [{{ name: {user}, password: {password} }}]
+limits:
+  unauthenticated_per_address: unlimited
+  unauthenticated_per_prefix: unlimited
+  unauthenticated_per_network: unlimited
+log: {{ level: warn }}
+"""
+COTURN = """\
+turnserver -n --no-tls --no-dtls --no-cli --no-rfc5780 --lt-cred-mech -u {user}:{password} -r {realm} -L {listen} -E {relay}
+-p {port} -m 1 --min-port {first} --max-port {last} --allow-loopback-peers --userdb {folder}/turndb --pidfile {folder}/coturn.pid
+--log-file {folder}/coturn.log --simple-log --no-stdout-log
+"""
+
+
+class Failed(Exception):
+    pass
+
+
+def dies_with_parent():
+    """Runs in the child: it ends when the comparison is killed, and may open as many files as is allowed."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    files = FILES if hard == resource.RLIM_INFINITY else min(hard, FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+
+
+def end(process):
+    """Ends a process that we started, and waits for it."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(END_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+class Kind:
+    """One server under test: a name, and a command line with {places}."""
+
+    def __init__(self, name, command):
+        self.name, self.command = name, command
+
+    def arguments(self, place, folder):
+        values = {"listen": place.listen, "relay": place.relay, "peers": place.peers, "port": network.PORT, "user": USER,
+                  "password": PASSWORD, "realm": REALM, "first": PORTS[0], "last": PORTS[1], "folder": folder}
+        (pathlib.Path(folder) / "turnpike.yaml").write_text(CONFIG.format(**values))
+        return [word.format(**values) for word in shlex.split(self.command)]
+
+
+def builtin(build):
+    """The servers that need no command line."""
+    return {
+        "turnpike": Kind("turnpike", f"{shlex.quote(str(build / 'daemon/turnpike'))} --config {{folder}}/turnpike.yaml"),
+        "coturn": Kind("coturn", COTURN),
+        "floor": Kind("floor", f"{shlex.quote(str(build / 'bench/turnpike-floor'))} --i-am-a-benchmark {{listen}} {{port}} "
+                               "{relay} {user} {password}"),
+    }
+
+
+class Server:
+    """A running server; use as a context."""
+
+    def __init__(self, kind, lab):
+        self.kind, self.lab = kind, lab
+        self.log = open(f"{lab.folder}/{kind.name}.out", "w+", encoding="utf-8", errors="replace")
+        command = ["taskset", "-c", str(lab.server_cpu), *kind.arguments(lab.place, lab.folder)]
+        self.process = subprocess.Popen(lab.place.inside("relay", command), stdin=subprocess.DEVNULL, stdout=self.log,
+                                        stderr=subprocess.STDOUT, preexec_fn=dies_with_parent)
+        try:
+            self.wait_until_it_answers()
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def wait_until_it_answers(self):
+        deadline = time.monotonic() + READY_S
+        probe = ["binding", "--window", "1", "--seconds", "0.05", "--warmup", "0.05"]
+        while time.monotonic() < deadline and self.process.poll() is None:
+            result = self.lab.generate(self, probe)
+            if result and result["completed"] > 0:
+                return
+            time.sleep(0.05)
+        self.log.seek(0)
+        raise Failed(f"{self.kind.name} does not answer; it said:\n{self.log.read()[-2000:]}")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        end(self.process)
+        self.log.close()
+
+
+class Lab:
+    """What every run needs: the place, the cores, the generator."""
+
+    def __init__(self, place, build, folder, cores):
+        self.place, self.folder = place, folder
+        self.generator = str(build / "bench/turnpike-bench")
+        self.generator_cpu, self.server_cpu = cores
+        self.recorder = None  # perf command to run beside a row in place of counting system calls
+        self.calls_a_second = None  # system calls of the server, of the last run that was watched
+        self.said = []
+
+    def generate(self, server, arguments, watch_for=0):
+        """Runs one row; its result, or None. With watch_for, perf looks at the server for so many seconds meanwhile."""
+        place = self.place
+        command = ["taskset", "-c", str(self.generator_cpu), self.generator, *arguments, "--server",
+                   f"{place.listen}:{network.PORT}", "--user", USER, "--password", PASSWORD, "--clients", place.clients,
+                   "--peer", place.peer, "--pid", str(server.process.pid), "--server-cpu", str(self.server_cpu),
+                   "--label", server.kind.name]
+        if place.peer_netns:
+            command += ["--peer-netns", place.peer_netns]
+        process = subprocess.Popen(place.inside("client", command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True, preexec_fn=dies_with_parent)
+        try:
+            self.calls_a_second = self.watch(server, process, watch_for) if watch_for else None
+            out, said = process.communicate(timeout=120)
+        except subprocess.TimeoutExpired:
+            out, said = "", "the generator hangs"
+        finally:
+            end(process)
+        self.said = said.strip().splitlines()[-1:]
+        return json.loads(out) if process.returncode == 0 else None
+
+    def watch(self, server, generator, seconds):
+        """From the moment the generator says that it measures. System calls a second; None where perf cannot count them."""
+        while (line := generator.stderr.readline()) not in ("measuring\n", ""):
+            pass
+        command = self.recorder or ["perf", "stat", "-x", ",", "-e", "raw_syscalls:sys_enter"]
+        try:
+            result = subprocess.run([*command, "-p", str(server.process.pid), "--", "sleep", str(seconds)], check=False,
+                                    stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds + 20)
+            return int(result.stderr.strip().splitlines()[-1].split(",")[0]) / seconds
+        except (OSError, ValueError, IndexError, subprocess.TimeoutExpired):
+            return None
