@@ -28,6 +28,7 @@ static bool looks_like_request(struct slice s)
 void invariant_end_client(struct world *w)
 {
     if (w->blind) {
+        w->current = (struct slice){0};
         w->current_flow = NULL;
         return; /* a flush on the way may have carried the answers to earlier requests */
     }
@@ -141,6 +142,8 @@ static void note_success(struct world *w, const struct stun_msg *reply, const st
 static bool is_classic_answer(const struct world *w, struct slice reply)
 {
     struct stun_msg request;
+    if (w->blind)
+        return reply.data[4] != 0x21 || reply.data[5] != 0x12; /* whose it is, is not known */
     if (stun_parse(&request, w->current) != REASON_NONE || !request.classic)
         return false;
     if (reply.len > 44 || memcmp(reply.data + 4, request.transaction, STUN_TRANSACTION_LEN) != 0)

@@ -188,7 +188,7 @@ static void test_token_whose_adoption_fails_leaks_nothing(void **state)
     assert_int_equal(world_ports_claimed(f->w), 1);
 }
 
-static void test_token_claimed_over_the_quota_leaks_nothing(void **state)
+static void test_token_under_way_keeps_its_charge(void **state)
 {
     struct fixture *f = *state;
     struct pair p;
@@ -197,13 +197,13 @@ static void test_token_claimed_over_the_quota_leaks_nothing(void **state)
     f->w->hold_mail = true;
     assert_int_equal(client_send(&p.second, &p.claim, NULL), 0);
     assert_true(world_deliver_mail(f->w, 0));
-    /* While the socket travels, its charge is free and another allocation of the user takes it. */
+    /* The charge travels with the socket: nobody takes its place meanwhile. */
     struct client third;
     client_init(&third, f->w, 10);
-    assert_int_equal(client_allocate(&third, NULL), 200);
+    assert_int_equal(client_allocate(&third, NULL), 486);
     f->w->hold_mail = false;
     world_run(f->w);
-    assert_int_equal(client_answer(&p.second, p.claim.transaction, &(struct response){0}), 486);
+    assert_int_equal(client_answer(&p.second, p.claim.transaction, &(struct response){0}), 200);
     assert_int_equal(world_allocations(f->w), 2);
     assert_int_equal(world_sockets_open(f->w), 2);
 }
@@ -280,7 +280,7 @@ int main(void)
         SCENARIO(test_token_claim_that_nobody_answers_is_508_in_time),
         SCENARIO(test_token_granted_too_late_leaks_nothing),
         SCENARIO(test_token_whose_adoption_fails_leaks_nothing),
-        SCENARIO(test_token_claimed_over_the_quota_leaks_nothing),
+        SCENARIO(test_token_under_way_keeps_its_charge),
         SCENARIO(test_token_claim_whose_5tuple_got_an_allocation_meanwhile_is_answered),
         SCENARIO(test_token_claim_after_reload_is_judged_by_the_new_snapshot),
         SCENARIO(test_tokens_of_many_requests_wait_in_bounds),
