@@ -16,6 +16,22 @@ struct identity {
     int64_t expires_at;  /* wall clock, s; 0: never */
 };
 
+/*
+ * The name that quotas count by: of a REST name "expiry:user" the part behind the colon, else a
+ * fresh credential would be a fresh user; everything else whole. Borrowed from `id`.
+ */
+static inline struct slice identity_account(const struct identity *id)
+{
+    const uint8_t *colon = id->source == AUTH_SOURCE_REST && id->user.len > 0
+                               ? (const uint8_t *)memchr(id->user.data, ':', id->user.len)
+                               : NULL;
+    if (!colon || colon + 1 == id->user.data + id->user.len) {
+        return id->user;
+    }
+    size_t skip = (size_t)(colon + 1 - id->user.data);
+    return slice_of(id->user.data + skip, id->user.len - skip);
+}
+
 struct auth_key {
     uint8_t bytes[32];
     uint8_t len; /* 16: MD5; 32: SHA-256; 0: none */

@@ -246,6 +246,9 @@ enum reason quota_take(struct quota_table *t, struct quota_charge *charge,
     const struct quota_limits *limits, enum quota_kind kind, uint32_t n)
 {
     assert(charge->open);
+    /* Refreshing what is held asks for nothing more, also where a reload has lowered the limit. */
+    if (n == 0)
+        return REASON_NONE;
     bool permissions = kind == QUOTA_PERMISSIONS;
     uint32_t per_user = permissions ? limits->permissions_per_user : limits->channels_per_user;
     uint32_t per_prefix =

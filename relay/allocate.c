@@ -58,23 +58,28 @@ static struct verdict check_transport(const struct stun_msg *msg)
 static bool find_additional(const struct stun_msg *msg, struct slice *value)
 {
     enum addr_family family;
+    struct slice draft;
     if (stun_find(msg, STUN_ATTR_ADDITIONAL_ADDRESS_FAMILY, value)) {
         return true;
     }
-    return stun_find(msg, STUN_ATTR_ADDITIONAL_ADDRESS_FAMILY_DRAFT, value) &&
-           stun_read_family(*value, &family) && family != ADDR_NONE;
+    if (!stun_find(msg, STUN_ATTR_ADDITIONAL_ADDRESS_FAMILY_DRAFT, &draft) ||
+        !stun_read_family(draft, &family) || family == ADDR_NONE) {
+        return false;
+    }
+    *value = draft;
+    return true;
 }
 
 /* "If yes, and the request also contains an EVEN-PORT or REQUESTED-ADDRESS-FAMILY or
  * ADDITIONAL-ADDRESS-FAMILY attribute, the server rejects the request with a 400" */
 static struct verdict read_token(const struct stun_msg *msg, struct wishes *w)
 {
-    struct slice value;
+    struct slice value, family;
     if (!stun_find(msg, STUN_ATTR_RESERVATION_TOKEN, &value)) {
         return verdict_success();
     }
     if (stun_has(msg, STUN_ATTR_EVEN_PORT) || stun_has(msg, STUN_ATTR_REQUESTED_ADDRESS_FAMILY) ||
-        find_additional(msg, &value)) {
+        find_additional(msg, &family)) {
         return verdict_error(400, REASON_CONFLICTING_ATTRIBUTES);
     }
     if (!stun_read_token(value, w->token)) {
@@ -204,7 +209,12 @@ static enum reason open_dual(struct request *q, const struct wishes *w, struct g
             g->legs[i] = opened[0];
         }
     }
-    return refused[0] && refused[1] ? refused[0] : REASON_NONE;
+    if (!refused[0] || !refused[1]) {
+        return REASON_NONE;
+    }
+    /* "If the server cannot satisfy the request, then the server rejects the request with a 508":
+     * one family that is only short of something outweighs one that does not exist here. */
+    return refused[0] == REASON_FAMILY_UNSUPPORTED ? refused[1] : refused[0];
 }
 
 static enum reason open_single(struct request *q, const struct wishes *w, struct grant *g)
@@ -317,7 +327,7 @@ static struct verdict take(struct request *q, const struct wishes *w, struct gra
     enum reason refused;
     if (w->claims) {
         bool pending = false;
-        refused = reservation_claim(q, w->token, &g->legs[0], &pending);
+        refused = reservation_claim(q, w->token, &g->legs[0], &g->charge, &pending);
         if (pending) {
             return (struct verdict){VERDICT_PENDING, 0, REASON_NONE};
         }
@@ -326,10 +336,13 @@ static struct verdict take(struct request *q, const struct wishes *w, struct gra
                                                       : verdict_error(508, refused);
         }
     }
+    if (w->claims) {
+        return verdict_success(); /* the reservation's charge is the allocation's now */
+    }
     refused =
         quota_open(q->relay->deps.shared->quotas, &g->charge, &q->relay->snapshot->limits.quota,
-            q->auth.identity.realm, q->auth.identity.user, &q->packet->flow.remote);
-    if (!refused && !w->claims) {
+            q->auth.identity.realm, identity_account(&q->auth.identity), &q->packet->flow.remote);
+    if (!refused) {
         refused = open_legs(q, w, g);
     }
     return refused ? verdict_error(code_of(refused), refused) : verdict_success();

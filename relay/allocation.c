@@ -11,10 +11,6 @@
 #include "base/secret.h"
 #include "relay/core.h"
 
-/* Channels are kept this long after they expired, to see clients that bind them anew too early:
- * "the client MUST wait 5 minutes after the channel binding expires" (RFC 8656 section 12). */
-#define CHANNEL_AFTERLIFE_US (300 * US_PER_S)
-
 struct flow_key {
     struct addr local, remote;
     uint64_t connection;
@@ -88,12 +84,12 @@ struct allocation *allocation_new(struct relay *r, const struct flow *flow,
     return a;
 }
 
+/* What was accepted for this socket in the same loop turn leaves before the socket goes: the last
+ * words of a call come just before its Refresh 0. */
 static void release_leg(struct allocation *a, struct relay_leg *leg)
 {
-    struct relay_sockets *sockets = &a->relay->deps.sockets;
-    sockets->release(sockets->ctx, leg->socket);
-    port_map_release(leg->map, leg->port);
-    *leg = (struct relay_leg){0};
+    outbox_flush(a->relay->deps.outbox);
+    relayed_close(a->relay, leg);
 }
 
 static void log_end(const struct allocation *a, const char *why, const struct instant *now)
@@ -139,6 +135,7 @@ void allocation_end_leg(struct allocation *a, struct relay_leg *leg)
 {
     uint8_t family = leg->family;
     release_leg(a, leg);
+    a->ended_family = family;
     give_back(a, permission_remove_family(&a->permissions, family),
         channel_remove_family(&a->channels, family));
 }
@@ -210,8 +207,8 @@ void allocation_arm(struct allocation *a)
 {
     uint64_t next = permission_next_expiry(&a->permissions);
     uint64_t channel = channel_next_expiry(&a->channels);
-    if (channel != UINT64_MAX && channel + CHANNEL_AFTERLIFE_US < next) {
-        next = channel + CHANNEL_AFTERLIFE_US;
+    if (channel < next) {
+        next = channel;
     }
     for (unsigned i = 0; i < 2; i++) {
         if (a->legs[i].map && a->legs[i].expires_us < next) {
@@ -242,7 +239,6 @@ static void fire(struct wheel_timer *timer, void *ctx)
             allocation_end_leg(a, &a->legs[i]);
         }
     }
-    uint64_t long_ago = now > CHANNEL_AFTERLIFE_US ? now - CHANNEL_AFTERLIFE_US : 0;
-    give_back(a, permission_purge(&a->permissions, now), channel_purge(&a->channels, long_ago));
+    give_back(a, permission_purge(&a->permissions, now), channel_lapse(&a->channels, now));
     allocation_arm(a);
 }

@@ -46,7 +46,7 @@ struct allocation {
     uint64_t handle;
     uint64_t id; /* random, names the allocation in the log */
     struct flow flow;
-    struct relay_leg legs[2]; /* [0] IPv4 or the only one, [1] IPv6 of a dual allocation */
+    struct relay_leg legs[2]; /* a dual allocation has IPv4 in [0] and IPv6 in [1] */
     struct allocation_owner owner;
     struct permission_list permissions;
     struct channel_list channels;
@@ -58,6 +58,7 @@ struct allocation {
     uint8_t transaction[STUN_TRANSACTION_LEN]; /* of the Allocate that made it */
     uint8_t token[8];                          /* of the reservation it made */
     bool has_token;
+    uint8_t ended_family; /* of a dual allocation, ended by Refresh 0 or expiry; ADDR_NONE: none */
     uint8_t missing_family; /* a dual allocation's family that could not be had; ADDR_NONE: none */
     uint16_t missing_code;  /* and why: 440 or 508 */
 };

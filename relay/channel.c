@@ -94,6 +94,7 @@ bool channel_bind(struct channel_list *l, uint16_t number, const struct addr *pe
         c = &l->items[l->count++];
         c->number = number;
         c->peer = *peer;
+        c->lapsed = false;
     }
     c->expires_us = now_us + CHANNEL_LIFETIME_S * US_PER_S;
     return is_new;
@@ -104,36 +105,55 @@ static void remove_at(struct channel_list *l, unsigned i)
     l->items[i] = l->items[--l->count];
 }
 
-unsigned channel_purge(struct channel_list *l, uint64_t now_us)
+unsigned channel_lapse(struct channel_list *l, uint64_t now_us)
 {
-    unsigned gone = 0;
+    unsigned lapsed = 0;
     for (unsigned i = l->count; i-- > 0;) {
-        if (now_us >= l->items[i].expires_us) {
+        struct channel *c = &l->items[i];
+        if (now_us < c->expires_us) {
+            continue;
+        }
+        lapsed += !c->lapsed;
+        c->lapsed = true;
+        if (now_us >= c->expires_us + CHANNEL_WAIT_S * US_PER_S) {
             remove_at(l, i);
-            gone++;
         }
     }
-    return gone;
+    return lapsed;
+}
+
+unsigned channel_purge(struct channel_list *l, uint64_t now_us)
+{
+    unsigned charged = 0;
+    for (unsigned i = l->count; i-- > 0;) {
+        if (now_us >= l->items[i].expires_us) {
+            charged += !l->items[i].lapsed;
+            remove_at(l, i);
+        }
+    }
+    return charged;
 }
 
 unsigned channel_remove_family(struct channel_list *l, uint8_t family)
 {
-    unsigned gone = 0;
+    unsigned charged = 0;
     for (unsigned i = l->count; i-- > 0;) {
         if (l->items[i].peer.family == family) {
+            charged += !l->items[i].lapsed;
             remove_at(l, i);
-            gone++;
         }
     }
-    return gone;
+    return charged;
 }
 
 uint64_t channel_next_expiry(const struct channel_list *l)
 {
     uint64_t next = UINT64_MAX;
     for (unsigned i = 0; i < l->count; i++) {
-        if (l->items[i].expires_us < next) {
-            next = l->items[i].expires_us;
+        const struct channel *c = &l->items[i];
+        uint64_t at = c->lapsed ? c->expires_us + CHANNEL_WAIT_S * US_PER_S : c->expires_us;
+        if (at < next) {
+            next = at;
         }
     }
     return next;

@@ -6,11 +6,15 @@
 
 /* "A channel binding lasts for 10 minutes unless refreshed." */
 #define CHANNEL_LIFETIME_S 600
+/* "the client MUST wait 5 minutes after the channel binding expires before attempting to bind the
+ * channel number to a different transport address": who does not is counted. */
+#define CHANNEL_WAIT_S 300
 
 struct channel {
     struct addr peer; /* as the client names it, with port */
     uint64_t expires_us;
-    uint16_t number; /* 0x4000–0x4FFF */
+    uint16_t number; /* 0x4000–0x4FFF, by configuration up to 0x7FFF */
+    bool lapsed;     /* expired, its charge given back, and kept to notice who binds it anew */
 };
 
 struct channel_list {
@@ -31,8 +35,14 @@ int channel_reserve(struct channel_list *l, unsigned more); /* 0 or -ENOMEM */
  * is new. */
 bool channel_bind(
     struct channel_list *l, uint16_t number, const struct addr *peer, uint64_t now_us);
+/* Marks the expired ones as lapsed and forgets those that lapsed long ago; returns how many expired
+ * since the last call: their charges go back. */
+unsigned channel_lapse(struct channel_list *l, uint64_t now_us);
+/* Removes the expired ones; returns how many of them had not lapsed yet. */
 unsigned channel_purge(struct channel_list *l, uint64_t now_us);
+/* Removes those of one family; returns how many of them had not lapsed. */
 unsigned channel_remove_family(struct channel_list *l, uint8_t family);
+/* When channel_lapse has something to do next, or UINT64_MAX. */
 uint64_t channel_next_expiry(const struct channel_list *l);
 
 #endif

@@ -9,7 +9,7 @@
 #include "relay/allocation.h"
 #include "relay/relay.h"
 
-/* A message that is parked may be as long as any request: longer ones are refused. */
+/* Requests that may wait at once, and how long. */
 #define PARKED_MAX         256
 #define PARKED_DEADLINE_US (2 * US_PER_S)
 /* "The server MUST hold this reservation for at least 30 seconds" (RFC 8656 section 7.2) */
@@ -39,8 +39,9 @@ struct parked {
     struct packet packet; /* bytes owned */
     struct instant arrived;
     uint8_t transaction[STUN_TRANSACTION_LEN];
-    struct parcel parcel; /* learned: the reserved socket; fd -1: refused, or nothing came */
-    bool late;            /* the deadline passed */
+    struct parcel parcel;       /* learned: the reserved socket; fd -1: refused, or nothing came */
+    struct quota_charge charge; /* … and what it is charged to */
+    bool late;                  /* the deadline passed */
 };
 
 struct request {
@@ -128,26 +129,24 @@ struct slab *reservation_slab_new(unsigned worker, uint32_t cap);
 /* Keeps `leg` (its socket without an owner) under a new token. 0, or the reason: quota, memory,
  * randomness. The leg stays the caller's on failure. */
 enum reason reservation_make(struct request *q, struct relay_leg *leg, uint8_t token[8]);
-/* Claims by token for an allocation-to-be: REASON_NONE with *leg filled in (owner not set), or
- * REASON_RESERVATION_UNKNOWN … or, when another worker owns it, parks the request and sets
- * *pending. */
-enum reason reservation_claim(
-    struct request *q, const uint8_t token[8], struct relay_leg *leg, bool *pending);
-void reservation_answer(
-    struct relay *r, struct relay_message *m, const struct instant *now); /* RELAY_CLAIM */
+/* Claims by token for an allocation-to-be: REASON_NONE with *leg (owner not set) and *charge filled
+ * in, REASON_RESERVATION_UNKNOWN, or, when another worker owns it, parks the request and sets
+ * *pending. exception: a request that is refused after its claim ends the reservation early. */
+enum reason reservation_claim(struct request *q, const uint8_t token[8], struct relay_leg *leg,
+    struct quota_charge *charge, bool *pending);
+void reservation_answer(struct relay *r, struct relay_message *m); /* RELAY_CLAIM */
 void reservation_cancel(struct relay *r, const uint8_t token[8]);
 void reservation_end_all(struct relay *r);
-/* Closes a parcel that nobody took and frees its port. */
-void reservation_discard(struct relay *r, struct parcel *parcel);
+/* Closes a parcel that nobody took, frees its port and gives its charge back. */
+void reservation_discard(struct relay *r, struct parcel *parcel, struct quota_charge *charge);
 
 /* park.c */
 /* Copies the request; REASON_NONE with *handle, REASON_PARKING_FULL, REASON_PARKED_DUPLICATE or
  * REASON_MEMORY_EXHAUSTED. */
 enum reason park_request(struct request *q, uint64_t *handle);
-/* What it waited for has come (`parcel` taken over, fd -1: refused): runs it again from the top and
- * frees it. A handle that is gone: returns false, the parcel stays the caller's. */
-bool park_resume(
-    struct relay *r, uint64_t handle, struct parcel *parcel, const struct instant *now);
+/* What it waited for has come (the message's parcel and charge are taken over; fd -1: refused):
+ * runs it again from the top and frees it. A handle that is gone: false, they stay the caller's. */
+bool park_resume(struct relay *r, struct relay_message *m, const struct instant *now);
 void park_cancel(struct relay *r, uint64_t handle);
 void park_end_all(struct relay *r);
 

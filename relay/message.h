@@ -5,6 +5,7 @@
 #ifndef RELAY_MESSAGE_H
 #define RELAY_MESSAGE_H
 
+#include "ratelimit/quota.h"
 #include "relay/sockets.h"
 
 enum relay_message_kind {
@@ -20,6 +21,7 @@ struct relay_message {
     uint64_t parked;   /* the asker's handle of its parked request */
     uint64_t user_tag; /* keyed hash of realm and user: a reservation belongs to its user */
     struct parcel parcel;
+    struct quota_charge charge; /* of the reservation; travels with the parcel */
 };
 
 #endif

@@ -32,7 +32,7 @@ static void end(struct parked *p)
     struct relay *r = p->relay;
     wheel_disarm(r->wheel, &p->deadline);
     if (p->parcel.fd >= 0) {
-        reservation_discard(r, &p->parcel);
+        reservation_discard(r, &p->parcel, &p->charge);
     }
     free((void *)p->packet.bytes.data);
     slab_release(r->parked, p->handle);
@@ -81,13 +81,14 @@ enum reason park_request(struct request *q, uint64_t *handle)
     return REASON_NONE;
 }
 
-bool park_resume(struct relay *r, uint64_t handle, struct parcel *parcel, const struct instant *now)
+bool park_resume(struct relay *r, struct relay_message *m, const struct instant *now)
 {
-    struct parked *p = slab_get(r->parked, handle);
+    struct parked *p = slab_get(r->parked, m->parked);
     if (!p) {
         return false;
     }
-    p->parcel = *parcel;
+    p->parcel = m->parcel;
+    p->charge = m->charge;
     run_again(p, now);
     return true;
 }

@@ -33,6 +33,7 @@ struct verdict refresh_handle(struct request *q, struct reply_fields *reply)
     struct slice value;
     enum addr_family family = ADDR_NONE;
     uint32_t lifetime_s = 0;
+    bool mismatch = false;
     if (stun_find(&q->msg, STUN_ATTR_REQUESTED_ADDRESS_FAMILY, &value)) {
         if (!stun_read_family(value, &family)) {
             return verdict_error(400, REASON_MALFORMED_ATTRIBUTE);
@@ -40,15 +41,21 @@ struct verdict refresh_handle(struct request *q, struct reply_fields *reply)
         /* "If the server receives a Refresh Request with a REQUESTED-ADDRESS-FAMILY attribute and
          * the attribute value does not match the address family of the allocation, the server MUST
          * reply with a 443" */
-        if (family == ADDR_NONE || !allocation_leg(q->allocation, family)) {
-            return verdict_error(443, REASON_FAMILY_MISMATCH);
-        }
+        mismatch = family == ADDR_NONE || !allocation_leg(q->allocation, family);
     }
     bool asked = stun_find(&q->msg, STUN_ATTR_LIFETIME, &value);
     if (asked && !stun_read_u32(value, &lifetime_s)) {
         return verdict_error(400, REASON_MALFORMED_ATTRIBUTE);
     }
     reply->has_lifetime = true;
+    if (mismatch) {
+        /* The family ended by a first transmission of this request: "The server MUST respond to
+         * retransmissions such that […] the overall state on the client and server is identical"
+         * (RFC 8489 section 6.3.1). */
+        bool again = asked && lifetime_s == 0 && family != ADDR_NONE &&
+                     family == (enum addr_family)q->allocation->ended_family;
+        return again ? verdict_success() : verdict_error(443, REASON_FAMILY_MISMATCH);
+    }
     if (asked && lifetime_s == 0) {
         end(q, family);
         return verdict_success();

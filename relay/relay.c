@@ -88,16 +88,15 @@ void relay_message(struct relay *r, struct relay_message *m, const struct instan
     r->now = *now;
     switch ((enum relay_message_kind)m->kind) {
     case RELAY_CLAIM:
-        reservation_answer(r, m, now);
+        reservation_answer(r, m);
         return;
     case RELAY_REFUSED:
-        m->parcel.fd = -1;
-        park_resume(r, m->parked, &m->parcel, now);
+        park_resume(r, m, now);
         return;
     case RELAY_GRANTED:
-        if (!park_resume(r, m->parked, &m->parcel, now)) {
+        if (!park_resume(r, m, now)) {
             /* The asker's deadline passed first: nobody will come back for the port. */
-            reservation_discard(r, &m->parcel);
+            reservation_discard(r, &m->parcel, &m->charge);
         }
         return;
     }

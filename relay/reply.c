@@ -19,7 +19,13 @@
 static bool may_answer(const struct request *q)
 {
     const struct relay *r = q->relay;
-    if (q->auth.proven || q->allocation || q->packet->flow.transport != TRANSPORT_UDP) {
+    if (q->auth.proven || q->parked || q->packet->flow.transport != TRANSPORT_UDP) {
+        return true;
+    }
+    /* A nonce of ours that has only aged, on the 5-tuple of a live allocation: a refresh, which a
+     * spoofed flood of its prefix must not kill. Anything else about a live 5-tuple can be forged
+     * and is charged. */
+    if (q->allocation && q->auth.reason == REASON_STALE_NONCE) {
         return true;
     }
     enum rate_scope scope = q->msg.method == STUN_BINDING ? RATE_ANSWER_BINDING : RATE_ANSWER_OTHER;

@@ -141,7 +141,7 @@ static void answer(struct request *q, const struct method_row *row)
     if (v.kind == VERDICT_PENDING) {
         counters_add(counters, METRIC_CONSUMED, 1);
     } else if (v.kind == VERDICT_SILENT) {
-        counters_drop(counters, v.reason);
+        counters_drop(counters, v.reason); /* never of a re-run: those are answered */
     } else {
         if (v.kind == VERDICT_ERROR) {
             log_refusal(q, row, &v);
@@ -159,7 +159,7 @@ static void request(struct request *q)
         counters_drop(r->deps.counters, REASON_STUN_UNKNOWN_METHOD);
         return;
     }
-    enum reason source = judge_source(r, &q->packet->flow.remote);
+    enum reason source = q->parked ? REASON_NONE : judge_source(r, &q->packet->flow.remote);
     if (source) {
         counters_drop(r->deps.counters, source);
         return;

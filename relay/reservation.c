@@ -83,7 +83,7 @@ enum reason reservation_make(struct request *q, struct relay_leg *leg, uint8_t t
     struct relay *r = q->relay;
     struct quota_charge charge = {0};
     enum reason refused = quota_open(r->deps.shared->quotas, &charge, &r->snapshot->limits.quota,
-        q->auth.identity.realm, q->auth.identity.user, &q->packet->flow.remote);
+        q->auth.identity.realm, identity_account(&q->auth.identity), &q->packet->flow.remote);
     if (refused) {
         return refused;
     }
@@ -114,13 +114,16 @@ void reservation_cancel(struct relay *r, const uint8_t token[8])
     }
 }
 
-static enum reason claim_here(struct request *q, const uint8_t token[8], struct relay_leg *leg)
+static enum reason claim_here(
+    struct request *q, const uint8_t token[8], struct relay_leg *leg, struct quota_charge *charge)
 {
     struct reservation *v = find(q->relay, token);
     if (!v || v->user_tag != tag_of(q)) {
         return REASON_RESERVATION_UNKNOWN;
     }
     *leg = v->leg;
+    *charge = v->charge;
+    v->charge = (struct quota_charge){0};
     port_map_set_live(leg->map, leg->port, true);
     forget(v);
     counters_add(q->relay->deps.counters, METRIC_RESERVATIONS_USED, 1);
@@ -128,7 +131,8 @@ static enum reason claim_here(struct request *q, const uint8_t token[8], struct 
 }
 
 /* The re-run of a parked request: the parcel has come, or will not. */
-static enum reason claim_parcel(struct request *q, struct relay_leg *leg)
+static enum reason claim_parcel(
+    struct request *q, struct relay_leg *leg, struct quota_charge *charge)
 {
     struct relay *r = q->relay;
     struct parcel *parcel = &q->parked->parcel;
@@ -142,6 +146,8 @@ static enum reason claim_parcel(struct request *q, struct relay_leg *leg)
         return REASON_SOCKET_FAILED;
     }
     parcel->fd = -1;
+    *charge = q->parked->charge;
+    q->parked->charge = (struct quota_charge){0};
     *leg = (struct relay_leg){
         .map = map, .socket = socket, .port = local.port, .family = local.family};
     port_map_set_live(map, local.port, true);
@@ -168,15 +174,15 @@ static enum reason claim_there(struct request *q, const uint8_t token[8], bool *
     return REASON_NONE;
 }
 
-enum reason reservation_claim(
-    struct request *q, const uint8_t token[8], struct relay_leg *leg, bool *pending)
+enum reason reservation_claim(struct request *q, const uint8_t token[8], struct relay_leg *leg,
+    struct quota_charge *charge, bool *pending)
 {
     struct relay *r = q->relay;
     if (q->parked) {
-        return claim_parcel(q, leg);
+        return claim_parcel(q, leg, charge);
     }
     if (token[0] == r->deps.worker) {
-        return claim_here(q, token, leg);
+        return claim_here(q, token, leg, charge);
     }
     if (token[0] >= r->deps.worker_count) {
         return REASON_RESERVATION_UNKNOWN;
@@ -184,18 +190,18 @@ enum reason reservation_claim(
     return claim_there(q, token, pending);
 }
 
+/* A full mailbox on the way back is counted here, its request by the asker's deadline. */
 static void refuse(struct relay *r, const struct relay_message *m)
 {
     struct relay_message answer = {
         .kind = RELAY_REFUSED, .from = (uint8_t)r->deps.worker, .parked = m->parked};
     answer.parcel.fd = -1;
     if (r->deps.post(r->deps.post_ctx, m->from, &answer)) {
-        counters_refuse(
-            r->deps.counters, REASON_MAILBOX_FULL); /* the asker's deadline answers the client */
+        counters_refuse(r->deps.counters, REASON_MAILBOX_FULL);
     }
 }
 
-void reservation_answer(struct relay *r, struct relay_message *m, const struct instant *now)
+void reservation_answer(struct relay *r, struct relay_message *m)
 {
     struct relay_sockets *sockets = &r->deps.sockets;
     struct reservation *v = find(r, m->token);
@@ -206,13 +212,16 @@ void reservation_answer(struct relay *r, struct relay_message *m, const struct i
         refuse(r, m);
         return;
     }
+    answer.charge = v->charge;
     if (r->deps.post(r->deps.post_ctx, m->from, &answer) == 0) {
+        v->charge = (struct quota_charge){0};
         forget(v);
         return;
     }
     counters_refuse(r->deps.counters, REASON_MAILBOX_FULL);
+    /* It stays here until it is asked for again or expires. */
     if (sockets->adopt(sockets->ctx, &answer.parcel, HANDLE_NONE, &v->leg.socket)) {
-        reservation_discard(r, &answer.parcel);
+        reservation_discard(r, &answer.parcel, &v->charge);
         v->leg = (struct relay_leg){0};
         forget(v);
     }
@@ -229,8 +238,9 @@ void reservation_end_all(struct relay *r)
     }
 }
 
-void reservation_discard(struct relay *r, struct parcel *parcel)
+void reservation_discard(struct relay *r, struct parcel *parcel, struct quota_charge *charge)
 {
+    quota_close(r->deps.shared->quotas, charge);
     struct port_map *map = port_maps_find(r->deps.shared->ports, &parcel->local);
     uint16_t port = parcel->local.port;
     r->deps.sockets.discard(r->deps.sockets.ctx, parcel);

@@ -22,8 +22,8 @@
 #define STUN_REALM_MAX       763
 #define STUN_NONCE_MAX       763
 #define STUN_USERHASH_LEN    32
-#define STUN_ATTRIBUTES_MAX  64 /* per message; a CreatePermission of 50 peers fits */
-#define STUN_UNKNOWN_MAX     8  /* comprehension-required types kept for UNKNOWN-ATTRIBUTES */
+#define STUN_ATTRIBUTES_MAX  250 /* per message: a CreatePermission may name many peers */
+#define STUN_UNKNOWN_MAX     8   /* comprehension-required types kept for UNKNOWN-ATTRIBUTES */
 
 enum stun_class { STUN_REQUEST = 0, STUN_INDICATION = 1, STUN_SUCCESS = 2, STUN_ERROR = 3 };
 

@@ -101,7 +101,7 @@ def stun_accepted():
     yield "behind_integrity256", append(sha256(base), attr(8, bytes(20)), attr(0xD, bytes(4)))
     yield "between_integrities", fingerprint(sha256(append(sha1(base), attr(0x22, b"12345678"))))
     yield "integrity_twice", append(sha1(base), attr(8, bytes(20)), attr(8, bytes(3)))
-    yield "attributes_64", message(BINDING, *([attr(0x8022)] * 64))
+    yield "attributes_250", message(BINDING, *([attr(0x8022)] * 250))
 
 
 def stun_rejected():
@@ -119,7 +119,7 @@ def stun_rejected():
     yield "integrity_short", message(ALLOCATE, attr(8, bytes(19)))
     yield "integrity256_short", message(ALLOCATE, attr(0x1C, bytes(12)))
     yield "integrity256_long", message(ALLOCATE, attr(0x1C, bytes(36)))
-    yield "attributes_65", message(BINDING, *([attr(0x8022)] * 65))
+    yield "attributes_251", message(BINDING, *([attr(0x8022)] * 251))
     yield "no_cookie", message(ALLOCATE, cookie=bytes(4))
     yield "fingerprint_wrong", fingerprint(good, wrong=1)
     yield "fingerprint_not_last", append(fingerprint(good), attr(0x8022))
