@@ -1,4 +1,4 @@
-/* Names and sums of the counters; the lists themselves are metrics.def and reason.def. Called by
+/* Names and sums of the counters; the lists themselves are the .def files. Called by
  * the metrics page. */
 #include "base/counters.h"
 
@@ -12,12 +12,51 @@ static const struct {
 #undef REASON
 };
 
+static const bool auth_failures[REASON_COUNT] = {
+#define REASON(id, name, help)
+#define REASON_AUTH(id, name, help) [REASON_##id] = true,
+#include "base/reason.def"
+#undef REASON_AUTH
+#undef REASON
+};
+
+static const char *const limit_scopes[REASON_COUNT] = {
+#define REASON(id, name, help)
+#define REASON_LIMIT(id, name, scope, help) [REASON_##id] = scope,
+#include "base/reason.def"
+#undef REASON_LIMIT
+#undef REASON
+};
+
 static const struct {
     const char *name, *labels, *help;
 } metrics[METRIC_COUNT] = {
 #define METRIC(id, name, labels, help) [METRIC_##id] = {name, labels, help},
 #include "base/metrics.def"
 #undef METRIC
+};
+
+static const struct {
+    const char *name, *labels, *help;
+} gauges[GAUGE_COUNT] = {
+#define GAUGE(id, name, labels, help) [GAUGE_##id] = {name, labels, help},
+#include "base/gauges.def"
+#undef GAUGE
+};
+
+static const char *const methods[REQUEST_METHOD_COUNT] = {
+#define REQUEST_METHOD(id, label) [REQUEST_METHOD_##id] = label,
+#include "base/requests.def"
+#undef REQUEST_METHOD
+};
+
+static const struct {
+    int code;
+    const char *label;
+} codes[REQUEST_CODE_COUNT] = {
+#define REQUEST_CODE(id, code, label) [REQUEST_CODE_##id] = {code, label},
+#include "base/requests.def"
+#undef REQUEST_CODE
 };
 
 const char *reason_name(enum reason r)
@@ -28,6 +67,16 @@ const char *reason_name(enum reason r)
 const char *reason_help(enum reason r)
 {
     return reasons[r].help;
+}
+
+bool reason_is_auth_failure(enum reason r)
+{
+    return auth_failures[r];
+}
+
+const char *reason_limit_scope(enum reason r)
+{
+    return limit_scopes[r];
 }
 
 const char *metric_name(enum metric m)
@@ -45,6 +94,40 @@ const char *metric_help(enum metric m)
     return metrics[m].help;
 }
 
+const char *gauge_name(enum gauge g)
+{
+    return gauges[g].name;
+}
+
+const char *gauge_labels(enum gauge g)
+{
+    return gauges[g].labels;
+}
+
+const char *gauge_help(enum gauge g)
+{
+    return gauges[g].help;
+}
+
+const char *request_method_label(enum request_method m)
+{
+    return methods[m];
+}
+
+const char *request_code_label(enum request_code c)
+{
+    return codes[c].label;
+}
+
+enum request_code request_code_of(unsigned code)
+{
+    for (int i = 0; i < REQUEST_CODE_OTHER; i++) {
+        if (codes[i].code == (int)code)
+            return (enum request_code)i;
+    }
+    return REQUEST_CODE_OTHER;
+}
+
 void counters_sum_add(struct counters_sum *sum, const struct counters *c)
 {
     for (size_t i = 0; i < METRIC_COUNT; i++)
@@ -52,6 +135,12 @@ void counters_sum_add(struct counters_sum *sum, const struct counters *c)
     for (size_t i = 0; i < REASON_COUNT; i++) {
         sum->dropped[i] += atomic_load_explicit(&c->dropped[i], memory_order_relaxed);
         sum->refused[i] += atomic_load_explicit(&c->refused[i], memory_order_relaxed);
+    }
+    for (size_t i = 0; i < GAUGE_COUNT; i++)
+        sum->gauge[i] += atomic_load_explicit(&c->gauge[i], memory_order_relaxed);
+    for (size_t m = 0; m < REQUEST_METHOD_COUNT; m++) {
+        for (size_t i = 0; i < REQUEST_CODE_COUNT; i++)
+            sum->request[m][i] += atomic_load_explicit(&c->request[m][i], memory_order_relaxed);
     }
 }
 

@@ -1,11 +1,12 @@
 /*
  * Counters of one thread: one writer, any number of readers. Written and read relaxed; a reader
- * sums the workers'. The lists are metrics.def and reason.def, nothing else.
+ * sums the workers'. The lists are the .def files beside this one, nothing else.
  */
 #ifndef BASE_COUNTERS_H
 #define BASE_COUNTERS_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 enum reason {
@@ -22,10 +23,33 @@ enum metric {
     METRIC_COUNT
 };
 
+enum gauge {
+#define GAUGE(id, name, labels, help) GAUGE_##id,
+#include "base/gauges.def"
+#undef GAUGE
+    GAUGE_COUNT
+};
+
+enum request_method {
+#define REQUEST_METHOD(id, label) REQUEST_METHOD_##id,
+#include "base/requests.def"
+#undef REQUEST_METHOD
+    REQUEST_METHOD_COUNT
+};
+
+enum request_code {
+#define REQUEST_CODE(id, code, label) REQUEST_CODE_##id,
+#include "base/requests.def"
+#undef REQUEST_CODE
+    REQUEST_CODE_COUNT
+};
+
 struct counters {
     _Alignas(64) _Atomic uint64_t metric[METRIC_COUNT];
     _Atomic uint64_t dropped[REASON_COUNT]; /* datagrams dropped without an answer */
     _Atomic uint64_t refused[REASON_COUNT]; /* requests answered with an error */
+    _Atomic uint64_t gauge[GAUGE_COUNT];
+    _Atomic uint64_t request[REQUEST_METHOD_COUNT][REQUEST_CODE_COUNT]; /* responses */
 };
 
 static inline void counter_add_(_Atomic uint64_t *c, uint64_t n)
@@ -50,17 +74,41 @@ static inline void counters_refuse(struct counters *c, enum reason r)
     counter_add_(&c->refused[r], 1);
 }
 
+/* `by` is 1 or -1. What ends in another worker than it began in is right in the sum. */
+static inline void counters_gauge(struct counters *c, enum gauge g, int by)
+{
+    counter_add_(&c->gauge[g], (uint64_t)(int64_t)by);
+}
+
+static inline void counters_request(
+    struct counters *c, enum request_method method, enum request_code code)
+{
+    counter_add_(&c->request[method][code], 1);
+}
+
 const char *reason_name(enum reason r);
 const char *reason_help(enum reason r);
+bool reason_is_auth_failure(enum reason r);
+/* The scope of the limit that was reached, or NULL: no limit. */
+const char *reason_limit_scope(enum reason r);
 const char *metric_name(enum metric m);
 const char *metric_labels(enum metric m);
 const char *metric_help(enum metric m);
+const char *gauge_name(enum gauge g);
+const char *gauge_labels(enum gauge g);
+const char *gauge_help(enum gauge g);
+const char *request_method_label(enum request_method m);
+const char *request_code_label(enum request_code c);
+/* Of a STUN error code; 0: success. Codes that are not listed are REQUEST_CODE_OTHER. */
+enum request_code request_code_of(unsigned code);
 
 /* A plain sum of several threads' counters. */
 struct counters_sum {
     uint64_t metric[METRIC_COUNT];
     uint64_t dropped[REASON_COUNT];
     uint64_t refused[REASON_COUNT];
+    uint64_t gauge[GAUGE_COUNT];
+    uint64_t request[REQUEST_METHOD_COUNT][REQUEST_CODE_COUNT];
 };
 void counters_sum_add(struct counters_sum *sum, const struct counters *c);
 /*

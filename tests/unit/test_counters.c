@@ -1,4 +1,5 @@
 /* base/counters: the names that operators see, sums over threads and the balance of datagrams. */
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -88,6 +89,70 @@ static void test_counters_imbalance_is_what_is_unaccounted(void **state)
     assert_int_equal(counters_sum_imbalance(&sum), -1);
 }
 
+static void test_counters_gauge_series_are_unique_words(void **state)
+{
+    for (int i = 0; i < GAUGE_COUNT; i++) {
+        assert_true(is_name(gauge_name((enum gauge)i)));
+        assert_true(strlen(gauge_help((enum gauge)i)) > 0);
+        for (int k = 0; k < i; k++)
+            assert_string_not_equal(gauge_labels((enum gauge)i), gauge_labels((enum gauge)k));
+    }
+    assert_string_equal(
+        gauge_labels(GAUGE_ALLOCATIONS_DTLS_DUAL), "transport=\"dtls\",family=\"dual\"");
+}
+
+/* An allocation that moves to another thread ends in another array than it began in. */
+static void test_counters_gauge_ended_in_another_thread_sums_to_zero(void **state)
+{
+    static struct counters a, b;
+    struct counters_sum sum = {0};
+    counters_gauge(&a, GAUGE_ALLOCATIONS_UDP_IPV4, 1);
+    counters_gauge(&a, GAUGE_ALLOCATIONS_UDP_IPV4, 1);
+    counters_gauge(&b, GAUGE_ALLOCATIONS_UDP_IPV4, -1);
+    counters_sum_add(&sum, &a);
+    counters_sum_add(&sum, &b);
+    assert_int_equal(sum.gauge[GAUGE_ALLOCATIONS_UDP_IPV4], 1);
+    counters_gauge(&b, GAUGE_ALLOCATIONS_UDP_IPV4, -1);
+    sum = (struct counters_sum){0};
+    counters_sum_add(&sum, &a);
+    counters_sum_add(&sum, &b);
+    assert_int_equal(sum.gauge[GAUGE_ALLOCATIONS_UDP_IPV4], 0);
+}
+
+static void test_counters_request_codes_have_their_own_series(void **state)
+{
+    static struct counters c;
+    struct counters_sum sum = {0};
+    assert_int_equal(request_code_of(0), REQUEST_CODE_SUCCESS);
+    assert_int_equal(request_code_of(438), REQUEST_CODE_438);
+    assert_string_equal(request_code_label(request_code_of(508)), "508");
+    assert_int_equal(request_code_of(499), REQUEST_CODE_OTHER);
+    assert_int_equal(request_code_of(UINT_MAX), REQUEST_CODE_OTHER);
+    assert_string_equal(request_method_label(REQUEST_METHOD_CHANNEL_BIND), "channel_bind");
+    counters_request(&c, REQUEST_METHOD_REFRESH, REQUEST_CODE_437);
+    counters_sum_add(&sum, &c);
+    counters_sum_add(&sum, &c);
+    assert_int_equal(sum.request[REQUEST_METHOD_REFRESH][REQUEST_CODE_437], 2);
+    assert_int_equal(sum.request[REQUEST_METHOD_REFRESH][REQUEST_CODE_438], 0);
+}
+
+static void test_counters_reason_groups_are_told_apart(void **state)
+{
+    assert_true(reason_is_auth_failure(REASON_WRONG_PASSWORD));
+    assert_true(reason_is_auth_failure(REASON_WRONG_USER));
+    /* The first challenge of every client, and what nonces do with age. */
+    assert_false(reason_is_auth_failure(REASON_NO_INTEGRITY));
+    assert_false(reason_is_auth_failure(REASON_STALE_NONCE));
+    assert_string_equal(reason_limit_scope(REASON_QUOTA_REALM), "realm");
+    assert_null(reason_limit_scope(REASON_WRONG_PASSWORD));
+    for (int i = 0; i < REASON_COUNT; i++) {
+        for (int k = 0; k < i && reason_limit_scope((enum reason)i); k++) {
+            const char *scope = reason_limit_scope((enum reason)k);
+            assert_true(!scope || strcmp(scope, reason_limit_scope((enum reason)i)) != 0);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -95,6 +160,10 @@ int main(void)
         cmocka_unit_test(test_counters_metric_series_are_unique_words),
         cmocka_unit_test(test_counters_sum_adds_all_threads),
         cmocka_unit_test(test_counters_imbalance_is_what_is_unaccounted),
+        cmocka_unit_test(test_counters_gauge_series_are_unique_words),
+        cmocka_unit_test(test_counters_gauge_ended_in_another_thread_sums_to_zero),
+        cmocka_unit_test(test_counters_request_codes_have_their_own_series),
+        cmocka_unit_test(test_counters_reason_groups_are_told_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
