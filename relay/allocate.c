@@ -255,6 +255,7 @@ static void adopt_legs(struct allocation *a, const struct grant *g)
             sockets->set_owner(sockets->ctx, a->legs[i].socket, a->handle);
         }
     }
+    allocation_count(a);
 }
 
 static struct allocation *create(struct request *q, const struct wishes *w, const struct grant *g)

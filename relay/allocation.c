@@ -114,6 +114,7 @@ void allocation_end(struct allocation *a, const char *why, const struct instant 
             release_leg(a, &a->legs[i]);
         }
     }
+    allocation_count(a);
     quota_close(r->deps.shared->quotas, &a->charge);
     permission_list_deinit(&a->permissions);
     channel_list_deinit(&a->channels);
@@ -136,6 +137,7 @@ void allocation_end_leg(struct allocation *a, struct relay_leg *leg)
     uint8_t family = leg->family;
     release_leg(a, leg);
     a->ended_family = family;
+    allocation_count(a);
     give_back(a, permission_remove_family(&a->permissions, family),
         channel_remove_family(&a->channels, family));
 }

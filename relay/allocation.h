@@ -61,6 +61,7 @@ struct allocation {
     uint8_t ended_family; /* of a dual allocation, ended by Refresh 0 or expiry; ADDR_NONE: none */
     uint8_t missing_family; /* a dual allocation's family that could not be had; ADDR_NONE: none */
     uint16_t missing_code;  /* and why: 440 or 508 */
+    uint8_t counted;        /* 1 + the gauge that it stands in; 0: none */
 };
 
 /* The allocation of this 5-tuple, or NULL. */
@@ -72,6 +73,8 @@ struct allocation *allocation_find(const struct relay *r, const struct flow *flo
  */
 struct allocation *allocation_new(struct relay *r, const struct flow *flow,
     const struct identity *identity, const struct quota_charge *charge, const struct instant *now);
+/* Moves it to the gauge of the legs that it has now. Call after every change of them. */
+void allocation_count(struct allocation *a);
 /* Ends it: sockets, ports, charges and timer go back; one log line. `why` is a static word for the
  * log. */
 void allocation_end(struct allocation *a, const char *why, const struct instant *now);

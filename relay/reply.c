@@ -128,6 +128,22 @@ static size_t build(
     return stun_write_end(&w);
 }
 
+static enum request_method method_of(const struct request *q)
+{
+    switch (q->msg.method) {
+    case STUN_ALLOCATE:
+        return REQUEST_METHOD_ALLOCATE;
+    case STUN_REFRESH:
+        return REQUEST_METHOD_REFRESH;
+    case STUN_CREATE_PERMISSION:
+        return REQUEST_METHOD_CREATE_PERMISSION;
+    case STUN_CHANNEL_BIND:
+        return REQUEST_METHOD_CHANNEL_BIND;
+    default:
+        return REQUEST_METHOD_BINDING;
+    }
+}
+
 static void count(const struct request *q, const struct verdict *v)
 {
     struct counters *counters = q->relay->deps.counters;
@@ -135,7 +151,10 @@ static void count(const struct request *q, const struct verdict *v)
     if (!q->parked) {
         counters_add(counters, METRIC_CONSUMED, 1);
     }
-    if (v->kind == VERDICT_SUCCESS) {
+    bool success = v->kind == VERDICT_SUCCESS;
+    counters_request(
+        counters, method_of(q), success ? REQUEST_CODE_SUCCESS : request_code_of(v->code));
+    if (success) {
         counters_add(counters, METRIC_REQUESTS_SUCCEEDED, 1);
     } else {
         counters_refuse(counters, v->reason);
