@@ -314,7 +314,7 @@ uint32_t world_reservations(const struct world *w)
     uint32_t n = 0;
     for (uint32_t i = 0; i < w->sockets.used; i++) {
         const struct fake_socket *s = &w->sockets.slots[i];
-        n += s->open && !s->in_parcel && s->owner == HANDLE_NONE;
+        n += s->open && s->owner == HANDLE_NONE;
     }
     return n;
 }

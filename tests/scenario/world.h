@@ -176,7 +176,7 @@ uint64_t world_metric(const struct world *w, enum metric m);
 uint64_t world_dropped(const struct world *w, enum reason r);
 uint64_t world_refused(const struct world *w, enum reason r);
 uint32_t world_allocations(const struct world *w);
-/* Sockets that wait for the client with their token. */
+/* Sockets that wait for the client with their token, or are under way to its worker. */
 uint32_t world_reservations(const struct world *w);
 uint32_t world_ports_claimed(const struct world *w);
 uint32_t world_sockets_open(const struct world *w);
