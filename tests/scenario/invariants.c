@@ -143,7 +143,7 @@ static bool is_classic_answer(const struct world *w, struct slice reply)
 {
     struct stun_msg request;
     if (w->blind)
-        return reply.data[4] != 0x21 || reply.data[5] != 0x12; /* whose it is, is not known */
+        return memcmp(reply.data + 4, "\x21\x12\xa4\x42", 4) != 0; /* whose it is, is not known */
     if (stun_parse(&request, w->current) != REASON_NONE || !request.classic)
         return false;
     if (reply.len > 44 || memcmp(reply.data + 4, request.transaction, STUN_TRANSACTION_LEN) != 0)
