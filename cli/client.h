@@ -1,0 +1,21 @@
+/* One request to the running daemon, over its unix socket. */
+#ifndef CLI_CLIENT_H
+#define CLI_CLIENT_H
+
+#include <stddef.h>
+
+struct client_answer {
+    unsigned status; /* of HTTP */
+    char *body;      /* owned; ends with a NUL that is not counted */
+    size_t len;
+};
+
+/*
+ * GET `path` at the socket, or, with NULL, at the built-in places. 0 with *out the caller's to
+ * free; -errno: not reached (-ETIMEDOUT within 5 s), -EPROTO: what answers there is no daemon of
+ * ours.
+ */
+int client_get(const char *socket, const char *path, struct client_answer *out);
+void client_answer_free(struct client_answer *answer);
+
+#endif
