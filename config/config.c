@@ -44,6 +44,8 @@ void config_deinit(struct config *c)
     free(c->auth.realms);
     secret_wipe(&c->auth.nonce_secret);
     free(c->net.udp);
+    free(c->admin.socket);
+    secret_wipe(&c->admin.token);
     free(c->relay.policy.deny);
     free(c->relay.policy.allow);
     free(c->relay.policy.nat64);
@@ -98,12 +100,21 @@ int config_keep(struct config *next, const struct config *running)
     /* Clients' keys are made with the realm: a live allocation could not be refreshed under another
      * one. */
     char *realm = strdup(running->auth.realms[0].name);
-    if (!realm)
+    char *socket = running->admin.socket ? strdup(running->admin.socket) : NULL;
+    if (!realm || (running->admin.socket && !socket)) {
+        free(realm);
+        free(socket);
         return -ENOMEM;
+    }
     free(next->auth.realms[0].name);
     next->auth.realms[0].name = realm;
     next->net.workers = running->net.workers;
     next->net.receive_buffer = running->net.receive_buffer;
     next->relay.max_allocations = running->relay.max_allocations;
+    free(next->admin.socket);
+    next->admin.socket = socket;
+    next->admin.listen = running->admin.listen;
+    next->admin.addr = running->admin.addr;
+    next->admin.control = running->admin.control;
     return 0;
 }

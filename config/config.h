@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 
+#include "admin/admin_settings.h"
 #include "auth/auth_settings.h"
 #include "base/log.h"
 #include "net/net_settings.h"
@@ -18,6 +19,7 @@ struct config {
     struct ratelimit_settings limits;
     struct relay_settings relay;
     struct net_settings net;
+    struct admin_settings admin;
     enum log_level log_level;
     enum log_format log_format;
 };

@@ -1,7 +1,7 @@
 /*
- * Users, REST secrets and the nonce secret, in the file or in files of their own. What is secret is
- * never part of a fault or of a dump, and is wiped wherever it passed. Names and passwords are
- * prepared as OpaqueString by auth_new, not here. Called through the schema.
+ * Users, REST secrets, the nonce secret and the admin token, in the file or in files of their own.
+ * What is secret is never part of a fault or of a dump, and is wiped wherever it passed. Names and
+ * passwords are prepared as OpaqueString by auth_new, not here. Called through the schema.
  */
 #include "config/file.h"
 #include "config/schema.h"
@@ -121,7 +121,7 @@ const struct schema_type type_secret = {.name = "secret", .form = "text", .set =
 const struct schema_type type_secret_file = {
     .name = "path", .form = "the absolute path of a file", .set = set_secret_file};
 
-static void print_nonce_secret(const void *base, const struct schema_key *key, FILE *out)
+static void print_masked(const void *base, const struct schema_key *key, FILE *out)
 {
     fprintf(out, "\"%s\"", masked);
 }
@@ -132,11 +132,34 @@ static bool equal_nonce_secret(const void *a, const void *b)
         secret_slice(&((const struct config *)b)->auth.nonce_secret));
 }
 
+static bool has_nonce_secret(const struct config *c)
+{
+    return c->auth.nonce_secret.len > 0;
+}
+
+static bool equal_admin_token(const void *a, const void *b)
+{
+    return secret_equal(secret_slice(&((const struct config *)a)->admin.token),
+        secret_slice(&((const struct config *)b)->admin.token));
+}
+
+static bool has_admin_token(const struct config *c)
+{
+    return c->admin.token.len > 0;
+}
+
 const struct schema_type type_nonce_secret = {.name = "secret",
     .form = "text",
     .set = set_secret,
-    .print = print_nonce_secret,
-    .equal = equal_nonce_secret};
+    .print = print_masked,
+    .equal = equal_nonce_secret,
+    .present = has_nonce_secret};
+const struct schema_type type_admin_token = {.name = "secret",
+    .form = "text",
+    .set = set_secret,
+    .print = print_masked,
+    .equal = equal_admin_token,
+    .present = has_admin_token};
 
 static int set_name(void *base, const struct schema_key *key, const struct document_node *value,
     struct fault *fault)

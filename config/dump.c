@@ -9,12 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A nonce secret that nobody has configured is no line of a configuration. */
+/* A secret that nobody has configured is no line of a configuration. */
 static bool printable(const struct config *c, const struct schema_key *key)
 {
     if (schema_of_item(key) || !key->type->print)
         return false;
-    return key->type != &type_nonce_secret || c->auth.nonce_secret.len > 0;
+    return !key->type->present || key->type->present(c);
 }
 
 int config_dump(const struct config *c, FILE *out)

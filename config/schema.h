@@ -23,6 +23,7 @@ struct schema_type {
     void (*print)(
         const void *base, const struct schema_key *key, FILE *out); /* NULL: not part of a dump */
     bool (*equal)(const void *a, const void *b); /* NULL: equal if printed alike */
+    bool (*present)(const struct config *c);     /* NULL: always; false: no line of a dump */
     const char *const *choices;                  /* of a choice: NULL at the end */
 };
 
@@ -78,6 +79,8 @@ extern const struct schema_type type_listen, type_public_ip, type_proto, type_li
 extern const struct schema_type type_deny_peers, type_allow_peers, type_nat64_prefixes;
 /* credentials.c */
 extern const struct schema_type type_users, type_secrets, type_user_name, type_user_key,
-    type_secret_id, type_secret, type_secret_file, type_nonce_secret;
+    type_secret_id, type_secret, type_secret_file, type_nonce_secret, type_admin_token;
+/* admin.c */
+extern const struct schema_type type_admin_listen, type_admin_socket;
 
 #endif

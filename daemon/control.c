@@ -13,10 +13,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "admin/admin.h"
 #include "base/random.h"
 #include "daemon/build_snapshot.h"
 #include "daemon/counters_dump.h"
 #include "daemon/fill_in.h"
+#include "daemon/observe.h"
 #include "net/worker.h"
 
 #define HOUSEKEEPING_MS    1000
@@ -45,6 +47,8 @@ struct control {
     unsigned running;  /* worker threads */
     bool stopping;
     struct counters counters;
+    struct observe observe;
+    struct admin *admin;
     uint64_t lost_logged_us, lost_suppressed;
 };
 
@@ -73,7 +77,7 @@ static int control_prepare(
     if (r < 0) {
         return r;
     }
-    r = fill_in_policy(&config->relay.policy, &c->endpoints, error, error_cap);
+    r = fill_in_policy(config, &c->endpoints, error, error_cap);
     if (r < 0) {
         endpoints_take_back(&c->endpoints, *added);
     }
@@ -142,6 +146,9 @@ static void control_switch(struct control *c, struct config *next, struct net_sn
     c->snapshot = built;
     c->version++;
     log_configure(c->config.log_level, c->config.log_format);
+    if (admin_set_token(c->admin, secret_slice(&c->config.admin.token)) < 0) {
+        log_event(LOG_ERROR, "admin_token_kept", log_str("error", "out of memory"));
+    }
     control_post_snapshot(c);
     log_event(LOG_INFO, "reloaded", log_str("file", c->path), log_u64("version", c->version));
 }
@@ -243,12 +250,9 @@ static void control_note_lost_lines(struct control *c)
 
 static void control_dump(struct control *c)
 {
-    struct counters_sum sum = {0};
+    struct counters_sum sum;
     control_note_lost_lines(c);
-    counters_sum_add(&sum, &c->counters);
-    for (unsigned i = 0; i < c->workers.count; i++) {
-        counters_sum_add(&sum, worker_counters(c->workers.items[i]));
-    }
+    observe_counters(&c->observe, &sum);
     int r = counters_dump(STDOUT_FILENO, &sum);
     if (r < 0) {
         log_event(LOG_WARN, "counters_not_written", log_str("error", strerror(-r)));
@@ -305,6 +309,8 @@ static void control_deliver(void *ctx, struct mailbox_message *message)
     struct control *c = ctx;
     if (message->kind == MAILBOX_SNAPSHOT_TAKEN && message->u.version == c->version) {
         control_snapshot_taken(c);
+    } else if (message->kind == MAILBOX_STARTED) {
+        c->observe.polling++;
     } else if (message->kind == MAILBOX_STOPPED && c->running > 0 && --c->running == 0) {
         uv_stop(&c->loop);
     }
@@ -386,6 +392,34 @@ static int control_start_workers(struct control *c, const struct config *config)
     return 0;
 }
 
+/* What the file names is had, or the start fails. */
+static int control_start_admin(
+    struct control *c, const struct config *config, char *error, size_t error_cap)
+{
+    struct admin_error why;
+    c->observe = (struct observe){
+        .workers = &c->workers,
+        .endpoints = &c->endpoints,
+        .config = &c->config,
+        .path = c->path,
+        .version = &c->version,
+        .waiting = &c->waiting,
+        .stopping = &c->stopping,
+        .own = &c->counters,
+        .started_us = clock_now().mono_us,
+    };
+    struct admin_ops ops = observe_ops(&c->observe);
+    c->admin = admin_new(&ops);
+    if (!c->admin) {
+        return -ENOMEM;
+    }
+    int r = admin_start(c->admin, &c->loop, &config->admin, &why);
+    if (r < 0) {
+        snprintf(error, error_cap, "%s", why.text);
+    }
+    return r;
+}
+
 static void control_log_start(const struct control *c)
 {
     for (size_t i = 0; i < c->endpoints.count; i++) {
@@ -427,7 +461,8 @@ static int control_start(struct control *c, struct config *config, char *error, 
     if (!c->snapshot) {
         return -EINVAL;
     }
-    return control_start_workers(c, config);
+    r = control_start_admin(c, config, error, error_cap);
+    return r < 0 ? r : control_start_workers(c, config);
 }
 
 struct control *control_new(struct config *config, const char *path, char *error, size_t error_cap)
@@ -489,12 +524,14 @@ static void control_end_workers(struct control *c)
 static void control_close_loop(struct control *c)
 {
     mailbox_close(c->mailbox);
+    admin_close(c->admin);
     uv_close((uv_handle_t *)&c->housekeeping, NULL);
     for (unsigned i = 0; i < SIGNALS; i++) {
         uv_close((uv_handle_t *)&c->signals[i], NULL);
     }
     while (uv_run(&c->loop, UV_RUN_DEFAULT) != 0) {
     }
+    admin_free(c->admin);
     uv_loop_close(&c->loop);
 }
 

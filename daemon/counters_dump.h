@@ -1,4 +1,4 @@
-/* Counters as text, in the form of Prometheus. */
+/* The answer to SIGUSR1: every series of /metrics, without comments. */
 #ifndef DAEMON_COUNTERS_DUMP_H
 #define DAEMON_COUNTERS_DUMP_H
 

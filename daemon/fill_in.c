@@ -67,9 +67,10 @@ int fill_in_relayed(struct relay_settings *relay, char *error, size_t error_cap)
     return 0;
 }
 
-int fill_in_policy(struct peer_policy_settings *policy, const struct endpoints *endpoints,
-    char *error, size_t error_cap)
+int fill_in_policy(
+    struct config *config, const struct endpoints *endpoints, char *error, size_t error_cap)
 {
+    struct peer_policy_settings *policy = &config->relay.policy;
     struct addr *own;
     size_t own_count;
     int r = interfaces_addresses(&own, &own_count);
@@ -82,7 +83,7 @@ int fill_in_policy(struct peer_policy_settings *policy, const struct endpoints *
     policy->own_address_count = own_count;
 
     struct addr *never =
-        realloc(policy->never, (policy->never_count + endpoints->count) * sizeof(*never) + 1);
+        realloc(policy->never, (policy->never_count + endpoints->count + 1) * sizeof(*never));
     if (!never) {
         snprintf(error, error_cap, "out of memory");
         return -ENOMEM;
@@ -90,6 +91,9 @@ int fill_in_policy(struct peer_policy_settings *policy, const struct endpoints *
     policy->never = never;
     for (size_t i = 0; i < endpoints->count; i++) {
         policy->never[policy->never_count++] = endpoints->list[i].udp->addr;
+    }
+    if (admin_settings_address(&config->admin, &policy->never[policy->never_count])) {
+        policy->never_count++;
     }
     return 0;
 }

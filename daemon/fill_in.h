@@ -14,11 +14,11 @@
  */
 int fill_in_relayed(struct relay_settings *relay, char *error, size_t error_cap);
 /*
- * The peer policy's own addresses and those never reached: our endpoints. 0 or -errno with a line
- * in `error`.
+ * The peer policy's own addresses and those never reached: our endpoints and the admin server. 0 or
+ * -errno with a line in `error`.
  */
-int fill_in_policy(struct peer_policy_settings *policy, const struct endpoints *endpoints,
-    char *error, size_t error_cap);
+int fill_in_policy(
+    struct config *config, const struct endpoints *endpoints, char *error, size_t error_cap);
 /*
  * The nonce secret where none is named: `kept` is made once a process, so that a reload leaves
  * nonces valid. 0, -EIO, -ENOMEM.

@@ -1,7 +1,8 @@
 # shellcheck shell=bash disable=SC2034
 # Sourced by deploy/run and tests/run: which Debian packages they need, and how the missing ones are installed.
 
-build_packages=(gcc libc6-dev meson ninja-build pkg-config libuv1-dev libssl-dev libyaml-dev libunistring-dev)
+build_packages=(gcc libc6-dev meson ninja-build pkg-config libuv1-dev libssl-dev libyaml-dev libunistring-dev libwebsockets-dev
+    libwebsockets-evlib-uv libjansson-dev)
 test_packages=(git libcmocka-dev python3 clang-14 libclang-rt-14-dev llvm-14 coturn iproute2 util-linux
     chromium firefox-esr libnice-dev)
 # Other packages of Node.js bring npm along, and Debian's npm excludes them.

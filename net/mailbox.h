@@ -18,7 +18,8 @@ enum mailbox_kind {
     MAILBOX_SNAPSHOT,       /* snapshot: to a worker, judge by this from now on */
     MAILBOX_SNAPSHOT_TAKEN, /* version: to control, `from` no longer uses the one before */
     MAILBOX_STOP,           /* to a worker: end the thread */
-    MAILBOX_STOPPED         /* to control: the thread of worker `from` is about to end */
+    MAILBOX_STARTED, /* to control: the loop of worker `from` runs, its listeners are polled */
+    MAILBOX_STOPPED  /* to control: the thread of worker `from` is about to end */
 };
 
 struct mailbox_message {

@@ -224,6 +224,8 @@ int worker_new(struct worker **out, const struct worker_options *options)
 static void *worker_run(void *arg)
 {
     struct worker *w = arg;
+    struct mailbox_message started = {.kind = MAILBOX_STARTED, .from = (uint8_t)w->options.index};
+    (void)mailbox_post(w->options.control, &started);
     uv_run(&w->loop, UV_RUN_DEFAULT);
     struct mailbox_message stopped = {.kind = MAILBOX_STOPPED, .from = (uint8_t)w->options.index};
     (void)mailbox_post(w->options.control, &stopped);

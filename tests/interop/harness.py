@@ -27,6 +27,7 @@ auth:
   users: [{{ name: {USER}, password: {PASSWORD} }}]
   secrets: [{{ id: a, secret: {SECRET} }}]
 limits: {{ unauthenticated_per_address: 1000/s, unauthenticated_per_prefix: 5000/s }}
+admin: {{ listen: none, socket: none }} # namespaces share the file system: admin.py names its own
 """
 SANITIZER = re.compile(r"(?:Address|Leak|Thread|UndefinedBehavior)Sanitizer|runtime error:")
 COUNTER = re.compile(r"(turnpike_\w+)(?:\{([^}]*)\})? (\d+)$", re.M)

@@ -81,7 +81,9 @@ static inline char *config_unmask(const char *dump)
         {"password: \"***\"", "password: \"pass word\""},
         {"secret: \"***\"", "secret: \"sixteen bytes at least\""},
         {"key: \"***\"", "key: \"00112233445566778899aabbccddeeff\""},
+        {"token: \"***\"", "token: \"sixteen-bytes-at-least\""},
     };
+    const size_t count = sizeof(places) / sizeof(places[0]);
     char *text = NULL;
     size_t len;
     FILE *out = open_memstream(&text, &len);
@@ -89,13 +91,13 @@ static inline char *config_unmask(const char *dump)
         return NULL;
     while (*dump != '\0') {
         size_t i = 0;
-        while (i < 3 && strncmp(dump, places[i][0], strlen(places[i][0])) != 0)
+        while (i < count && strncmp(dump, places[i][0], strlen(places[i][0])) != 0)
             i++;
-        if (i < 3)
+        if (i < count)
             fputs(places[i][1], out);
         else
             fputc(*dump, out);
-        dump += i < 3 ? strlen(places[i][0]) : 1;
+        dump += i < count ? strlen(places[i][0]) : 1;
     }
     if (fclose(out) == 0)
         return text;

@@ -59,7 +59,8 @@ static const char good[] =
     "  permissions_per_prefix: 5\n"
     "  channels_per_user: 6\n"
     "  channels_per_prefix: unlimited\n"
-    "log: { level: debug, format: json }\n";
+    "log: { level: debug, format: json }\n"
+    "admin: { listen: \"[::1]:9642\", socket: /tmp/a b.sock, token: 0123456789abcDEF-._~+/= }\n";
 
 /* Loads text that must be good. */
 static inline void load(struct config *c, const char *text)

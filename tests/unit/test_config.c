@@ -139,6 +139,31 @@ static void test_config_load_every_auth_key_is_set(void **state)
     config_deinit(&c);
 }
 
+static void test_config_load_every_admin_key_is_set(void **state)
+{
+    struct config c = {0};
+    struct addr addr;
+    assert_int_equal(config_init(&c), 0);
+    assert_int_equal(c.admin.listen, ADMIN_PLACE_AUTO);
+    assert_int_equal(c.admin.control, ADMIN_PLACE_AUTO);
+    assert_int_equal(c.admin.token.len, 0);
+    assert_true(admin_settings_address(&c.admin, &addr));
+    assert_int_equal(addr.port, 9641);
+    load(&c, good);
+    assert_int_equal(c.admin.listen, ADMIN_PLACE_SET);
+    assert_ip(&c.admin.addr, "::1");
+    assert_int_equal(c.admin.addr.port, 9642);
+    assert_int_equal(c.admin.control, ADMIN_PLACE_SET);
+    assert_string_equal(c.admin.socket, "/tmp/a b.sock");
+    assert_string_equal((char *)c.admin.token.data, "0123456789abcDEF-._~+/=");
+    load(
+        &c, "auth: { users: [{ name: a, password: b }] }\nadmin: { listen: none, socket: none }\n");
+    assert_false(admin_settings_address(&c.admin, &addr));
+    assert_int_equal(c.admin.control, ADMIN_PLACE_NONE);
+    assert_null(c.admin.socket);
+    config_deinit(&c);
+}
+
 static void test_config_load_every_limit_is_set(void **state)
 {
     struct config c = {0};
@@ -322,6 +347,7 @@ int main(void)
         cmocka_unit_test(test_config_load_every_network_key_is_set),
         cmocka_unit_test(test_config_load_every_relay_key_is_set),
         cmocka_unit_test(test_config_load_every_auth_key_is_set),
+        cmocka_unit_test(test_config_load_every_admin_key_is_set),
         cmocka_unit_test(test_config_load_every_limit_is_set),
         cmocka_unit_test(test_config_load_over_a_loaded_one_replaces_all_of_it),
         cmocka_unit_test(test_config_load_deny_none_takes_the_recommended_away),

@@ -54,11 +54,13 @@ static void test_config_dump_shows_no_secret(void **state)
     struct config c = {0};
     load(&c, "auth:\n  users: [{ name: a, password: canary-1 },\n"
              "    { name: b, key: deadbeefdeadbeefdeadbeefdeadbeef }]\n"
-             "  secrets: [{ id: c, secret: canary-2 }]\n  nonce_secret: canary-3-canary-3\n");
+             "  secrets: [{ id: c, secret: canary-2 }]\n  nonce_secret: canary-3-canary-3\n"
+             "admin: { token: canary-4-canary-4 }\n");
     char *dump = config_text(&c);
     for (size_t i = 0; i < 2; i++)
         assert_null(strstr(dump, canaries[i]));
     assert_non_null(strstr(dump, "nonce_secret: \"***\""));
+    assert_non_null(strstr(dump, "token: \"***\""));
     free(dump);
     config_deinit(&c);
 }
@@ -198,6 +200,10 @@ static void test_config_diff_names_what_needs_a_restart(void **state)
         "relay.ports: 49152-65535 -> 50000-50009\n"
         "relay.max_allocations: 100000 -> 7, needs a restart\n",
         true);
+    assert_diff(WHO "admin: { listen: none, socket: /a, token: 0123456789abcdef }\n",
+        "admin.listen: auto -> none, needs a restart\n"
+        "admin.socket: auto -> \"/a\", needs a restart\nadmin.token: changed\n",
+        true);
     assert_diff(WHO "realm: other\n", "realm: \"turnpike\" -> \"other\", needs a restart\n", true);
 }
 
@@ -205,7 +211,8 @@ static void test_config_keep_takes_over_what_needs_a_restart(void **state)
 {
     struct config running = {0}, next = {0};
     struct config_error error;
-    struct slice a = slice_of_string(WHO "realm: one\nworkers: 2\n");
+    struct slice a = slice_of_string(WHO "realm: one\nworkers: 2\n"
+                                         "admin: { listen: 127.0.0.1:1, socket: /a }\n");
     struct slice b = slice_of_string(WHO "realm: two\nworkers: 3\nreceive_buffer: 1MiB\n"
                                          "relay: { max_allocations: 7, max_lifetime: 700s }\n");
     assert_int_equal(config_parse(&running, "a", a, &error), 0);
@@ -216,6 +223,10 @@ static void test_config_keep_takes_over_what_needs_a_restart(void **state)
     assert_int_equal(next.net.receive_buffer, running.net.receive_buffer);
     assert_int_equal(next.relay.max_allocations, running.relay.max_allocations);
     assert_int_equal(next.relay.max_lifetime_s, 700);
+    assert_int_equal(next.admin.listen, ADMIN_PLACE_SET);
+    assert_int_equal(next.admin.addr.port, 1);
+    assert_string_equal(next.admin.socket, "/a");
+    assert_int_equal(next.admin.control, ADMIN_PLACE_SET);
     config_deinit(&running);
     config_deinit(&next);
 }

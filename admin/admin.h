@@ -1,0 +1,36 @@
+/*
+ * The admin server: metrics, health and the JSON API, over TCP on loopback and over a unix socket.
+ * Lives on the control thread's loop. Made and freed by daemon/control.
+ */
+#ifndef ADMIN_ADMIN_H
+#define ADMIN_ADMIN_H
+
+#include <uv.h>
+
+#include "admin/admin_settings.h"
+#include "admin/ops.h"
+
+struct admin;
+
+struct admin_error {
+    char text[512]; /* one line */
+};
+
+/* Nothing is served yet. `ops` is copied, what it points to borrowed for life. NULL: no memory. */
+struct admin *admin_new(const struct admin_ops *ops);
+/*
+ * Binds what `settings` names and serves as soon as the loop runs; once. 0, or -errno with one line
+ * in `error`, "admin.listen 127.0.0.1:9641: Address already in use"; a built-in place that cannot
+ * be had is a warning in the log.
+ */
+int admin_start(struct admin *a, uv_loop_t *loop, const struct admin_settings *settings,
+    struct admin_error *error);
+/* From now on this token; an empty one: none. 0 or -ENOMEM with the one before still in force. */
+int admin_set_token(struct admin *a, struct slice token);
+/* Ends every connection, also after a start that failed; the loop has to run until nothing is left
+ * in it. NULL is fine. */
+void admin_close(struct admin *a);
+/* After that, before the loop is closed. NULL is fine. */
+void admin_free(struct admin *a);
+
+#endif

@@ -1,0 +1,41 @@
+/*
+ * Where admin clients come in: one TCP socket on loopback, one unix socket. Control thread. Nothing
+ * here knows HTTP.
+ */
+#ifndef ADMIN_LISTEN_H
+#define ADMIN_LISTEN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/stat.h>
+#include <uv.h>
+
+#include "base/addr.h"
+
+struct admin_listen;
+
+/* An accepted connection, non-blocking; the callee owns `fd`. `trusted`: see admin_question. */
+typedef void admin_accept_fn(void *ctx, int fd, bool local, bool trusted);
+
+struct admin_listen_on {
+    uv_loop_t *loop;
+    admin_accept_fn *accept;
+    void *ctx;
+};
+
+/* A TCP listener. 0, or -errno. */
+int admin_listen_tcp(
+    struct admin_listen **out, const struct admin_listen_on *on, const struct addr *addr);
+/*
+ * A unix socket of mode 0660. A file that nobody listens behind is left over and replaced; it goes
+ * again at the end. 0; -EADDRINUSE: another process listens there; -ENAMETOOLONG; -ENOTSOCK: the
+ * path is something else; or -errno.
+ */
+int admin_listen_unix(
+    struct admin_listen **out, const struct admin_listen_on *on, const char *path);
+/* Polls again after accepting has failed, for want of descriptors mostly: once a second. */
+void admin_listen_resume(struct admin_listen *l);
+/* Stops at once; memory is freed when the loop has run the close callback. NULL is fine. */
+void admin_listen_close(struct admin_listen *l);
+
+#endif

@@ -1,0 +1,48 @@
+/*
+ * What the admin server may ask of the daemon, and later do to it. Filled in by daemon/; every
+ * function is called on the control thread and returns at once.
+ */
+#ifndef ADMIN_OPS_H
+#define ADMIN_OPS_H
+
+#include "base/addr.h"
+#include "base/clock.h"
+#include "base/counters.h"
+
+/* Where the daemon is in its life. Only ADMIN_RUNNING is ready for clients. */
+enum admin_state { ADMIN_STARTING, ADMIN_RUNNING, ADMIN_STOPPING };
+
+/* Texts are borrowed until the handler returns. */
+struct admin_status {
+    const char *version;
+    enum admin_state state;
+    uint64_t uptime_s;
+    unsigned workers, polling; /* threads, and how many of them poll their listeners */
+    const char *config_file;   /* NULL: built-in defaults */
+    uint64_t config_version;   /* 1 at start, one more with each reload */
+    bool reloading;            /* a worker has not taken the latest configuration yet */
+};
+
+struct admin_listener {
+    const char *proto;
+    struct addr addr;
+    bool configured; /* false: taken out of the configuration, and polled until the next start */
+};
+
+struct admin_relayed {
+    struct addr public, local;
+};
+
+struct admin_ops {
+    void *ctx;
+    enum admin_state (*state)(void *ctx);
+    void (*status)(void *ctx, struct admin_status *out);
+    /* All threads' counters; *out is overwritten. */
+    void (*counters)(void *ctx, struct counters_sum *out);
+    /* The n-th listener or relayed address; false behind the last one. */
+    bool (*listener)(void *ctx, size_t n, struct admin_listener *out);
+    bool (*relayed)(void *ctx, size_t n, struct admin_relayed *out);
+    struct counters *own; /* of the control thread: the server counts what it does there */
+};
+
+#endif

@@ -1,0 +1,132 @@
+/*
+ * The table of resources, and who may ask for them. A browser on this machine can be made to send
+ * requests to loopback under a name of the attacker's (DNS rebinding): what needs a token needs a
+ * Host of ours too. Called by server.c.
+ */
+#include "admin/route.h"
+
+#include <strings.h>
+
+#define TEXT    "text/plain; charset=utf-8"
+#define JSON    "application/json"
+#define METRICS "text/plain; version=0.0.4; charset=utf-8"
+
+const struct admin_route admin_routes[] = {
+    {ADMIN_GET, "/metrics", false, METRICS, admin_get_metrics},
+    {ADMIN_GET, "/live", false, TEXT, admin_get_live},
+    {ADMIN_GET, "/ready", false, TEXT, admin_get_ready},
+    {ADMIN_GET, "/api/v1/status", true, JSON, admin_get_status},
+};
+const size_t admin_route_count = sizeof(admin_routes) / sizeof(admin_routes[0]);
+
+/* Without the port: tunnels change it, and it protects nothing. */
+static struct slice without_port(struct slice host)
+{
+    size_t end = host.len;
+    while (end > 0 && host.data[end - 1] >= '0' && host.data[end - 1] <= '9') {
+        end--;
+    }
+    return end > 0 && host.data[end - 1] == ':' ? slice_of(host.data, end - 1) : host;
+}
+
+static bool equal_name(struct slice a, const char *b)
+{
+    return a.len == strlen(b) && strncasecmp((const char *)a.data, b, a.len) == 0;
+}
+
+/* A name under which only this machine reaches itself. */
+static bool host_is_ours(struct slice host)
+{
+    struct slice name = without_port(host);
+    struct addr addr;
+    char text[ADDR_TEXT_MAX];
+    if (equal_name(name, "localhost") || equal_name(name, "[::1]")) {
+        return true;
+    }
+    if (name.len >= sizeof(text)) {
+        return false;
+    }
+    memcpy(text, name.data, name.len);
+    text[name.len] = '\0';
+    return strlen(text) == name.len && addr_parse_ip(&addr, text) == 0 &&
+           addr.family == ADDR_IPV4 && addr_is_loopback(&addr);
+}
+
+/* "credentials = "Bearer" 1*SP b64token" (RFC 6750 section 2.1); the scheme's case does not matter
+ * (RFC 9110 section 11.1) */
+static bool token_is_right(struct slice authorization, const struct secret *token)
+{
+    static const char scheme[] = "Bearer ";
+    size_t skip = sizeof(scheme) - 1;
+    if (token->len == 0 || authorization.len <= skip ||
+        strncasecmp((const char *)authorization.data, scheme, skip) != 0) {
+        return false;
+    }
+    while (skip < authorization.len && authorization.data[skip] == ' ') {
+        skip++;
+    }
+    return secret_equal(
+        slice_of(authorization.data + skip, authorization.len - skip), secret_slice(token));
+}
+
+static unsigned find(const struct admin_question *q, const struct admin_route **route)
+{
+    enum admin_method method = q->method == ADMIN_HEAD ? ADMIN_GET : q->method;
+    unsigned status = 404;
+    for (size_t i = 0; i < admin_route_count; i++) {
+        if (!slice_equal(q->path, slice_of_string(admin_routes[i].path))) {
+            continue;
+        }
+        if (admin_routes[i].method == method) {
+            *route = &admin_routes[i];
+            return 200;
+        }
+        status = 405;
+    }
+    return status;
+}
+
+unsigned admin_route_judge(
+    const struct admin_question *q, const struct secret *token, const struct admin_route **route)
+{
+    const struct admin_route *found = NULL;
+    if (q->local && !q->trusted) {
+        return 403;
+    }
+    unsigned status = find(q, &found);
+    if (status != 200) {
+        return status;
+    }
+    if (found->needs_token && !q->local) {
+        if (!host_is_ours(q->host)) {
+            return 403;
+        }
+        if (!token_is_right(q->authorization, token)) {
+            return 401;
+        }
+    }
+    if (q->has_body) {
+        return 413;
+    }
+    *route = found;
+    return 200;
+}
+
+const char *admin_status_text(unsigned status)
+{
+    switch (status) {
+    case 401:
+        return "a bearer token of admin.token_file is needed";
+    case 403:
+        return "not for this client: over TCP the Host must be localhost, over the socket the user "
+               "must be root or the daemon's";
+    case 404:
+        return "no such resource";
+    case 405:
+        return "the resource does not know this method";
+    case 413:
+        return "the resource takes no body";
+    default:
+        return "the request could not be served";
+    }
+}

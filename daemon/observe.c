@@ -1,0 +1,81 @@
+/*
+ * The daemon as the admin server sees it. Workers' counters are read relaxed and summed; nothing
+ * else of a worker is touched. Called through admin/ops.h, and by control for SIGUSR1.
+ */
+#include "daemon/observe.h"
+
+void observe_counters(const struct observe *o, struct counters_sum *out)
+{
+    struct counters_sum sum = {0};
+    counters_sum_add(&sum, o->own);
+    for (unsigned i = 0; i < o->workers->count; i++) {
+        counters_sum_add(&sum, worker_counters(o->workers->items[i]));
+    }
+    *out = sum;
+}
+
+static void sum_counters(void *ctx, struct counters_sum *out)
+{
+    observe_counters(ctx, out);
+}
+
+static enum admin_state state(void *ctx)
+{
+    const struct observe *o = ctx;
+    if (*o->stopping) {
+        return ADMIN_STOPPING;
+    }
+    return o->workers->count > 0 && o->polling == o->workers->count ? ADMIN_RUNNING
+                                                                    : ADMIN_STARTING;
+}
+
+static void status(void *ctx, struct admin_status *out)
+{
+    const struct observe *o = ctx;
+    *out = (struct admin_status){
+        .version = TURNPIKE_VERSION,
+        .state = state(ctx),
+        .uptime_s = (clock_now().mono_us - o->started_us) / US_PER_S,
+        .workers = o->workers->count,
+        .polling = o->polling,
+        .config_file = o->path,
+        .config_version = *o->version,
+        .reloading = *o->waiting > 0,
+    };
+}
+
+static bool listener(void *ctx, size_t n, struct admin_listener *out)
+{
+    const struct observe *o = ctx;
+    if (n >= o->endpoints->count) {
+        return false;
+    }
+    const struct endpoint *e = &o->endpoints->list[n];
+    *out =
+        (struct admin_listener){.proto = "udp", .addr = e->udp->addr, .configured = e->configured};
+    return true;
+}
+
+static bool relayed(void *ctx, size_t n, struct admin_relayed *out)
+{
+    const struct observe *o = ctx;
+    if (n >= o->config->relay.address_count) {
+        return false;
+    }
+    const struct relay_address *a = &o->config->relay.addresses[n];
+    *out = (struct admin_relayed){.public = a->public, .local = a->local};
+    return true;
+}
+
+struct admin_ops observe_ops(struct observe *o)
+{
+    return (struct admin_ops){
+        .ctx = o,
+        .state = state,
+        .status = status,
+        .counters = sum_counters,
+        .listener = listener,
+        .relayed = relayed,
+        .own = o->own,
+    };
+}

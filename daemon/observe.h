@@ -1,0 +1,28 @@
+/* What the admin server and SIGUSR1 see of the daemon: fills in admin/ops.h. Control thread. */
+#ifndef DAEMON_OBSERVE_H
+#define DAEMON_OBSERVE_H
+
+#include "admin/ops.h"
+#include "config/config.h"
+#include "daemon/endpoints.h"
+#include "net/worker.h"
+
+/* Everything borrowed from control, for life. */
+struct observe {
+    const struct worker_list *workers;
+    const struct endpoints *endpoints;
+    const struct config *config;
+    const char *path;        /* of the configuration; NULL: none */
+    const uint64_t *version; /* of the configuration */
+    const unsigned *waiting; /* workers that have not taken it yet */
+    const bool *stopping;
+    struct counters *own;
+    uint64_t started_us;
+    unsigned polling; /* workers whose loop runs; control counts them */
+};
+
+void observe_counters(const struct observe *o, struct counters_sum *out);
+/* Answers out of `o`, which must stay where it is. */
+struct admin_ops observe_ops(struct observe *o);
+
+#endif
