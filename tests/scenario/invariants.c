@@ -98,9 +98,22 @@ static struct grant *grant_find(struct world *w, const struct addr *client, cons
     return NULL;
 }
 
-static void grant_add(struct world *w, const struct addr *client, const struct addr *peer)
+/* The peer's address as a client names it: the public one for our own relayed addresses. */
+static struct addr as_clients_see(const struct world *w, const struct addr *peer)
 {
-    struct grant *g = grant_find(w, client, peer);
+    struct addr seen = *peer;
+    const struct port_map *map = port_maps_find(w->shared.ports, peer);
+    if (map) {
+        seen = *port_map_public(map);
+        seen.port = peer->port;
+    }
+    return seen;
+}
+
+static void grant_add(struct world *w, const struct addr *client, const struct addr *named)
+{
+    const struct addr peer = as_clients_see(w, named);
+    struct grant *g = grant_find(w, client, &peer);
     if (!g) {
         if (w->grant_count == w->grant_cap) {
             w->grant_cap = w->grant_cap ? 2 * w->grant_cap : 64;
@@ -110,7 +123,7 @@ static void grant_add(struct world *w, const struct addr *client, const struct a
         }
         g = &w->grants[w->grant_count++];
     }
-    *g = (struct grant){.client = *client, .peer = *peer, .at_us = w->now.mono_us};
+    *g = (struct grant){.client = *client, .peer = peer, .at_us = w->now.mono_us};
 }
 
 /* What a success response means for the permissions of the client that it goes to. */
@@ -189,24 +202,10 @@ void invariant_reply(struct world *w, const struct outbox_entry *e, struct slice
         note_success(w, &m, &e->flow.remote);
 }
 
-/* The peer's address as a client names it: the public one for our own relayed addresses. */
-static struct addr as_clients_see(const struct world *w, const struct addr *peer)
-{
-    struct addr seen = *peer;
-    const struct port_map *map = port_maps_find(w->shared.ports, peer);
-    if (map) {
-        seen = *port_map_public(map);
-        seen.port = peer->port;
-    }
-    return seen;
-}
-
 static void require_grant(struct world *w, const struct addr *client, const struct addr *peer)
 {
     const struct addr seen = as_clients_see(w, peer);
     const struct grant *g = grant_find(w, client, &seen);
-    if (!g)
-        g = grant_find(w, client, peer);
     if (!g || w->now.mono_us - g->at_us > GRANT_US)
         world_fail("media passed without a permission");
 }
