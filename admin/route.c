@@ -43,7 +43,7 @@ static bool host_is_ours(struct slice host)
     if (equal_name(name, "localhost") || equal_name(name, "[::1]")) {
         return true;
     }
-    if (name.len >= sizeof(text)) {
+    if (name.len == 0 || name.len >= sizeof(text)) {
         return false;
     }
     memcpy(text, name.data, name.len);

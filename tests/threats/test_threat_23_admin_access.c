@@ -1,0 +1,162 @@
+/*
+ * THREATS row 23: who may ask the admin server for what. Over TCP only /metrics, /live and /ready
+ * are free; over the unix socket the process on the other side decides.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "admin/route.h"
+
+#define TOKEN "0123456789abcdef-._~+/="
+
+static const struct secret token = {(uint8_t *)TOKEN, sizeof(TOKEN) - 1};
+static const struct secret none = {0};
+
+static struct admin_question ask(const char *path)
+{
+    return (struct admin_question){.path = slice_of_string(path),
+        .host = slice_of_string("localhost:9641"),
+        .authorization = slice_of_string("Bearer " TOKEN)};
+}
+
+static unsigned judge(const struct admin_question *q)
+{
+    const struct admin_route *route = NULL;
+    unsigned status = admin_route_judge(q, &token, &route);
+    assert_true((status == 200) == (route != NULL));
+    return status;
+}
+
+/* A new resource is closed unless its row says otherwise, and only these may. */
+static void threat_23_only_three_resources_are_free(void **state)
+{
+    static const char *const free_ones[] = {"/metrics", "/live", "/ready"};
+    size_t found = 0;
+    for (size_t i = 0; i < admin_route_count; i++) {
+        bool is_free = false;
+        for (size_t k = 0; k < 3; k++)
+            is_free |= strcmp(admin_routes[i].path, free_ones[k]) == 0;
+        assert_int_equal(admin_routes[i].needs_token, !is_free);
+        struct admin_question q = ask(admin_routes[i].path);
+        q.method = admin_routes[i].method;
+        q.authorization = (struct slice){0};
+        assert_int_equal(judge(&q), is_free ? 200 : 401);
+        q.host = slice_of_string("attacker.example");
+        assert_int_equal(judge(&q), is_free ? 200 : 403);
+        found += is_free;
+    }
+    assert_int_equal(found, 3);
+}
+
+static void threat_23_wrong_tokens_refused(void **state)
+{
+    static const char *const wrong[] = {"", "Bearer", "Bearer ", "Bearer  ", TOKEN,
+        "Bearer 0123456789abcdef", "Bearer " TOKEN "x", "Bearer 0" TOKEN, "Bearer " TOKEN " ",
+        "Basic " TOKEN, "Bearer\t" TOKEN, "Bearer " TOKEN ", Bearer " TOKEN,
+        "Bearer 0123456789ABCDEF-._~+/="};
+    struct admin_question q = ask("/api/v1/status");
+    assert_int_equal(judge(&q), 200);
+    q.authorization = slice_of_string("bearer  " TOKEN);
+    assert_int_equal(judge(&q), 200);
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        q.authorization = slice_of_string(wrong[i]);
+        if (judge(&q) != 401)
+            fail_msg("'%s' is let in", wrong[i]);
+    }
+}
+
+/* Where no token is configured there is none to guess. */
+static void threat_23_no_token_configured_lets_nobody_in(void **state)
+{
+    static const char *const tries[] = {"", "Bearer", "Bearer ", "Bearer x"};
+    const struct admin_route *route;
+    struct admin_question q = ask("/api/v1/status");
+    for (size_t i = 0; i < sizeof(tries) / sizeof(tries[0]); i++) {
+        q.authorization = slice_of_string(tries[i]);
+        assert_int_equal(admin_route_judge(&q, &none, &route), 401);
+    }
+}
+
+static void threat_23_foreign_hosts_refused(void **state)
+{
+    static const char *const ours[] = {"localhost", "LOCALHOST:1", "127.0.0.1", "127.0.0.1:9641",
+        "127.9.9.9:80", "[::1]", "[::1]:9641", "localhost:"};
+    static const char *const foreign[] = {"", ":", ":9641", "attacker.example",
+        "attacker.example:9641", "localhost.attacker.example", "127.0.0.1.attacker.example",
+        "attacker.example#localhost", "localhost@attacker.example", "localhost:x",
+        "localhost localhost", "0.0.0.0", "192.0.2.1:9641", "[::]", "[::ffff:127.0.0.1]", "::1",
+        "127.1", "2130706433", "[::1"};
+    struct admin_question q = ask("/api/v1/status");
+    for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
+        q.host = slice_of_string(ours[i]);
+        if (judge(&q) != 200)
+            fail_msg("Host '%s' is refused", ours[i]);
+    }
+    for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++) {
+        q.host = slice_of_string(foreign[i]);
+        if (judge(&q) != 403)
+            fail_msg("Host '%s' is let in", foreign[i]);
+    }
+    q.host = slice_of("localhost\0x", 11);
+    assert_int_equal(judge(&q), 403);
+    q.host = slice_of("127.0.0.1\0", 10);
+    assert_int_equal(judge(&q), 403);
+}
+
+static void threat_23_socket_asks_who_is_there_and_nothing_else(void **state)
+{
+    struct admin_question q = {.path = slice_of_string("/api/v1/status"), .local = true};
+    assert_int_equal(judge(&q), 403);
+    q.path = slice_of_string("/metrics");
+    assert_int_equal(judge(&q), 403);
+    q.authorization = slice_of_string("Bearer " TOKEN);
+    assert_int_equal(judge(&q), 403);
+    q.trusted = true;
+    q.authorization = (struct slice){0};
+    assert_int_equal(judge(&q), 200);
+    q.path = slice_of_string("/api/v1/status");
+    assert_int_equal(judge(&q), 200);
+    /* Over TCP nobody is trusted for what a process is. */
+    q.local = false;
+    assert_int_equal(judge(&q), 403);
+}
+
+static void threat_23_other_paths_methods_and_bodies_refused(void **state)
+{
+    static const char *const paths[] = {"", "/", "/metric", "/metrics/", "/metricsx", "/METRICS",
+        "/api/v1", "/etc/passwd", "//metrics"};
+    struct admin_question q;
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        q = ask(paths[i]);
+        assert_int_equal(judge(&q), 404);
+    }
+    q = ask("/live");
+    q.path = slice_of("/live\0", 6);
+    assert_int_equal(judge(&q), 404);
+    q = ask("/live");
+    q.method = ADMIN_POST;
+    assert_int_equal(judge(&q), 405);
+    q.method = ADMIN_OTHER_METHOD;
+    assert_int_equal(judge(&q), 405);
+    q.method = ADMIN_HEAD;
+    assert_int_equal(judge(&q), 200);
+    q.has_body = true;
+    assert_int_equal(judge(&q), 413);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(threat_23_only_three_resources_are_free),
+        cmocka_unit_test(threat_23_wrong_tokens_refused),
+        cmocka_unit_test(threat_23_no_token_configured_lets_nobody_in),
+        cmocka_unit_test(threat_23_foreign_hosts_refused),
+        cmocka_unit_test(threat_23_socket_asks_who_is_there_and_nothing_else),
+        cmocka_unit_test(threat_23_other_paths_methods_and_bodies_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
