@@ -62,11 +62,12 @@ static void connection_release(struct connection *c)
     *c = (struct connection){0};
 }
 
-/* Not from within a callback of the connection itself. */
+/* Not from within a callback of the connection itself. At once: what the library is asked to do
+ * later waits until something else wakes it. */
 static void connection_close(struct connection *c)
 {
     c->closing = true;
-    lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+    lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);
 }
 
 static enum admin_method method_of(struct lws *wsi, char **path, int *path_len)

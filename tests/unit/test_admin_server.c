@@ -1,0 +1,375 @@
+/*
+ * admin/server over socket pairs and a real loop: answers, deadlines, caps, and that it comes down
+ * in two steps without leaving anything.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "admin/server.h"
+
+#define TOKEN "0123456789abcdef"
+
+struct fixture {
+    uv_loop_t loop;
+    struct counters own;
+    struct admin_ops ops;
+    enum admin_state state;
+    struct secret token;
+    struct admin_server *server;
+    unsigned files;
+};
+
+static enum admin_state fake_state(void *ctx)
+{
+    return ((struct fixture *)ctx)->state;
+}
+
+static void fake_status(void *ctx, struct admin_status *out)
+{
+    *out =
+        (struct admin_status){.version = "1.2.3", .state = fake_state(ctx), .config_file = "\xff"};
+}
+
+static void fake_counters(void *ctx, struct counters_sum *out)
+{
+    *out = (struct counters_sum){0};
+    counters_sum_add(out, &((struct fixture *)ctx)->own);
+}
+
+static bool fake_listener(void *ctx, size_t n, struct admin_listener *out)
+{
+    *out = (struct admin_listener){.proto = "udp", .addr = addr_ipv4(192, 0, 2, 1, 3478)};
+    return n < 3;
+}
+
+static bool fake_relayed(void *ctx, size_t n, struct admin_relayed *out)
+{
+    return false;
+}
+
+static unsigned open_files(void)
+{
+    unsigned count = 0;
+    DIR *folder = opendir("/proc/self/fd");
+    assert_non_null(folder);
+    while (readdir(folder))
+        count++;
+    closedir(folder);
+    return count;
+}
+
+static void run(struct fixture *f)
+{
+    for (int i = 0; i < 20; i++)
+        uv_run(&f->loop, UV_RUN_NOWAIT);
+}
+
+static int set_up(void **state)
+{
+    struct fixture *f = NULL;
+    if (posix_memalign((void **)&f, 64, sizeof(*f)) != 0)
+        return -1;
+    memset(f, 0, sizeof(*f));
+    f->files = open_files();
+    uv_loop_init(&f->loop);
+    f->state = ADMIN_RUNNING;
+    f->ops = (struct admin_ops){.ctx = f,
+        .state = fake_state,
+        .status = fake_status,
+        .counters = fake_counters,
+        .listener = fake_listener,
+        .relayed = fake_relayed,
+        .own = &f->own};
+    f->token = (struct secret){(uint8_t *)TOKEN, sizeof(TOKEN) - 1};
+    f->server = admin_server_new(&f->loop, &f->ops, &f->token);
+    *state = f;
+    return f->server ? 0 : -1;
+}
+
+/* libuv keeps two descriptors from its first loop on. */
+static int warm_up(void **state)
+{
+    uv_loop_t loop;
+    return uv_loop_init(&loop) == 0 ? uv_loop_close(&loop) : -1;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    admin_server_close(f->server);
+    while (uv_run(&f->loop, UV_RUN_DEFAULT) != 0) {
+    }
+    admin_server_free(f->server);
+    int r = uv_loop_close(&f->loop);
+    unsigned left = open_files() - f->files;
+    free(f);
+    if (r != 0 || left != 0)
+        print_error("the loop says %d, %u descriptors are left\n", r, left);
+    return r != 0 || left != 0 ? -1 : 0;
+}
+
+/* The client's end; the server's is handed over. */
+static int join(struct fixture *f, bool local, bool trusted, uint64_t now_us)
+{
+    int pair[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
+    admin_server_accept(f->server, pair[1], local, trusted, now_us);
+    return pair[0];
+}
+
+static void say(int fd, const char *text)
+{
+    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+}
+
+/* Everything up to the end of the connection, or "" if it goes on; closes it. */
+static const char *hear(struct fixture *f, int fd)
+{
+    static char text[1 << 17];
+    size_t len = 0;
+    ssize_t n = -1;
+    for (int i = 0; i < 200; i++) {
+        run(f);
+        while ((n = read(fd, text + len, sizeof(text) - 1 - len)) > 0)
+            len += (size_t)n;
+        if (n == 0)
+            break;
+    }
+    close(fd);
+    text[n == 0 || len > 0 ? len : 0] = '\0';
+    return text;
+}
+
+static bool is_open(struct fixture *f, int fd)
+{
+    char byte;
+    run(f);
+    return read(fd, &byte, 1) < 0 && errno == EAGAIN;
+}
+
+static uint64_t counted(const struct fixture *f, enum metric m)
+{
+    return atomic_load(&f->own.metric[m]);
+}
+
+static const char *ask(struct fixture *f, bool trusted, const char *request)
+{
+    int fd = join(f, true, trusted, 0);
+    say(fd, request);
+    return hear(f, fd);
+}
+
+static void assert_starts(const char *text, const char *start)
+{
+    if (strncmp(text, start, strlen(start)) != 0)
+        fail_msg("'%.80s' does not start with '%s'", text, start);
+}
+
+static void test_server_ready_is_503_until_it_runs_and_when_it_stops(void **state)
+{
+    struct fixture *f = *state;
+    const char *request = "GET /ready HTTP/1.1\r\n\r\n";
+    f->state = ADMIN_STARTING;
+    assert_starts(ask(f, true, request), "HTTP/1.1 503 ");
+    f->state = ADMIN_RUNNING;
+    assert_starts(ask(f, true, request), "HTTP/1.1 200 ");
+    f->state = ADMIN_STOPPING;
+    const char *answer = ask(f, true, request);
+    assert_starts(answer, "HTTP/1.1 503 ");
+    assert_non_null(strstr(answer, "\r\n\r\nstopping\n"));
+    assert_starts(ask(f, true, "GET /live HTTP/1.1\r\n\r\n"), "HTTP/1.1 200 ");
+    assert_int_equal(counted(f, METRIC_ADMIN_503), 2);
+    assert_int_equal(counted(f, METRIC_ADMIN_200), 2);
+}
+
+static void test_server_answers_carry_nothing_of_the_library(void **state)
+{
+    struct fixture *f = *state;
+    const char *requests[] = {"GET /live HTTP/1.1\r\n\r\n", "GET /no HTTP/1.1\r\n\r\n",
+        "HEAD /metrics HTTP/1.1\r\n\r\n", "GET %2 HTTP/1.1\r\n\r\n", "FOO / HTTP/1.1\r\n\r\n"};
+    for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+        const char *answer = ask(f, true, requests[i]);
+        assert_starts(answer, "HTTP/1.");
+        assert_null(strcasestr(answer, "server:"));
+        assert_null(strcasestr(answer, "websockets"));
+        assert_null(strcasestr(answer, "1.2.3"));
+    }
+}
+
+/* A path that is no UTF-8 must not take the status away. */
+static void test_server_status_is_json_whatever_the_path_is(void **state)
+{
+    struct fixture *f = *state;
+    const char *answer = ask(f, true, "GET /api/v1/status HTTP/1.1\r\n\r\n");
+    assert_starts(answer, "HTTP/1.1 200 ");
+    assert_non_null(strstr(answer, "\"file\": null"));
+    assert_non_null(strstr(answer, "\"192.0.2.1:3478\""));
+    assert_starts(ask(f, false, "GET /api/v1/status HTTP/1.1\r\n\r\n"), "HTTP/1.1 403 ");
+}
+
+static void test_server_request_in_single_bytes_is_answered(void **state)
+{
+    struct fixture *f = *state;
+    int fd = join(f, true, true, 0);
+    for (const char *p = "GET /live HTTP/1.1\r\nHost: a\r\n\r\n"; *p != '\0'; p++) {
+        char byte[2] = {*p, '\0'};
+        say(fd, byte);
+        run(f);
+    }
+    assert_starts(hear(f, fd), "HTTP/1.1 200 ");
+}
+
+/* The whole answer is in the socket before the connection ends, however slowly it is read. */
+static void test_server_metrics_for_a_client_that_reads_late_are_whole(void **state)
+{
+    struct fixture *f = *state;
+    int fd = join(f, true, true, 0);
+    say(fd, "GET /metrics HTTP/1.1\r\n\r\nGET /metrics HTTP/1.1\r\n\r\n");
+    run(f);
+    run(f);
+    assert_int_equal(counted(f, METRIC_ADMIN_200), 1);
+    const char *answer = hear(f, fd);
+    assert_non_null(strstr(answer, "turnpike_build_info{version=\"1.2.3\"} 1\n"));
+    size_t length = 0;
+    const char *field = strstr(answer, "content-length: ");
+    assert_non_null(field);
+    assert_int_equal(sscanf(field, "content-length: %zu", &length), 1);
+    assert_int_equal(strlen(strstr(answer, "\r\n\r\n") + 4), length);
+}
+
+static void test_server_half_a_request_ends_at_its_deadline(void **state)
+{
+    struct fixture *f = *state;
+    int silent = join(f, false, false, 0), half = join(f, false, false, 2 * US_PER_S);
+    say(half, "GET /live HT");
+    admin_server_tick(f->server, ADMIN_REQUEST_S * US_PER_S - 1);
+    assert_true(is_open(f, silent) && is_open(f, half));
+    admin_server_tick(f->server, ADMIN_REQUEST_S * US_PER_S);
+    assert_false(is_open(f, silent));
+    assert_true(is_open(f, half));
+    say(half, "TP/1.1\r\n");
+    admin_server_tick(f->server, (ADMIN_REQUEST_S + 2) * US_PER_S);
+    assert_false(is_open(f, half));
+    assert_int_equal(counted(f, METRIC_ADMIN_CLOSED_LATE), 2);
+    close(silent);
+    close(half);
+}
+
+static void test_server_over_its_cap_the_oldest_silent_one_goes(void **state)
+{
+    struct fixture *f = *state;
+    int fds[ADMIN_TCP_CONNECTIONS + 5];
+    for (size_t i = 0; i < ADMIN_TCP_CONNECTIONS + 5; i++) {
+        fds[i] = join(f, false, false, i);
+        run(f);
+    }
+    for (size_t i = 0; i < ADMIN_TCP_CONNECTIONS + 5; i++)
+        assert_int_equal(is_open(f, fds[i]), i >= 5);
+    assert_int_equal(counted(f, METRIC_ADMIN_CLOSED_FULL), 5);
+    /* The newest is served, and the socket's places are not TCP's. */
+    say(fds[ADMIN_TCP_CONNECTIONS + 4], "GET /live HTTP/1.1\r\n\r\n");
+    assert_starts(hear(f, fds[ADMIN_TCP_CONNECTIONS + 4]), "HTTP/1.1 200 ");
+    assert_starts(ask(f, true, "GET /live HTTP/1.1\r\n\r\n"), "HTTP/1.1 200 ");
+    for (size_t i = 0; i < ADMIN_TCP_CONNECTIONS + 4; i++)
+        close(fds[i]);
+}
+
+/* A burst within one loop turn finds more to close than there are places for what closes. */
+static void test_server_burst_over_all_places_is_survived(void **state)
+{
+    struct fixture *f = *state;
+    enum { BURST = 3 * ADMIN_TCP_CONNECTIONS };
+    int fds[BURST];
+    for (size_t i = 0; i < BURST; i++)
+        fds[i] = join(f, false, false, i);
+    run(f);
+    for (size_t i = 0; i < BURST; i++)
+        close(fds[i]);
+    run(f);
+    assert_starts(ask(f, true, "GET /live HTTP/1.1\r\n\r\n"), "HTTP/1.1 200 ");
+    int fd = join(f, false, false, 0);
+    say(fd, "GET /live HTTP/1.1\r\n\r\n");
+    assert_starts(hear(f, fd), "HTTP/1.1 200 ");
+}
+
+static uint64_t seed = 0x9e3779b97f4a7c15ull;
+
+static uint32_t below(uint32_t n)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return (uint32_t)(seed >> 16) % n;
+}
+
+/* Requests put together from pieces of good and bad ones. */
+static void test_server_garbled_requests_end_and_leave_nothing(void **state)
+{
+    static const char *const pieces[] = {"GET ", "POST ", "HEAD ", "CONNECT ", "/live", "/metrics",
+        "/%2e%2e/", "%", "?a=b&c", " HTTP/1.1", "\r\n", "\r\n\r\n", "\n", "Host: ", "localhost",
+        "Content-Length: ", "5", "-1", "99999999999999999999", "Transfer-Encoding: chunked",
+        "Upgrade: h2c", "HTTP2-Settings: AA", "Connection: Upgrade", "Authorization: Bearer ",
+        TOKEN, ": ", ":", "\t", "\x01\xff", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
+    struct fixture *f = *state;
+    for (int i = 0; i < 3000; i++) {
+        int fd = join(f, below(2), below(2), 0);
+        for (uint32_t k = 1 + below(30); k > 0; k--) {
+            const char *piece = pieces[below(sizeof(pieces) / sizeof(pieces[0]))];
+            /* The server may have ended it already. */
+            (void)!send(fd, piece, strlen(piece), MSG_NOSIGNAL);
+            if (below(4) == 0)
+                uv_run(&f->loop, UV_RUN_NOWAIT);
+        }
+        uv_run(&f->loop, UV_RUN_NOWAIT);
+        close(fd);
+        uv_run(&f->loop, UV_RUN_NOWAIT);
+    }
+    admin_server_tick(f->server, UINT64_MAX);
+    run(f);
+    /* It has seen something of everything. */
+    assert_true(counted(f, METRIC_ADMIN_CLOSED_BROKEN) > 1000);
+    assert_true(counted(f, METRIC_ADMIN_403) > 0 && counted(f, METRIC_ADMIN_404) > 0);
+    assert_starts(ask(f, true, "GET /live HTTP/1.1\r\n\r\n"), "HTTP/1.1 200 ");
+}
+
+static void test_server_closed_with_connections_open_leaves_nothing(void **state)
+{
+    struct fixture *f = *state;
+    for (int i = 0; i < 10; i++) {
+        int fd = join(f, i % 2, true, 0);
+        say(fd, i % 3 ? "GET /li" : "GET /metrics HTTP/1.1\r\n\r\n");
+        if (i < 5)
+            uv_run(&f->loop, UV_RUN_NOWAIT);
+        close(fd);
+    }
+    /* tear_down ends it here, and counts descriptors. */
+}
+
+#define SERVER(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SERVER(test_server_ready_is_503_until_it_runs_and_when_it_stops),
+        SERVER(test_server_answers_carry_nothing_of_the_library),
+        SERVER(test_server_status_is_json_whatever_the_path_is),
+        SERVER(test_server_request_in_single_bytes_is_answered),
+        SERVER(test_server_metrics_for_a_client_that_reads_late_are_whole),
+        SERVER(test_server_half_a_request_ends_at_its_deadline),
+        SERVER(test_server_over_its_cap_the_oldest_silent_one_goes),
+        SERVER(test_server_burst_over_all_places_is_survived),
+        SERVER(test_server_garbled_requests_end_and_leave_nothing),
+        SERVER(test_server_closed_with_connections_open_leaves_nothing),
+    };
+    return cmocka_run_group_tests(tests, warm_up, NULL);
+}
