@@ -226,7 +226,18 @@ class Lab:
             client.close()
         for process in reversed(self.processes):
             process.end()
-        self.temporary.cleanup()
+        self.remove_folder()
+
+    def remove_folder(self):
+        """A browser's last processes may still be writing their profile."""
+        deadline = time.monotonic() + 5
+        while True:
+            try:
+                return self.temporary.cleanup()
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
 
     def logs(self):
         for process in self.processes:
