@@ -51,7 +51,7 @@ static int connect_anywhere(void)
     }
     snprintf(path, sizeof(path), "%s/turnpike/" ADMIN_SOCKET_NAME, own);
     int other = connect_to(path);
-    return other >= 0 || other != -ENOENT ? other : fd;
+    return other != -ENOENT ? other : fd;
 }
 
 static int write_all(int fd, const char *text, size_t len)
@@ -70,17 +70,20 @@ static int write_all(int fd, const char *text, size_t len)
 /* Up to the end of the connection. *out is the caller's, NUL-terminated. */
 static int read_all(int fd, char **out, size_t *out_len)
 {
-    size_t len = 0, cap = 0;
-    char *text = NULL;
+    size_t len = 0, cap = 8192;
+    char *text = malloc(cap);
+    if (!text) {
+        return -ENOMEM;
+    }
     for (;;) {
         if (cap - len < 4096) {
-            char *grown = cap < ANSWER_MAX ? realloc(text, cap * 2 + 8192) : NULL;
+            char *grown = cap < ANSWER_MAX ? realloc(text, cap * 2) : NULL;
             if (!grown) {
                 free(text);
                 return cap < ANSWER_MAX ? -ENOMEM : -EPROTO;
             }
             text = grown;
-            cap = cap * 2 + 8192;
+            cap *= 2;
         }
         ssize_t n = read(fd, text + len, cap - len - 1);
         if (n < 0) {
@@ -128,11 +131,12 @@ int client_get(const char *socket, const char *path, struct client_answer *out)
         r = read_all(fd, &text, &len);
     }
     close(fd);
-    if (r == 0) {
-        r = parse(text, len, out);
-        if (r < 0) {
-            free(text);
-        }
+    if (r < 0 || !text) {
+        return r;
+    }
+    r = parse(text, len, out);
+    if (r < 0) {
+        free(text);
     }
     return r;
 }

@@ -4,7 +4,7 @@
 build_packages=(gcc libc6-dev meson ninja-build pkg-config libuv1-dev libssl-dev libyaml-dev libunistring-dev libwebsockets-dev
     libwebsockets-evlib-uv libjansson-dev)
 test_packages=(git libcmocka-dev python3 clang-14 libclang-rt-14-dev llvm-14 coturn iproute2 util-linux
-    chromium firefox-esr libnice-dev)
+    prometheus chromium firefox-esr libnice-dev)
 # Other packages of Node.js bring npm along, and Debian's npm excludes them.
 command -v npm >/dev/null || test_packages+=(nodejs npm)
 
@@ -24,17 +24,19 @@ install_packages()
         fi
         privilege=(sudo)
     fi
-    case " ${missing[*]} " in
-        *" coturn "*)
-            # Only its test clients are wanted. Under systemd the package would start a server on port 3478; masked, it
-            # does not. (Without systemd its init script starts nothing unless /etc/default/coturn says so.)
-            if [ -d /run/systemd/system ]; then
-                echo "masking coturn.service, so that installing coturn starts no server" >&2
-                "${privilege[@]}" systemctl mask coturn.service >&2 || return 1
-            fi
-            ;;
-    esac
+    # Only their tools are wanted, and their packages would start servers: under systemd a mask prevents it, elsewhere a
+    # runlevel in which init scripts start nothing.
+    for package in coturn prometheus; do
+        case " ${missing[*]} " in
+            *" $package "*)
+                if [ -d /run/systemd/system ]; then
+                    echo "masking $package.service, so that installing $package starts no server" >&2
+                    "${privilege[@]}" systemctl mask "$package.service" >&2 || return 1
+                fi
+                ;;
+        esac
+    done
     "${privilege[@]}" apt-get update -q </dev/null >&2 || return 1
-    "${privilege[@]}" env DEBIAN_FRONTEND=noninteractive \
+    "${privilege[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
         apt-get install -q -y --no-install-recommends "${missing[@]}" </dev/null >&2
 }

@@ -43,8 +43,10 @@ static unsigned long long value_of(const char *text, const char *series)
             found = p;
         }
     }
-    if (!found)
+    if (!found) {
         fail_msg("no series %s", series);
+        return 0;
+    }
     return strtoull(found + len, NULL, 10);
 }
 
