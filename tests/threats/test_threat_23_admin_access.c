@@ -72,7 +72,7 @@ static void threat_23_wrong_tokens_refused(void **state)
 /* Where no token is configured there is none to guess. */
 static void threat_23_no_token_configured_lets_nobody_in(void **state)
 {
-    static const char *const tries[] = {"", "Bearer", "Bearer ", "Bearer x"};
+    static const char *const tries[] = {"", "Bearer", "Bearer ", "Bearer  ", "Bearer x"};
     const struct admin_route *route;
     struct admin_question q = ask("/api/v1/status");
     for (size_t i = 0; i < sizeof(tries) / sizeof(tries[0]); i++) {

@@ -148,6 +148,7 @@ static void test_config_load_every_admin_key_is_set(void **state)
     assert_int_equal(c.admin.control, ADMIN_PLACE_AUTO);
     assert_int_equal(c.admin.token.len, 0);
     assert_true(admin_settings_address(&c.admin, &addr));
+    assert_true(addr_is_loopback(&addr)); /* THREATS row 24 */
     assert_int_equal(addr.port, 9641);
     load(&c, good);
     assert_int_equal(c.admin.listen, ADMIN_PLACE_SET);
