@@ -69,6 +69,26 @@ static void test_messages_cut_anywhere_are_dropped(void **state)
     still_works(f);
 }
 
+static void test_messages_with_bytes_behind_them_are_dropped(void **state)
+{
+    struct fixture *f = *state;
+    prepare(f);
+    for (size_t i = 0; i < METHODS; i++) {
+        struct request q;
+        build(f, methods[i], &q);
+        const uint64_t before = f->w->replies, relayed = f->w->media_to_peer;
+        for (size_t more = 1; more <= 64; more++) {
+            uint8_t copy[REQUEST_MAX] = {0};
+            memcpy(copy, q.bytes, q.len);
+            client_send_raw(&f->a, copy, q.len + more);
+        }
+        assert_int_equal(f->w->replies, before);
+        assert_int_equal(f->w->media_to_peer, relayed);
+    }
+    assert_int_equal(world_dropped(f->w, REASON_STUN_BAD_LENGTH), METHODS * 64);
+    still_works(f);
+}
+
 static void test_messages_cut_at_attributes_with_an_honest_header_are_answered_or_dropped(
     void **state)
 {
@@ -188,6 +208,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SCENARIO(test_messages_cut_anywhere_are_dropped),
+        SCENARIO(test_messages_with_bytes_behind_them_are_dropped),
         SCENARIO(test_messages_cut_at_attributes_with_an_honest_header_are_answered_or_dropped),
         SCENARIO(test_lengths_that_lie_are_dropped_or_refused),
         SCENARIO(test_channel_data_lengths_that_lie_are_dropped),

@@ -187,6 +187,32 @@ static void test_random_scenarios_conserve_ports_and_quotas(void **state)
     assert_int_equal(quota_allocations(f->w->shared.quotas), 0);
 }
 
+static void test_a_family_that_ends_gives_its_charges_back(void **state)
+{
+    struct fixture *f = *state;
+    f->settings.limits.quota =
+        (struct quota_limits){.permissions_per_user = 5, .channels_per_user = 3};
+    fixture_restart(f);
+    assert_int_equal(CLIENT_ASK(&f->a, STUN_ALLOCATE, NULL, ATTR_UDP, ATTR_BOTH), 200);
+    for (unsigned i = 0; i < 5; i++) {
+        const struct addr peer = world_peer6(i + 1, 5000);
+        assert_int_equal(
+            i < 3 ? client_bind(&f->a, (uint16_t)(0x4000 + i), &peer) : client_permit(&f->a, &peer),
+            200);
+    }
+    const struct addr more = world_peer(9, 5000);
+    assert_int_equal(client_permit(&f->a, &more), 508);
+    assert_int_equal(
+        CLIENT_ASK(&f->a, STUN_REFRESH, NULL, ATTR_LIFETIME("\0\0\0"), ATTR_FAMILY6), 200);
+    for (unsigned i = 0; i < 5; i++) {
+        const struct addr peer = world_peer(i + 1, 5000);
+        assert_int_equal(
+            i < 3 ? client_bind(&f->a, (uint16_t)(0x4000 + i), &peer) : client_permit(&f->a, &peer),
+            200);
+    }
+    assert_int_equal(client_permit(&f->a, &more), 508);
+}
+
 static void test_counters_pass_32_bits_and_stay_balanced(void **state)
 {
     struct fixture *f = *state;
@@ -215,6 +241,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SCENARIO(test_a_million_random_operations_conserve_ports_and_quotas),
         SCENARIO(test_random_scenarios_conserve_ports_and_quotas),
+        SCENARIO(test_a_family_that_ends_gives_its_charges_back),
         SCENARIO(test_counters_pass_32_bits_and_stay_balanced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
