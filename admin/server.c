@@ -171,7 +171,7 @@ static int send_answer(
     }
     uint8_t *start = room + LWS_PRE, *p = start;
     int r = add_headers(wsi, c, type, &p, start + HEAD_MAX) ? -1 : 0;
-    if (r == 0 && with_body) {
+    if (r == 0 && with_body && c->len > 0) {
         memcpy(p, c->body, c->len);
         p += c->len;
     }

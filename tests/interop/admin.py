@@ -185,6 +185,21 @@ def built_in_places_that_are_taken_cost_a_warning(lab):
 
 
 @case
+def threat_01_the_admin_server_is_never_a_peer(lab):
+    server = lab.server(with_admin(lab, token=None))
+    client = lab.client()
+    expect(client.allocate().kind == stun.SUCCESS, "Allocate")
+    answer = client.bind_channel(0x4000, "127.0.0.1", PORT + 1)
+    expect(answer.kind == stun.SUCCESS, f"a port beside it: {answer.code}")
+    answer = client.bind_channel(0x4001, "127.0.0.1", PORT)
+    expect(answer.code == 403, f"the admin server as a peer: {answer.kind} {answer.code}")
+    before = server.dropped("peer_denied")
+    client.send_to("127.0.0.1", PORT, b"x")
+    until(lambda: server.dropped("peer_denied") == before + 1, 5, "what is sent to it is not refused")
+    server.check()
+
+
+@case
 def threat_23_no_token_or_foreign_host_is_refused(lab):
     server = lab.server(with_admin(lab))
     status = "/api/v1/status"
