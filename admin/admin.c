@@ -82,7 +82,10 @@ static int listen_tcp(struct admin *a, const struct admin_listen_on *on,
 static int listen_in(struct admin *a, const struct admin_listen_on *on, const char *folder,
     mode_t mode, char path[PLACE_MAX])
 {
-    snprintf(path, PLACE_MAX, "%s/%s", folder, ADMIN_SOCKET_NAME);
+    int len = snprintf(path, PLACE_MAX, "%s/%s", folder, ADMIN_SOCKET_NAME);
+    if (len < 0 || len >= PLACE_MAX) {
+        return -ENAMETOOLONG;
+    }
     if (mkdir(folder, mode) < 0 && errno != EEXIST) {
         return -errno;
     }
