@@ -6,6 +6,6 @@
 
 /* `pointer` points to the member `member` of a `type`; alignment is the type's own. */
 #define container_of(pointer, type, member)                                                        \
-    ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 #endif

@@ -3,7 +3,7 @@
  * names. THREATS rows 7, 16, 17. What REST, live allocations and refusals cost:
  * test_auth_sources.c.
  */
-#include "auth_ask.h"
+#include "tests/unit/auth_ask.h"
 
 static void test_auth_check_no_integrity_challenged(void **state)
 {

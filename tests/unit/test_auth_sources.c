@@ -2,7 +2,7 @@
  * auth_check over its sources: REST credentials, live allocations, and the count of HMACs for names
  * known and unknown. THREATS rows 8, 18.
  */
-#include "auth_ask.h"
+#include "tests/unit/auth_ask.h"
 
 static void test_auth_check_rest_any_of_the_secrets_ok(void **state)
 {
