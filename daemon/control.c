@@ -19,6 +19,7 @@
 #include "daemon/counters_dump.h"
 #include "daemon/fill_in.h"
 #include "daemon/observe.h"
+#include "net/socket_budget.h"
 #include "net/worker.h"
 
 #define HOUSEKEEPING_MS    1000
@@ -40,6 +41,7 @@ struct control {
     struct endpoints endpoints;
     struct relay_shared shared;
     struct worker_list workers;
+    struct socket_budget sockets;
     struct net_snapshot *snapshot, *retiring;
     uint64_t version;
     unsigned waiting;  /* workers that have not taken the snapshot yet */
@@ -367,6 +369,8 @@ static int control_new_shared(struct control *c, const struct config *config)
 
 static int control_start_workers(struct control *c, const struct config *config)
 {
+    /* Loops, mailboxes and logs of a worker take a few descriptors besides its listeners. */
+    socket_budget_init(&c->sockets, (c->endpoints.count + 8) * c->endpoints.workers);
     for (unsigned i = 0; i < c->endpoints.workers; i++) {
         struct worker_options options = {
             .index = i,
@@ -374,6 +378,7 @@ static int control_start_workers(struct control *c, const struct config *config)
             .control = c->mailbox,
             .shared = &c->shared,
             .random = random_system(),
+            .sockets = &c->sockets,
             .max_allocations = config->relay.max_allocations,
         };
         int r = worker_new(&c->workers.items[i], &options);

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/slab.h"
 #include "net/cmsg.h"
+#include "net/socket_budget.h"
 
 /* ICMP errors read at one wake-up: a peer that draws many must not hold up the others. */
 #define ERRORS_A_WAKEUP 8
@@ -29,23 +30,25 @@ struct relay_socket {
     struct addr local;
     int fd;       /* -1: released, waiting for libuv's close callback */
     int discover; /* IP_MTU_DISCOVER as it is set */
-    bool has_sent_df;
 };
 
 struct relay_socket_set {
     struct io *io;
+    struct socket_budget *budget; /* NULL: no limit */
     struct slab *sockets;
     size_t open;
     uint64_t limit_logged_us, limit_suppressed;
 };
 
-struct relay_socket_set *relay_socket_set_new(struct io *io, unsigned worker, size_t max)
+struct relay_socket_set *relay_socket_set_new(
+    struct io *io, struct socket_budget *budget, unsigned worker, size_t max)
 {
     struct relay_socket_set *set = calloc(1, sizeof(*set));
     if (!set) {
         return NULL;
     }
     set->io = io;
+    set->budget = budget;
     set->sockets = slab_new(worker, sizeof(struct relay_socket), max);
     if (!set->sockets) {
         free(set);
@@ -226,7 +229,7 @@ static int relay_socket_bind(const struct addr *local)
 {
     struct sockaddr_storage sa;
     socklen_t len = addr_to_sockaddr(local, &sa);
-    const int one = 1, never_df = IP_PMTUDISC_DONT;
+    const int one = 1, never_df = IP_PMTUDISC_OMIT;
     int fd = socket(sa.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) {
         return -errno;
@@ -266,7 +269,7 @@ static int relay_socket_hook(struct relay_socket_set *set, int fd, const struct 
     s->owner = owner;
     s->local = *local;
     s->fd = fd;
-    s->discover = IP_PMTUDISC_DONT;
+    s->discover = IP_PMTUDISC_OMIT;
     int r = uv_poll_init(set->io->loop, &s->poll, fd);
     if (r < 0) {
         slab_release(set->sockets, h);
@@ -283,22 +286,39 @@ static int relay_socket_hook(struct relay_socket_set *set, int fd, const struct 
     return 0;
 }
 
+static void sockets_give_back(struct relay_socket_set *set)
+{
+    if (set->budget) {
+        socket_budget_give(set->budget);
+    }
+}
+
+static void sockets_log_limit(struct relay_socket_set *set)
+{
+    uint64_t now_us = io_now(set->io)->mono_us;
+    if (log_once_a_minute(now_us, &set->limit_logged_us, &set->limit_suppressed)) {
+        log_event(LOG_WARN, "file_limit_reached", log_u64("open_relay_sockets", set->open),
+            log_u64("suppressed", set->limit_suppressed));
+        set->limit_suppressed = 0;
+    }
+}
+
 static int sockets_open(void *ctx, const struct addr *local, uint64_t owner, uint64_t *handle)
 {
     struct relay_socket_set *set = ctx;
+    if (set->budget && !socket_budget_take(set->budget)) {
+        sockets_log_limit(set);
+        return -EMFILE;
+    }
     int fd = relay_socket_bind(local);
-    if (fd == -EMFILE || fd == -ENFILE) {
-        uint64_t now_us = io_now(set->io)->mono_us;
-        if (log_once_a_minute(now_us, &set->limit_logged_us, &set->limit_suppressed)) {
-            log_event(LOG_WARN, "file_limit_reached", log_u64("open_relay_sockets", set->open),
-                log_u64("suppressed", set->limit_suppressed));
-        }
-    }
-    if (fd < 0) {
-        return fd;
-    }
-    int r = relay_socket_hook(set, fd, local, owner, handle);
+    int r = fd < 0 ? fd : relay_socket_hook(set, fd, local, owner, handle);
     if (r < 0) {
+        sockets_give_back(set);
+    }
+    if (fd == -EMFILE || fd == -ENFILE) {
+        sockets_log_limit(set);
+    }
+    if (r < 0 && fd >= 0) {
         close(fd);
     }
     return r;
@@ -309,6 +329,7 @@ static void sockets_release(void *ctx, uint64_t handle)
     struct relay_socket *s = relay_socket_get(ctx, handle);
     if (s) {
         close(relay_socket_unhook(s));
+        sockets_give_back(ctx);
     }
 }
 
@@ -366,6 +387,7 @@ static void sockets_discard(void *ctx, struct parcel *parcel)
     if (parcel->fd >= 0) {
         close(parcel->fd);
         parcel->fd = -1;
+        sockets_give_back(ctx);
     }
 }
 
@@ -398,15 +420,13 @@ void relay_socket_dont_fragment(struct relay_socket_set *set, uint64_t handle, b
     if (on) {
         int error;
         socklen_t len = sizeof(error);
-        s->has_sent_df = true;
         (void)getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &len);
     }
     /*
-     * Without DF a socket rests at DONT until it has sent with DF, then at OMIT: neither sets DF,
-     * but under DONT the kernel keeps "fragmentation needed" to itself, and the router's answer
-     * comes after the next send without DF.
+     * OMIT sets no DF, like DONT, but reports "fragmentation needed" about a send with DF that came
+     * before, and does not fragment by a path MTU that anybody may have forged.
      */
-    int want = on ? IP_PMTUDISC_DO : s->has_sent_df ? IP_PMTUDISC_OMIT : IP_PMTUDISC_DONT;
+    int want = on ? IP_PMTUDISC_DO : IP_PMTUDISC_OMIT;
     if (want != s->discover &&
         setsockopt(s->fd, IPPROTO_IP, IP_MTU_DISCOVER, &want, sizeof(want)) == 0) {
         s->discover = want;

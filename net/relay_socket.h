@@ -10,9 +10,14 @@
 #include "relay/sockets.h"
 
 struct relay_socket_set;
+struct socket_budget;
 
-/* Room for `max` sockets. `io` is borrowed for life. NULL: out of memory. */
-struct relay_socket_set *relay_socket_set_new(struct io *io, unsigned worker, size_t max);
+/*
+ * Room for `max` sockets. `io` and `budget` (shared by all workers; NULL: no limit) are borrowed
+ * for life. NULL: out of memory.
+ */
+struct relay_socket_set *relay_socket_set_new(
+    struct io *io, struct socket_budget *budget, unsigned worker, size_t max);
 /*
  * When every socket has been released and the loop has run the close callbacks. NULL: nothing
  * happens.

@@ -27,11 +27,12 @@ struct udp_batch {
 /*
  * Options before the bind. IP_RECVERR is left off on purpose: an unconnected UDP socket without it
  * hears nothing of ICMP errors, and a listener has no use for them: what a client does not take is
- * lost, and forged errors reach nothing.
+ * lost. OMIT sets no DF and does not believe in path MTUs either: one forged "fragmentation needed"
+ * would else fragment a client's media for ten minutes.
  */
 static bool udp_endpoint_options(int fd, const struct udp_endpoint *e, uint32_t receive_buffer)
 {
-    const int one = 1, never_df = IP_PMTUDISC_DONT, size = (int)(receive_buffer & 0x3fffffffu);
+    const int one = 1, never_df = IP_PMTUDISC_OMIT, size = (int)(receive_buffer & 0x3fffffffu);
     bool ok;
     if (e->addr.family == ADDR_IPV4) {
         ok = setsockopt(fd, IPPROTO_IP, IP_RECVTOS, &one, sizeof(one)) == 0 &&

@@ -189,7 +189,8 @@ static int worker_build(struct worker *w)
     };
     size_t sockets = (size_t)w->options.max_allocations * 2 + SPARE_SOCKETS;
     size_t most = (1u << 24) - 1;
-    w->sockets = relay_socket_set_new(&w->io, w->options.index, sockets < most ? sockets : most);
+    w->sockets = relay_socket_set_new(
+        &w->io, w->options.sockets, w->options.index, sockets < most ? sockets : most);
     w->batch = udp_batch_new();
     w->out = w->sockets ? udp_out_new(&w->io, w->sockets, &w->listeners) : NULL;
     w->crypto = crypto_new();

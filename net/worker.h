@@ -13,6 +13,7 @@
 #define WORKERS_MAX 64
 
 struct worker;
+struct socket_budget;
 
 /* All workers of the process; filled in by control before the first starts. */
 struct worker_list {
@@ -26,6 +27,7 @@ struct worker_options {
     struct mailbox *control;            /* borrowed for life: acknowledgements go there */
     struct relay_shared *shared;        /* borrowed for life */
     const struct random_source *random; /* borrowed for life */
+    struct socket_budget *sockets;      /* borrowed for life; shared by the workers */
     uint32_t max_allocations;           /* of this worker */
 };
 

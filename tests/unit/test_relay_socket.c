@@ -76,7 +76,7 @@ static void side_init(struct side *s, unsigned worker)
     outbox_init(s->outbox, send_nothing, NULL);
     assert_int_equal(io_init(&s->io, &s->loop, s->outbox, &s->counters), 0);
     s->io.handlers = (struct io_handlers){.ctx = &s->events, .from_peer = on_peer, .icmp = on_icmp};
-    s->set = relay_socket_set_new(&s->io, worker, 64);
+    s->set = relay_socket_set_new(&s->io, NULL, worker, 64);
     assert_non_null(s->set);
     s->sockets = relay_socket_set_interface(s->set);
 }
@@ -245,7 +245,7 @@ static void test_relay_socket_after_df_sends_without_but_still_hears_of_it(void 
     (void)open_one(f, &handle);
     int fd = relay_socket_fd(f->a.set, handle);
     relay_socket_dont_fragment(f->a.set, handle, false);
-    assert_int_equal(discover_of(fd), IP_PMTUDISC_DONT);
+    assert_int_equal(discover_of(fd), IP_PMTUDISC_OMIT);
     relay_socket_dont_fragment(f->a.set, handle, true);
     assert_int_equal(discover_of(fd), IP_PMTUDISC_DO);
     relay_socket_dont_fragment(f->a.set, handle, false);

@@ -99,7 +99,7 @@ static int setup_family(void **state, const char *loopback, const char *wildcard
     assert_non_null(f->outbox);
     assert_int_equal(io_init(&f->io, &f->loop, f->outbox, &f->counters), 0);
     f->io.handlers = (struct io_handlers){.ctx = f, .icmp = on_icmp};
-    f->set = relay_socket_set_new(&f->io, 0, 8);
+    f->set = relay_socket_set_new(&f->io, NULL, 0, 8);
     assert_non_null(f->set);
     f->sockets = relay_socket_set_interface(f->set);
     f->list[0] = &f->listener;
