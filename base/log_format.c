@@ -78,12 +78,15 @@ static size_t utf8_decode(const uint8_t *p, size_t left, uint32_t *out)
     return len;
 }
 
-/* Controls of ASCII and Latin-1, line and paragraph separators, and what changes the direction of
- * text. */
+/* Controls of ASCII and Latin-1, line and paragraph separators, what changes the direction of text,
+ * and what takes no room: two names that look alike must not read alike. */
 static bool is_hidden(uint32_t c)
 {
     return c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0x061c || c == 0x200e || c == 0x200f ||
-           (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0xfeff;
+           (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0xfeff ||
+           c == 0x00ad || c == 0x115f || c == 0x1160 || (c >= 0x200b && c <= 0x200d) ||
+           (c >= 0x2060 && c <= 0x2065) || c == 0x3164 || c == 0xffa0 ||
+           (c >= 0xe0000 && c <= 0xe0fff);
 }
 
 static void put_escaped_control(struct out *o, uint32_t c)
@@ -96,8 +99,11 @@ static void put_escaped_control(struct out *o, uint32_t c)
         put_string(o, "\\t");
     else if (c < 0x80 && !o->json)
         put_format(o, "\\x%02x", (unsigned)c);
-    else
+    else if (c < 0x10000)
         put_format(o, "\\u%04x", (unsigned)c);
+    else /* a surrogate pair, as JSON wants it */
+        put_format(o, "\\u%04x\\u%04x", 0xd800u + (unsigned)((c - 0x10000) >> 10),
+            0xdc00u + (unsigned)((c - 0x10000) & 0x3ff));
 }
 
 static void put_quoted_bytes(struct out *o, struct slice s)

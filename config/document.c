@@ -77,12 +77,11 @@ static struct document_node *append_child(struct document_node *parent)
 static int refuse_reference(
     struct builder *b, unsigned line, const yaml_char_t *anchor, const yaml_char_t *tag)
 {
+    /* Neither is shown: a password that begins with & or ! and is not quoted comes here. */
     if (anchor)
-        return fault_set(b->fault, line, "anchors (&%s) are not accepted",
-            fault_escape((const char *)anchor).text);
+        return fault_set(b->fault, line, "anchors (&...) are not accepted; quote the text");
     if (tag)
-        return fault_set(
-            b->fault, line, "tags (%s) are not accepted", fault_escape((const char *)tag).text);
+        return fault_set(b->fault, line, "tags (!...) are not accepted; quote the text");
     return 0;
 }
 

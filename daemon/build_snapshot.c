@@ -9,18 +9,50 @@
 #include <errno.h>
 #include <stdlib.h>
 
+static bool snapshot_overlap(const struct relay_address *a, const struct relay_address *b)
+{
+    bool same = addr_equal_ip(&a->local, &b->local) && addr_equal_ip(&a->public, &b->public);
+    return !same &&
+           (addr_equal_ip(&a->local, &b->local) || addr_equal_ip(&a->public, &b->public) ||
+               addr_equal_ip(&a->local, &b->public) || addr_equal_ip(&a->public, &b->local));
+}
+
+/* Maps are for the life of the process: nothing is added before everything is known to fit. */
+static bool snapshot_ports_fit(const struct relay_settings *relay, const struct port_maps *ports,
+    char *error, size_t error_cap)
+{
+    size_t fresh = 0;
+    for (size_t i = 0; i < relay->address_count; i++) {
+        const struct relay_address *a = &relay->addresses[i];
+        bool conflict = port_maps_conflict(ports, &a->local, &a->public);
+        for (size_t k = 0; k < i; k++) {
+            conflict = conflict || snapshot_overlap(a, &relay->addresses[k]);
+        }
+        fresh += !port_maps_find(ports, &a->local);
+        if (conflict || fresh > port_maps_room(ports)) {
+            char text[ADDR_TEXT_MAX];
+            snprintf(error, error_cap,
+                "public_ip %s: paired with another address before, or too "
+                "many; restart",
+                addr_format_ip(&a->public, text, sizeof(text)));
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool snapshot_add_ports(
     struct net_snapshot *s, struct port_maps *ports, char *error, size_t error_cap)
 {
     struct relay_snapshot *r = &s->relay;
+    if (!snapshot_ports_fit(&r->relay, ports, error, error_cap)) {
+        return false;
+    }
     for (size_t i = 0; i < r->relay.address_count; i++) {
         const struct relay_address *a = &r->relay.addresses[i];
         struct port_map *map = port_maps_add(ports, &a->local, &a->public);
         if (!map) {
-            char text[ADDR_TEXT_MAX];
-            snprintf(error, error_cap,
-                "public_ip %s: paired with another address before, or too many; restart",
-                addr_format_ip(&a->public, text, sizeof(text)));
+            snprintf(error, error_cap, "out of memory");
             return false;
         }
         r->relayed[i].address = *a;

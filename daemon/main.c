@@ -153,6 +153,9 @@ static int main_run(struct config *config, const char *path, const struct creden
     if (credentials && (r = banner_show(control_config(control), credentials, file)) < 0) {
         control_free(control);
         log_deinit();
+        if (file[0]) {
+            (void)unlink(file);
+        }
         snprintf(error, sizeof(error), "the credentials could not be written anywhere: %s",
             strerror(-r));
         return main_fail(error);

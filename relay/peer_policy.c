@@ -274,6 +274,18 @@ static enum reason policy_judge_permission(const struct peer_policy *p, const st
     return REASON_NONE;
 }
 
+/* A relayed address of ours at a port that is not live is this host, whichever of its two names
+ * behind 1:1 NAT is used: allow_peers opens it only by the name that sockets send to, not by a
+ * range that happens to hold our public address. */
+static bool policy_allows_own(
+    const struct peer_policy *p, const struct port_map *map, uint16_t port)
+{
+    struct addr local = *port_map_local(map);
+
+    local.port = port;
+    return p->allow && prefix_set_match(p->allow, &local);
+}
+
 static enum reason policy_judge_send(const struct peer_policy *p, const struct addr *at)
 {
     const struct port_map *map = port_maps_find(p->ports, at);
@@ -282,11 +294,11 @@ static enum reason policy_judge_send(const struct peer_policy *p, const struct a
         return REASON_PEER_DENIED;
     if (map && port_map_is_live(map, at->port))
         return REASON_NONE;
+    if (map)
+        return policy_allows_own(p, map, at->port) ? REASON_NONE : REASON_PEER_PORT_NOT_LIVE;
     bool ruled = policy_has_rules_near(p, at);
     if (ruled && p->allow && prefix_set_match(p->allow, at))
         return REASON_NONE;
-    if (map)
-        return REASON_PEER_PORT_NOT_LIVE;
     if (ruled && (prefix_set_match(p->deny, at) || policy_is_special(p, at)))
         return REASON_PEER_DENIED;
     return REASON_NONE;

@@ -114,6 +114,22 @@ struct port_map *port_maps_add(
     return map;
 }
 
+bool port_maps_conflict(
+    const struct port_maps *m, const struct addr *local, const struct addr *public_ip)
+{
+    const struct port_map *known = port_maps_find(m, local), *other = port_maps_find(m, public_ip);
+
+    if (local->family != public_ip->family || known != other)
+        return true;
+    return known &&
+           !(addr_equal_ip(&known->local, local) && addr_equal_ip(&known->public, public_ip));
+}
+
+unsigned port_maps_room(const struct port_maps *m)
+{
+    return PORT_MAPS_MAX - m->map_count;
+}
+
 struct port_map *port_maps_find(const struct port_maps *m, const struct addr *addr)
 {
     struct port_key want = port_key_of(addr);

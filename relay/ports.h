@@ -20,6 +20,12 @@ void port_maps_free(struct port_maps *m); /* asserts that no port is claimed */
  * address belongs to another pair. */
 struct port_map *port_maps_add(
     struct port_maps *m, const struct addr *local, const struct addr *public_ip);
+/* Why port_maps_add would refuse: one of the IPs belongs to another pair, or the families differ.
+ */
+bool port_maps_conflict(
+    const struct port_maps *m, const struct addr *local, const struct addr *public_ip);
+/* Maps that may still be added. */
+unsigned port_maps_room(const struct port_maps *m);
 /* The map whose local or public IP is that of `addr`, or NULL. Lock-free, a handful of compares. */
 struct port_map *port_maps_find(const struct port_maps *m, const struct addr *addr);
 const struct addr *port_map_local(const struct port_map *map);

@@ -38,15 +38,24 @@ static const struct method_row *find_row(uint16_t method)
     return NULL;
 }
 
-/* Sources that are never answered, whatever they ask (THREATS row 5). */
-static enum reason judge_source(const struct relay *r, const struct addr *source)
+static bool is_unicast(const struct addr *a)
 {
+    bool multicast = a->family == ADDR_IPV4 ? a->ip[0] >= 224 : a->ip[0] == 0xff;
+    return !multicast && !addr_is_unspecified(a);
+}
+
+/* Sources that are never answered, whatever they ask (THREATS row 5). */
+static enum reason judge_source(const struct relay *r, const struct packet *p)
+{
+    const struct addr *source = &p->flow.remote;
     if (source->port == 0) {
         return REASON_SOURCE_PORT_ZERO;
     }
-    bool multicast = source->family == ADDR_IPV4 ? source->ip[0] >= 224 : source->ip[0] == 0xff;
-    if (multicast || addr_is_unspecified(source)) {
+    if (!is_unicast(source)) {
         return REASON_SOURCE_NOT_UNICAST;
+    }
+    if (!is_unicast(&p->flow.local)) {
+        return REASON_DESTINATION_NOT_UNICAST;
     }
     return peer_policy_is_ours(r->snapshot->policy, source) ? REASON_SOURCE_IS_OURS : REASON_NONE;
 }
@@ -159,7 +168,7 @@ static void request(struct request *q)
         counters_drop(r->deps.counters, REASON_STUN_UNKNOWN_METHOD);
         return;
     }
-    enum reason source = q->parked ? REASON_NONE : judge_source(r, &q->packet->flow.remote);
+    enum reason source = q->parked ? REASON_NONE : judge_source(r, q->packet);
     if (source) {
         counters_drop(r->deps.counters, source);
         return;

@@ -179,6 +179,16 @@ static void test_edge_lapsed_channels_are_not_charged(void **state)
     assert_int_equal(client_bind(&second, 0x4000, &two), 200);
 }
 
+static void test_edge_request_to_a_multicast_address_is_dropped(void **state)
+{
+    struct fixture *f = *state;
+    f->a.server = addr_ipv4(224, 0, 0, 1, 3478);
+    assert_int_equal(client_binding(&f->a, NULL), 0);
+    f->a.server = addr_ipv4(255, 255, 255, 255, 3478);
+    assert_int_equal(client_binding(&f->a, NULL), 0);
+    assert_int_equal(world_dropped(f->w, REASON_DESTINATION_NOT_UNICAST), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -191,6 +201,7 @@ int main(void)
         SCENARIO(test_edge_dual_short_of_ports_without_the_other_family_is_508),
         SCENARIO(test_edge_retransmitted_end_of_one_family_is_answered_the_same),
         SCENARIO(test_edge_lapsed_channels_are_not_charged),
+        SCENARIO(test_edge_request_to_a_multicast_address_is_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

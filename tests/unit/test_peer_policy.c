@@ -231,6 +231,20 @@ static void test_policy_allow_opens_a_port_that_is_not_live(void **state)
     build(f);
     assert_int_equal(send_to(f, "10.0.0.5:7000"), REASON_NONE);
     assert_int_equal(send_to(f, "10.0.0.5:7001"), REASON_PEER_PORT_NOT_LIVE);
+    assert_int_equal(send_to(f, "198.51.100.5:7000"), REASON_NONE); /* the same place */
+}
+
+/* Behind 1:1 NAT the public address leads to the private host: a range that holds it opens nothing.
+ */
+static void test_policy_allow_of_the_public_range_does_not_open_the_private_host(void **state)
+{
+    struct fixture *f = *state;
+
+    allow(f, "198.51.100.0/24");
+    build(f);
+    assert_int_equal(send_to(f, "198.51.100.5:53"), REASON_PEER_PORT_NOT_LIVE);
+    assert_int_equal(send_to(f, "10.0.0.5:53"), REASON_PEER_PORT_NOT_LIVE);
+    assert_int_equal(send_to(f, "198.51.100.6:53"), REASON_NONE);
 }
 
 static void test_policy_allow_beats_deny_and_special(void **state)
@@ -417,6 +431,7 @@ int main(void)
         TEST(test_policy_live_port_beats_deny),
         TEST(test_policy_port_not_live_is_refused_at_the_send),
         TEST(test_policy_allow_opens_a_port_that_is_not_live),
+        TEST(test_policy_allow_of_the_public_range_does_not_open_the_private_host),
         TEST(test_policy_allow_beats_deny_and_special),
         TEST(test_policy_ports_are_judged_at_the_send),
         TEST(test_policy_own_interfaces_and_loopback_are_denied),

@@ -300,7 +300,28 @@ static void test_claim_four_threads_conserve_ports(void **state)
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown),
+cmocka_unit_test(test_port_maps_conflict_says_what_add_would_refuse),
+
+    static void test_port_maps_conflict_says_what_add_would_refuse(void **state)
+{
+    struct port_maps *m = port_maps_new();
+    const struct addr local = addr_ipv4(10, 0, 0, 1, 0), public = addr_ipv4(192, 0, 2, 1, 0);
+    const struct addr other = addr_ipv4(192, 0, 2, 2, 0), six = {.family = ADDR_IPV6, .ip = {0x20}};
+    assert_non_null(m);
+    assert_false(port_maps_conflict(m, &local, &public));
+    assert_non_null(port_maps_add(m, &local, &public));
+    unsigned room = port_maps_room(m);
+    assert_false(port_maps_conflict(m, &local, &public)); /* the pair itself */
+    assert_true(port_maps_conflict(m, &local, &other));
+    assert_true(port_maps_conflict(m, &other, &public));
+    assert_true(port_maps_conflict(m, &public, &local));
+    assert_true(port_maps_conflict(m, &other, &six));
+    assert_false(port_maps_conflict(m, &other, &other));
+    assert_null(port_maps_find(m, &other)); /* asking adds nothing */
+    assert_int_equal(port_maps_room(m), room);
+    port_maps_free(m);
+}
 
 int main(void)
 {
