@@ -337,6 +337,7 @@ int main(void)
         TEST(test_find_knows_both_faces_of_an_address),
         TEST(test_add_thirty_third_address_is_refused),
         TEST(test_claim_four_threads_conserve_ports),
+        cmocka_unit_test(test_port_maps_conflict_says_what_add_would_refuse),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
