@@ -300,10 +300,9 @@ static void test_claim_four_threads_conserve_ports(void **state)
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown),
-cmocka_unit_test(test_port_maps_conflict_says_what_add_would_refuse),
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
-    static void test_port_maps_conflict_says_what_add_would_refuse(void **state)
+static void test_port_maps_conflict_says_what_add_would_refuse(void **state)
 {
     struct port_maps *m = port_maps_new();
     const struct addr local = addr_ipv4(10, 0, 0, 1, 0), public = addr_ipv4(192, 0, 2, 1, 0);
