@@ -134,6 +134,13 @@ class Server(Process):
             values.setdefault(name, {})[labels] = int(value)
         return values
 
+    def refusals(self):
+        """What was refused or dropped so far, by reason: "family{reason}" and how often, without what never happened."""
+        families = ("turnpike_requests_refused_total", "turnpike_packets_dropped_total", "turnpike_ratelimit_hits_total")
+        values = self.counters()
+        return {f"{family}{{{labels}}}": value for family in families for labels, value in values.get(family, {}).items()
+                if value}
+
     def dropped(self, reason):
         return self.counters()["turnpike_packets_dropped_total"].get(f'reason="{reason}"', 0)
 
@@ -189,6 +196,9 @@ class Coturn(Server):
         Process.__init__(self, lab, "turnserver", command + (rest if lab.rest else user))
         self.wait_ready(("127.0.0.1", 3478))
 
+    def refusals(self):
+        return {}
+
     def check(self):
         self.end()
 
@@ -198,10 +208,18 @@ class Lab:
 
     def __init__(self, daemon, server, name):
         self.daemon, self.kind, self.rest = daemon, server, "rest" in name
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        self.open()
+
+    def open(self):
         self.temporary = tempfile.TemporaryDirectory(prefix="turnpike-interop-")
         self.folder = pathlib.Path(self.temporary.name)
         self.processes, self.clients = [], []
-        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+
+    def renew(self):
+        """Ends everything and begins anew, with nothing left of what was."""
+        self.close()
+        self.open()
 
     def start(self, kind, *arguments, **options):
         process = kind(self, *arguments, **options)
@@ -241,8 +259,22 @@ class Lab:
 
     def logs(self):
         for process in self.processes:
+            lines = process.output().splitlines()[-40:]
+            if isinstance(process, Server):
+                yield f"--- {process.log.name}: refused and dropped"
+                yield from what_was_refused(process)
             yield f"--- {process.log.name} (last lines)"
-            yield from process.output().splitlines()[-40:]
+            yield from lines
+
+
+def what_was_refused(server):
+    """Lines for the report of a failure, whatever state the server is in."""
+    if server.popen.poll() is not None:
+        return [f"not known: it ended with {server.popen.returncode}"]
+    try:
+        return [f"{name} {value}" for name, value in server.refusals().items()] or ["nothing"]
+    except Failed as failure:
+        return [f"not known: {failure}"]
 
 
 def listening_peer(ip="127.0.0.1"):

@@ -2,10 +2,11 @@
 import re
 import subprocess
 
-from harness import PASSWORD, PEER_PORT, SECRET, USER, Failed, Process, case, expect
+from harness import PASSWORD, PEER_PORT, SECRET, USER, Failed, Process, case, expect, listening_peer
 
 TOTALS = re.compile(r"start_mclient: tot_send_msgs=(\d+), tot_recv_msgs=(\d+)$", re.M)
 LOST = re.compile(r"Total lost packets (\d+) \([^)]*\), total send dropped (\d+) ")
+COLLISION = re.compile(r"exit code .*channel bind: error 400 ", re.S)
 TO_PEER = ("-e", "127.0.0.1", "-r", str(PEER_PORT))
 TO_PEER6 = ("-e", "::1", "-r", str(PEER_PORT))
 
@@ -57,12 +58,45 @@ def background(lab, flags):
     return process, finish
 
 
+def drew_a_number_twice(server, failure):
+    """Whether a run failed because turnutils_uclient bound one channel number to two peers of one allocation.
+
+    It binds a number drawn from 0x4000-0x7FFF to the peer's port + 1, then draws anew for the peer, with -c as well: once in
+    16384 sessions both are the same, and 400 is the right answer (RFC 8656 section 12.2). The proof is twofold: the client ended
+    because it was refused a channel, and the server refused one because of that conflict and, but for the first challenges,
+    nothing for another reason.
+    """
+    refused = {name: value for name, value in server.refusals().items() if name.startswith("turnpike_requests_refused_total")}
+    conflict = refused.pop('turnpike_requests_refused_total{reason="channel_conflict"}', 0)
+    refused.pop('turnpike_requests_refused_total{reason="no_integrity"}', 0)
+    return COLLISION.match(str(failure)) is not None and conflict >= 1 and not refused
+
+
+def run_proven(lab, flags, **options):
+    """run() with a server and a peer of its own; returns the server.
+
+    After a proven collision of the client's own random numbers it runs once more, from nothing. That retries no flake away:
+    without the proof the first failure stands, and a server that refused what it should not would do so again.
+    """
+    server = lab.server()
+    lab.peer()
+    try:
+        run(flags, **options)
+        return server
+    except Failed as failure:
+        if lab.kind != "turnpike" or not drew_a_number_twice(server, failure):
+            raise
+    lab.renew()
+    server = lab.server()
+    lab.peer()
+    run(flags, **options)
+    return server
+
+
 def row(name, *flags, **options):
     """A case that runs one command line against the server."""
     def run_row(lab):
-        server = lab.server()
-        lab.peer()
-        run(list(flags), **options)
+        server = run_proven(lab, list(flags), **options)
         if lab.kind == "turnpike":
             used = server.counters()["turnpike_reservations_total"]['result="used"']
             rtcp = "-c" not in flags and "-Z" not in flags
@@ -109,3 +143,22 @@ def uclient_loss_is_seen(lab):
         expect("received 0 of 20" in str(failure), f"another failure: {failure}")
         return
     raise Failed("a run without a peer passed")
+
+
+@case
+def uclient_collision_takes_both_proofs(lab):
+    """A second run is for nothing but a channel number that the client itself used twice."""
+    server, client = lab.server(), lab.client()
+    _, port = listening_peer()
+    client.allocate()
+    refused = Failed("exit code 255\n0: : channel bind: error 400 (Bad Request)")
+    answer = client.bind_channel(0x4001, "127.0.0.1", port)
+    expect(answer and answer.code == 0, f"ChannelBind: {answer and answer.code}")
+    expect(not drew_a_number_twice(server, refused), "the server refused nothing, and a run was excused")
+    answer = client.bind_channel(0x4001, "127.0.0.1", port + 1)
+    expect(answer and answer.code == 400, f"ChannelBind of a bound number: {answer and answer.code}")
+    expect(drew_a_number_twice(server, refused), f"no collision seen in {server.refusals()}")
+    expect(not drew_a_number_twice(server, Failed("sent 20, received 19 of 20")), "a loss was excused")
+    client.bind_channel(0x1, "127.0.0.1", port)
+    expect(not drew_a_number_twice(server, refused), "another refusal was excused")
+    server.check()
