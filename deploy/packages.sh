@@ -3,10 +3,24 @@
 
 build_packages=(gcc libc6-dev meson ninja-build pkg-config libuv1-dev libssl-dev libyaml-dev libunistring-dev libwebsockets-dev
     libwebsockets-evlib-uv libjansson-dev)
-test_packages=(git libcmocka-dev python3 clang-14 libclang-rt-14-dev llvm-14 coturn iproute2 util-linux
-    prometheus chromium firefox-esr libnice-dev)
+# Without these meson does not configure the tests.
+test_packages=(git python3 libcmocka-dev libnice-dev util-linux)
+fuzz_packages=(clang-14 libclang-rt-14-dev llvm-14)
+interop_packages=(iproute2 coturn prometheus chromium firefox-esr)
 # Other packages of Node.js bring npm along, and Debian's npm excludes them.
-command -v npm >/dev/null || test_packages+=(nodejs npm)
+command -v npm >/dev/null || interop_packages+=(nodejs npm)
+
+# mask_line PACKAGE...: what to run before installing those whose servers are not wanted, as the beginning of a command line.
+mask_line()
+{
+    local package
+    [ -d /run/systemd/system ] || return 0
+    for package in "$@"; do
+        case $package in
+            coturn | prometheus) printf 'systemctl mask %s.service && ' "$package" ;;
+        esac
+    done
+}
 
 # install_packages PACKAGE...: asks apt for those that are not there; silent and without privileges when none is missing.
 install_packages()
@@ -19,7 +33,8 @@ install_packages()
     echo "installing: ${missing[*]}" >&2
     if [ "$(id -u)" != 0 ]; then
         if ! command -v sudo >/dev/null; then
-            echo "these packages are missing, and neither root nor sudo is there to install them" >&2
+            echo "neither root nor sudo is there to install them; as root:" >&2
+            echo "    $(mask_line "${missing[@]}")apt-get update && apt-get install --no-install-recommends ${missing[*]}" >&2
             return 1
         fi
         privilege=(sudo)

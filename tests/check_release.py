@@ -1,0 +1,64 @@
+#!/usr/bin/python3
+"""A release build starts, and the example configuration is checked by the commands in its own header: check_release.py BUILD.
+
+TAP. The commands are the indented lines of deploy/examples/turnpike.yaml's header; docs/troubleshooting.md shows the same.
+"""
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import tap
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+EXAMPLE = ROOT / "deploy/examples/turnpike.yaml"
+GUIDE = ROOT / "docs/troubleshooting.md"
+
+
+def run(command, folder, **environment):
+    """What is wrong with how it ended, as a list."""
+    result = subprocess.run(command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, text=True, errors="replace", timeout=60, check=False)
+    return result.stdout, [f"exit code {result.returncode}\n{result.stdout}"] if result.returncode else []
+
+
+def header_commands():
+    header = EXAMPLE.read_text().split("\n\n", 1)[0]
+    return re.findall(r"^#   (\S.*)$", header, re.M)
+
+
+def check_example(build):
+    """Runs the header's commands in an empty folder beside a copy of the example."""
+    commands = header_commands()
+    if not any("--check-config" in c for c in commands):
+        return ["its header has no command with --check-config"]
+    guide = GUIDE.read_text()
+    problems = [f"{GUIDE.name} does not show: {c}" for c in commands if c not in guide]
+    with tempfile.TemporaryDirectory(prefix="turnpike-example-") as folder:
+        shutil.copy(EXAMPLE, folder)
+        path = f"{build}/daemon:{os.environ.get('PATH', '/usr/bin:/bin')}"
+        problems += run(["/bin/sh", "-euc", "\n".join(commands)], folder, PATH=path)[1]
+        secrets = sorted((pathlib.Path(folder) / "credentials").glob("*"))
+        problems += [f"{s.name}: mode {s.stat().st_mode & 0o777:o}" for s in secrets if s.stat().st_mode & 0o077]
+        if len({s.read_bytes() for s in secrets}) < 2:
+            problems.append(f"not two secrets that differ: {[s.name for s in secrets]}")
+    return problems
+
+
+def main(build):
+    build = pathlib.Path(build).resolve()
+    report = tap.Report()
+    for program in ("daemon/turnpike", "cli/turnpikectl"):
+        output, problems = run([build / program, "--version"], ROOT)
+        if not re.search(r"\d+\.\d+\.\d+", output):
+            problems.append(f"no version in {output!r}")
+        report.case(f"{pathlib.Path(program).name}_tells_its_version", problems)
+    report.case("example_is_checked_by_the_commands_in_its_header", check_example(build))
+    return report.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
