@@ -75,8 +75,11 @@ class Process:
     def __init__(self, lab, name, command, **options):
         self.log = lab.folder / f"{name}.log"
         with open(self.log, "wb") as out:
-            self.popen = subprocess.Popen([str(c) for c in command], cwd=lab.folder, stdin=subprocess.DEVNULL, stdout=out,
-                                          stderr=subprocess.STDOUT, preexec_fn=die_with_parent, **options)
+            try:
+                self.popen = subprocess.Popen([str(c) for c in command], cwd=lab.folder, stdin=subprocess.DEVNULL, stdout=out,
+                                              stderr=subprocess.STDOUT, preexec_fn=die_with_parent, **options)
+            except FileNotFoundError as missing:
+                raise Failed(f"{command[0]} is not there; ./tests/run installs and builds what the cases need") from missing
         self.pid = self.popen.pid
 
     def output(self):
