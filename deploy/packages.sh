@@ -30,15 +30,15 @@ install_packages()
         [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
     done
     [ ${#missing[@]} -gt 0 ] || return 0
-    echo "installing: ${missing[*]}" >&2
     if [ "$(id -u)" != 0 ]; then
         if ! command -v sudo >/dev/null; then
-            echo "neither root nor sudo is there to install them; as root:" >&2
+            echo "packages are missing, and neither root nor sudo is there to install them; as root:" >&2
             echo "    $(mask_line "${missing[@]}")apt-get update && apt-get install --no-install-recommends ${missing[*]}" >&2
             return 1
         fi
         privilege=(sudo)
     fi
+    echo "installing: ${missing[*]}" >&2
     # Only their tools are wanted, and their packages would start servers: under systemd a mask prevents it, elsewhere a
     # runlevel in which init scripts start nothing.
     for package in coturn prometheus; do
