@@ -45,8 +45,12 @@ def check_header(name, command, directory):
 def main(builds):
     if not builds:
         sys.exit(__doc__)
-    entries = [e for b in builds for e in json.loads((pathlib.Path(b) / "compile_commands.json").read_text())]
     report = tap.Report()
+    databases = [pathlib.Path(b) / "compile_commands.json" for b in builds]
+    if missing := [f"{d} is not there: that build was not configured" for d in databases if not d.exists()]:
+        report.case("builds_are_configured", missing)
+        return report.end()
+    entries = [e for d in databases for e in json.loads(d.read_text())]
     command, directory = flags(entries[0]), entries[0]["directory"]
     headers = tracked("*.h")
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
