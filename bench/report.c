@@ -62,7 +62,8 @@ static void put_cost(
     uint64_t ticks = u->user_ticks + u->system_ticks;
     double user = stats_each((double)u->cpu_ns * (double)u->user_ticks, ticks);
 
-    number("generator_busy_percent", stats_each(100.0 * (double)u->generator_ns, active_ns));
+    double work = (double)u->generator_ns - (double)u->generator_spun_ns;
+    number("generator_busy_percent", stats_each(100.0 * (work > 0 ? work : 0), active_ns));
     if (o->target.pid == 0) {
         return;
     }
