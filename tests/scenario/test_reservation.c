@@ -209,6 +209,16 @@ static void test_reservation_counts_against_the_quota(void **state)
     assert_int_equal(client_refresh(&second, 0, NULL), 200);
 }
 
+static void test_pair_without_a_charge_for_the_second_port_is_486(void **state)
+{
+    struct fixture *f = *state;
+    f->settings.limits.quota.allocations_per_user = 1;
+    fixture_restart(f);
+    assert_int_equal(allocate_pair(&f->a, NULL), 486);
+    assert_int_equal(world_sockets_open(f->w), 0);
+    assert_int_equal(client_allocate(&f->a, NULL), 200);
+}
+
 static void test_pair_that_does_not_fit_is_508(void **state)
 {
     struct fixture *f = *state;
@@ -251,6 +261,7 @@ int main(void)
         SCENARIO(test_token_of_the_same_name_in_another_realm_is_508),
         SCENARIO(test_token_with_any_bit_changed_is_508),
         SCENARIO(test_reservation_counts_against_the_quota),
+        SCENARIO(test_pair_without_a_charge_for_the_second_port_is_486),
         SCENARIO(test_pair_that_does_not_fit_is_508),
         SCENARIO(test_pair_with_one_port_of_another_program_takes_another_pair),
     };

@@ -144,6 +144,43 @@ static void test_token_grant_with_full_mailbox_keeps_the_reservation(void **stat
         CLIENT_ASK(&p.second, STUN_ALLOCATE, NULL, ATTR_UDP, ATTR_TOKEN(p.made.token)), 200);
 }
 
+static void test_token_that_can_neither_leave_nor_stay_leaks_nothing(void **state)
+{
+    /* The mailbox is full and the socket cannot be taken back: the reservation is over, the rest is
+     * not. */
+    struct fixture *f = *state;
+    struct pair p;
+    f->settings.mailbox = 1;
+    make_pair(f, &p);
+    f->w->hold_mail = true;
+    assert_int_equal(client_send(&p.second, &p.claim, NULL), 0);
+    const uint8_t token[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+    f->b.worker = 0;
+    assert_int_equal(CLIENT_ASK(&f->b, STUN_ALLOCATE, NULL, ATTR_UDP, ATTR_TOKEN(token)), 0);
+    f->w->sockets.fail_adopt_in = 1;
+    f->w->sockets.fail_adopt_with = -ENOMEM;
+    assert_true(world_deliver_mail(f->w, 0));
+    assert_int_equal(world_sockets_open(f->w), 1);
+    assert_int_equal(world_ports_claimed(f->w), 1);
+    f->w->hold_mail = false;
+    world_run(f->w);
+    world_advance(f->w, 10);
+    assert_int_equal(client_answer(&p.second, p.claim.transaction, &(struct response){0}), 508);
+    assert_int_equal(world_allocations(f->w), 1);
+}
+
+static void test_relay_that_ends_while_a_claim_waits_leaks_nothing(void **state)
+{
+    /* The tear-down delivers what is in the mailboxes; this claim's message has left them. */
+    struct fixture *f = *state;
+    struct pair p;
+    make_pair(f, &p);
+    f->w->hold_mail = true;
+    assert_int_equal(client_send(&p.second, &p.claim, NULL), 0);
+    f->w->worker[0].mail_count = 0;
+    assert_int_equal(world_allocations(f->w), 1);
+}
+
 static void test_token_claim_that_nobody_answers_is_508_in_time(void **state)
 {
     struct fixture *f = *state;
@@ -277,6 +314,8 @@ int main(void)
         SCENARIO(test_token_claim_retransmitted_while_it_waits_is_answered_once),
         SCENARIO(test_token_claim_with_full_mailbox_is_508_at_once),
         SCENARIO(test_token_grant_with_full_mailbox_keeps_the_reservation),
+        SCENARIO(test_token_that_can_neither_leave_nor_stay_leaks_nothing),
+        SCENARIO(test_relay_that_ends_while_a_claim_waits_leaks_nothing),
         SCENARIO(test_token_claim_that_nobody_answers_is_508_in_time),
         SCENARIO(test_token_granted_too_late_leaks_nothing),
         SCENARIO(test_token_whose_adoption_fails_leaks_nothing),
