@@ -243,7 +243,7 @@ def banner_line_relays_when_pasted_on_both_families(lab):
 
 
 @case
-def without_terminal_credentials_go_to_a_file_of_ours(lab):
+def threat_25_without_terminal_credentials_go_to_a_file_of_ours(lab):
     public_interface("192.0.2.10/24")
     server = lab.server(None, ready=("192.0.2.10", 3478), env={**os.environ, "XDG_RUNTIME_DIR": str(lab.folder)})
     output = server.output()
@@ -262,7 +262,7 @@ def without_terminal_credentials_go_to_a_file_of_ours(lab):
 
 
 @case
-def core_dumps_are_off(lab):
+def threat_25_core_dumps_are_off(lab):
     server = lab.server()
     limits = open(f"/proc/{server.pid}/limits", encoding="ascii").read()
     line = next(x for x in limits.splitlines() if x.startswith("Max core file size"))
@@ -273,7 +273,7 @@ def core_dumps_are_off(lab):
 
 
 @case
-def secrets_appear_nowhere(lab):
+def threat_25_secrets_appear_nowhere(lab):
     """Canaries in every place where a secret is configured: 0 hits in the log of a session at debug level, and in the dump."""
     canaries = {"p": "canary-password-1", "a secret of tests": "canary-secret-2"}
     config = CONFIG.replace("password: p", "password: canary-password-1").replace("a secret of tests", "canary-secret-2")
