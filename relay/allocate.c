@@ -132,9 +132,6 @@ static struct verdict read_even_port(const struct stun_msg *msg, struct wishes *
                                  : verdict_success();
 }
 
-/* "the server computes the minimum of the client's proposed lifetime and the server's maximum
- * allowed lifetime. If this computed value is greater than the default lifetime, then the server
- * uses the computed lifetime … Otherwise, … the default" */
 static struct verdict read_lifetime(
     const struct relay *r, const struct stun_msg *msg, struct wishes *w)
 {
@@ -143,10 +140,7 @@ static struct verdict read_lifetime(
     if (stun_find(msg, STUN_ATTR_LIFETIME, &value) && !stun_read_u32(value, &asked)) {
         return malformed();
     }
-    const struct relay_settings *settings = &r->snapshot->relay;
-    uint32_t computed = asked < settings->max_lifetime_s ? asked : settings->max_lifetime_s;
-    w->lifetime_s =
-        computed > settings->default_lifetime_s ? computed : settings->default_lifetime_s;
+    w->lifetime_s = allocation_desired_lifetime(&r->snapshot->relay, asked);
     return verdict_success();
 }
 

@@ -174,6 +174,15 @@ struct identity allocation_identity(const struct allocation *a)
     return id;
 }
 
+/* "the server computes the minimum of the client's requested lifetime and the server's maximum
+ * allowed lifetime. If this computed value is greater than the default lifetime, then the "desired
+ * lifetime" is the computed value. Otherwise, the "desired lifetime" is the default lifetime." */
+uint32_t allocation_desired_lifetime(const struct relay_settings *settings, uint32_t asked_s)
+{
+    uint32_t computed = asked_s < settings->max_lifetime_s ? asked_s : settings->max_lifetime_s;
+    return computed > settings->default_lifetime_s ? computed : settings->default_lifetime_s;
+}
+
 uint32_t allocation_set_lifetime(
     struct allocation *a, uint8_t family, uint32_t lifetime_s, const struct instant *now)
 {

@@ -14,6 +14,7 @@
 #include "relay/packet.h"
 #include "relay/permission.h"
 #include "relay/ports.h"
+#include "relay/relay_settings.h"
 #include "wire/stun.h"
 
 struct relay;
@@ -89,6 +90,9 @@ bool allocation_is_dual(const struct allocation *a);
 struct addr relay_leg_public(const struct relay_leg *leg);
 
 struct identity allocation_identity(const struct allocation *a);
+/* What Allocate and Refresh grant to who asks for `asked_s`; 0: asks for nothing
+ * (sections 7.2, 8.2). */
+uint32_t allocation_desired_lifetime(const struct relay_settings *settings, uint32_t asked_s);
 /* Sets time to expiry of the legs of `family` (ADDR_NONE: all), never beyond max_allocation_age;
  * returns the seconds granted. */
 uint32_t allocation_set_lifetime(

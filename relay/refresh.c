@@ -1,19 +1,6 @@
 /* The Refresh method (RFC 8656 section 8.2): extend an allocation's time to expiry, or end it. */
 #include "relay/core.h"
 
-static uint32_t desired_lifetime(
-    const struct relay_settings *settings, bool asked, uint32_t lifetime_s)
-{
-    /* "the server computes the minimum of the client's requested lifetime and the server's maximum
-     * allowed lifetime. If this computed value is greater than the default lifetime, then the
-     * "desired lifetime" is the computed value. Otherwise, the "desired lifetime" is the default
-     * lifetime." */
-    uint32_t computed =
-        lifetime_s < settings->max_lifetime_s ? lifetime_s : settings->max_lifetime_s;
-    return asked && computed > settings->default_lifetime_s ? computed
-                                                            : settings->default_lifetime_s;
-}
-
 static void end(struct request *q, enum addr_family family)
 {
     struct allocation *a = q->allocation;
@@ -65,6 +52,6 @@ struct verdict refresh_handle(struct request *q, struct reply_fields *reply)
         return verdict_error(401, REASON_CREDENTIAL_EXPIRED);
     }
     reply->lifetime_s = allocation_set_lifetime(
-        q->allocation, family, desired_lifetime(settings, asked, lifetime_s), q->now);
+        q->allocation, family, allocation_desired_lifetime(settings, lifetime_s), q->now);
     return verdict_success();
 }
