@@ -13,13 +13,12 @@
 
 #define TEXT_MAX (1u << 20)
 
-static const char config_text[] =
-    "auth:\n"
-    "  users:\n"
-    "    - { name: a, password: canary-password }\n"
-    "    - { name: b, key: ca0a41ca0a41ca0a41ca0a41ca0a41ca }\n"
-    "  secrets: [{ id: one, secret: canary-secret }]\n"
-    "  nonce_secret: canary-nonce-secret\n";
+static const char config_text[] = "auth:\n"
+                                  "  users:\n"
+                                  "    - { name: a, password: canary-password }\n"
+                                  "    - { name: b, key: ca0a41ca0a41ca0a41ca0a41ca0a41ca }\n"
+                                  "  secrets: [{ id: one, secret: canary-secret }]\n"
+                                  "  nonce_secret: canary-nonce-secret\n";
 static const char *const canaries[] = {"canary", "ca0a41", "CA0A41"};
 
 static void assert_clean(const char *text)
