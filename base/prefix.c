@@ -8,6 +8,7 @@
  */
 #include "base/prefix.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -150,6 +151,7 @@ static ip_number low_bits(unsigned count)
 int prefix_set_add_rule(struct prefix_set *set, const struct prefix_rule *rule)
 {
     unsigned width = (unsigned)addr_ip_len(&rule->first) * 8;
+    assert(width > 0); /* a rule is of IPv4 or IPv6 */
     uint32_t root = rule->first.family == ADDR_IPV4 ? ROOT_IPV4 : ROOT_IPV6;
     ip_number at = ip_to_number(&rule->first), last = ip_to_number(&rule->last);
 

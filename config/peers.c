@@ -131,7 +131,7 @@ static int set_allow_peers(void *base, const struct schema_key *key,
     const struct document_node *value, struct fault *fault)
 {
     struct peer_policy_settings *policy = &((struct config *)base)->relay.policy;
-    struct rules rules;
+    struct rules rules = {0};
     int rc = read_rules(&rules, key, value, fault);
 
     if (rc < 0)

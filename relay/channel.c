@@ -90,7 +90,7 @@ bool channel_bind(struct channel_list *l, uint16_t number, const struct addr *pe
     }
     bool is_new = !c;
     if (is_new) {
-        assert(l->count < l->capacity);
+        assert(l->items && l->count < l->capacity);
         c = &l->items[l->count++];
         c->number = number;
         c->peer = *peer;

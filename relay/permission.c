@@ -62,7 +62,7 @@ bool permission_install(struct permission_list *l, const struct addr *peer, uint
     struct permission *p = find_any(l, peer);
     bool is_new = !p;
     if (is_new) {
-        assert(l->count < l->capacity);
+        assert(l->items && l->count < l->capacity);
         p = &l->items[l->count++];
         p->ip = *peer;
         p->ip.port = 0;

@@ -205,7 +205,10 @@ static void test_channel_numbers_of_rfc5766_are_bound_where_the_operator_asks(vo
         do {
             s = world_take_to_client(f->w, &f->a.addr);
         } while (s && !s->media);
-        assert_non_null(s);
+        if (!s) {
+            fail_msg("channel %#x: nothing came", (unsigned)numbers[i]);
+            return;
+        }
         assert_int_equal(s->bytes[0] << 8 | s->bytes[1], numbers[i]);
     }
     const struct addr peer = world_peer(9, 5000);

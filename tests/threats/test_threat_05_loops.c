@@ -12,6 +12,7 @@ static size_t make_noise(struct world *w, uint8_t out[64])
 {
     const uint64_t dice = world_random(w);
     const size_t len = 20 + (dice >> 8) % 11 * 4;
+    memset(out, 0, 64);
     for (size_t i = 0; i < len; i += 8) {
         const uint64_t bits = world_random(w);
         memcpy(out + i, &bits, 8);

@@ -19,7 +19,10 @@ static void note(struct transcript *t, const void *bytes, size_t len)
     if (t->len + len > t->cap) {
         t->cap = 2 * (t->len + len);
         t->bytes = realloc(t->bytes, t->cap);
-        assert_non_null(t->bytes);
+    }
+    if (!t->bytes) {
+        fail_msg("out of memory");
+        return;
     }
     memcpy(t->bytes + t->len, bytes, len);
     t->len += len;

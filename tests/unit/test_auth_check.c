@@ -257,8 +257,8 @@ static void test_auth_check_password_algorithms_bid_down_matrix(void **state)
     expect(a, AUTH_BAD, REASON_BID_DOWN);
     a.algorithm_bytes = absent;
 
-    for (uint16_t algorithm = STUN_PASSWORD_MD5; algorithm <= STUN_PASSWORD_SHA256; algorithm++) {
-        a.algorithm = algorithm;
+    for (int algorithm = STUN_PASSWORD_MD5; algorithm <= STUN_PASSWORD_SHA256; algorithm++) {
+        a.algorithm = (uint16_t)algorithm;
         for (int integrity = 0; integrity < 2; integrity++) {
             a.sha256_integrity = integrity;
             struct auth_result r = judge(&a);

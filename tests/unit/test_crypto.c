@@ -222,8 +222,8 @@ static void test_crypto_siphash_gives_the_authors_vectors(void **state)
         key[i] = i;
     for (size_t len = 0; len < sizeof(expected) / sizeof(expected[0]); len++) {
         /* At an odd address: alignment must not matter. */
-        for (uint8_t i = 0; i < len; i++)
-            in[i + 1] = i;
+        for (size_t i = 0; i < len; i++)
+            in[i + 1] = (uint8_t)i;
         assert_true(crypto_siphash(key, in + 1, len) == expected[len]);
     }
 }
