@@ -303,6 +303,24 @@ def threat_23_hostile_clients_hold_up_nothing(lab):
     server.check()
 
 
+@case
+def threat_25_secrets_stay_out_of_the_admin_server_and_the_command_line(lab):
+    config = CONFIG.replace("password: p", "password: canary-password").replace(SECRET, "canary-secret")
+    server = lab.server(with_admin(lab, config + "log: { level: debug }\n"))
+    client = lab.client(password="canary-password")
+    expect(client.allocate().kind == stun.SUCCESS, "Allocate")
+    expect(lab.client(password="canary-guess").allocate().code == 401, "a wrong password was let in")
+    for path in ("/metrics", "/live", "/ready", "/api/v1/status"):
+        code, head, body = get(path, token=TOKEN)
+        expect(code == 200 and "canary" not in head + body, f"{path}: {code}\n{body[:500]}")
+    code, head, body = get("/api/v1/status", token="canary-wrong-token")
+    expect(code == 401 and "canary" not in head + body, f"a wrong token: {code}\n{body}")
+    line = pathlib.Path(f"/proc/{server.pid}/cmdline").read_bytes()
+    expect(b"turnpike" in line and b"canary" not in line, line)
+    expect("canary" not in server.output(), "a canary in the log")
+    server.check()
+
+
 def cpu(server):
     fields = pathlib.Path(f"/proc/{server.pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

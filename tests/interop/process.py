@@ -274,7 +274,7 @@ def threat_25_core_dumps_are_off(lab):
 
 @case
 def threat_25_secrets_appear_nowhere(lab):
-    """Canaries in every place where a secret is configured: 0 hits in the log of a session at debug level, and in the dump."""
+    """Canaries in every place where a secret is configured: 0 hits in the log of a session at debug level and of a reload."""
     canaries = {"p": "canary-password-1", "a secret of tests": "canary-secret-2"}
     config = CONFIG.replace("password: p", "password: canary-password-1").replace("a secret of tests", "canary-secret-2")
     server = lab.server(config + "log: { level: debug }\n")
