@@ -43,7 +43,7 @@ void config_deinit(struct config *c)
     }
     free(c->auth.realms);
     secret_wipe(&c->auth.nonce_secret);
-    free(c->net.udp);
+    free(c->net.listeners);
     free(c->admin.socket);
     secret_wipe(&c->admin.token);
     free(c->relay.policy.deny);

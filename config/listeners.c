@@ -106,20 +106,20 @@ static int add_listeners(
     size_t more = (size_t)(item->ports.max - item->ports.min) + 1;
     struct listener_settings *grown;
 
-    if (net->udp_count + more > LISTENERS_MAX)
+    if (net->listener_count + more > LISTENERS_MAX)
         return fault_set(fault, line, "'listen' must not hold more than %d ports", LISTENERS_MAX);
-    grown = reallocarray(net->udp, net->udp_count + more, sizeof(*grown));
+    grown = reallocarray(net->listeners, net->listener_count + more, sizeof(*grown));
     if (!grown)
         return fault_out_of_memory(fault);
-    net->udp = grown;
+    net->listeners = grown;
     for (size_t i = 0; i < more; i++) {
         struct listener_settings l = {.addr = item->addr};
 
         l.addr.port = (uint16_t)(item->ports.min + i);
-        for (size_t k = 0; k < net->udp_count; k++)
-            if (clash(&net->udp[k].addr, &l.addr))
+        for (size_t k = 0; k < net->listener_count; k++)
+            if (clash(&net->listeners[k].addr, &l.addr))
                 return fault_set(fault, line, "'listen' would bind port %u twice", l.addr.port);
-        net->udp[net->udp_count++] = l;
+        net->listeners[net->listener_count++] = l;
     }
     return 0;
 }
@@ -150,12 +150,12 @@ static int set_listen(void *base, const struct schema_key *key, const struct doc
     for (size_t i = 0; i < value->count && rc == 0; i++)
         rc = add_listen_item(&built, &value->children[i], fault);
     if (rc < 0) {
-        free(built.udp);
+        free(built.listeners);
         return rc;
     }
-    free(c->net.udp);
-    c->net.udp = built.udp;
-    c->net.udp_count = built.udp_count;
+    free(c->net.listeners);
+    c->net.listeners = built.listeners;
+    c->net.listener_count = built.listener_count;
     return 0;
 }
 
@@ -166,18 +166,18 @@ static void print_listen(const void *base, const struct schema_key *key, FILE *o
     size_t next;
 
     fputc('[', out);
-    for (size_t i = 0; i < net->udp_count; i = next) {
-        const struct addr *first = &net->udp[i].addr;
+    for (size_t i = 0; i < net->listener_count; i = next) {
+        const struct addr *first = &net->listeners[i].addr;
         char ip[ADDR_TEXT_MAX];
 
         /* A run of ports of one address was one entry, or might have been. */
-        for (next = i + 1; next < net->udp_count; next++)
-            if (!addr_equal_ip(&net->udp[next].addr, first) ||
-                net->udp[next].addr.port != first->port + (next - i))
+        for (next = i + 1; next < net->listener_count; next++)
+            if (!addr_equal_ip(&net->listeners[next].addr, first) ||
+                net->listeners[next].addr.port != first->port + (next - i))
                 break;
         fprintf(out, "%s  { proto: udp, addr: \"%s\", port: ", separator,
             addr_format_ip(first, ip, sizeof(ip)));
-        value_print_ports(out, (struct port_range){first->port, net->udp[next - 1].addr.port});
+        value_print_ports(out, (struct port_range){first->port, net->listeners[next - 1].addr.port});
         fputs(" }", out);
         separator = ",\n";
     }

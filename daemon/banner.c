@@ -14,9 +14,9 @@ static void banner_write_urls(FILE *out, const struct config *config)
 {
     for (size_t i = 0; i < config->relay.address_count; i++) {
         char text[ADDR_TEXT_MAX];
-        for (size_t k = 0; k < config->net.udp_count; k++) {
+        for (size_t k = 0; k < config->net.listener_count; k++) {
             struct addr a = config->relay.addresses[i].public;
-            a.port = config->net.udp[k].addr.port;
+            a.port = config->net.listeners[k].addr.port;
             fprintf(out, "  turn:%s?transport=udp\n", addr_format(&a, text, sizeof(text)));
         }
     }
@@ -30,13 +30,13 @@ void banner_write(FILE *out, const struct config *config, const struct credentia
     fprintf(out, "Realm:       %s\nUser:        %s\nPassword:    %s\nREST secret: %s\n",
         config->auth.realms[0].name, credentials->user, credentials->password,
         credentials->rest_secret);
-    if (config->net.udp_count > 0) {
+    if (config->net.listener_count > 0) {
         /* -s: this client's channel numbers go beyond 0x4FFF, which RFC 8656 section 12 reserves.
          */
         fprintf(out, "\nTry it from a second terminal of this host; it ends with \"Total lost "
                      "packets 0\":\n");
         fprintf(out, "  turnutils_uclient -y -s -c -n 100 -u %s -w %s -p %u %s\n\n",
-            credentials->user, credentials->password, (unsigned)config->net.udp[0].addr.port,
+            credentials->user, credentials->password, (unsigned)config->net.listeners[0].addr.port,
             addr_format_ip(&config->relay.addresses[0].local, text, sizeof(text)));
     }
 }

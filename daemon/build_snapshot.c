@@ -70,7 +70,8 @@ static bool snapshot_add_listeners(struct net_snapshot *s, const struct endpoint
     }
     s->listener_count = endpoints->count;
     for (size_t i = 0; i < endpoints->count; i++) {
-        s->listeners[i].endpoint = endpoints->list[i].udp;
+        s->listeners[i].transport = TRANSPORT_UDP;
+        s->listeners[i].udp = endpoints->list[i].udp;
         s->listeners[i].realm = endpoints->list[i].realm;
     }
     return true;

@@ -65,8 +65,8 @@ int endpoints_open(struct endpoints *e, const struct net_settings *settings, siz
     char *error, size_t error_cap)
 {
     size_t before = e->count;
-    for (size_t i = 0; i < settings->udp_count; i++) {
-        const struct listener_settings *s = &settings->udp[i];
+    for (size_t i = 0; i < settings->listener_count; i++) {
+        const struct listener_settings *s = &settings->listeners[i];
         struct addr addrs[2];
         unsigned n = endpoints_expand(&s->addr, addrs);
         for (unsigned k = 0; k < n; k++) {
@@ -99,15 +99,15 @@ size_t endpoints_configure(struct endpoints *e, const struct net_settings *setti
     for (size_t i = 0; i < e->count; i++) {
         e->list[i].configured = false;
     }
-    for (size_t i = 0; i < settings->udp_count; i++) {
+    for (size_t i = 0; i < settings->listener_count; i++) {
         struct addr addrs[2];
-        unsigned n = endpoints_expand(&settings->udp[i].addr, addrs);
+        unsigned n = endpoints_expand(&settings->listeners[i].addr, addrs);
         for (unsigned k = 0; k < n; k++) {
             struct endpoint *found = endpoints_find(e, &addrs[k]);
             if (found) {
                 others -= !found->configured;
                 found->configured = true;
-                found->realm = settings->udp[i].realm;
+                found->realm = settings->listeners[i].realm;
             }
         }
     }

@@ -112,7 +112,7 @@ static int worker_take_listeners(struct worker *w, const struct net_snapshot *sn
         }
         l->index = (uint16_t)list->count;
         int r = udp_listener_start(
-            l, &w->io, w->batch, snapshot->listeners[list->count].endpoint, w->options.index);
+            l, &w->io, w->batch, snapshot->listeners[list->count].udp, w->options.index);
         if (r < 0) {
             free(l);
             return r;

@@ -4,8 +4,7 @@
 
 #include "base/addr.h"
 #include "base/slice.h"
-
-enum transport { TRANSPORT_UDP, TRANSPORT_TCP, TRANSPORT_TLS, TRANSPORT_DTLS };
+#include "base/transport.h"
 
 /* The 5-tuple of a client as an allocation stores it, and the target of an outbox entry. */
 struct flow {

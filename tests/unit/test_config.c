@@ -24,11 +24,11 @@ static void test_config_init_gives_the_documented_defaults(void **state)
     assert_int_equal(c.auth.nonce_lifetime_s, 600);
     assert_true(c.auth.password_sha256);
     assert_null(c.auth.nonce_secret.data);
-    assert_int_equal(c.net.udp_count, 4);
+    assert_int_equal(c.net.listener_count, 4);
     for (unsigned i = 0; i < 4; i++) {
-        assert_int_equal(c.net.udp[i].addr.family, ADDR_IPV6);
-        assert_true(addr_is_unspecified(&c.net.udp[i].addr));
-        assert_int_equal(c.net.udp[i].addr.port, 3478 + i);
+        assert_int_equal(c.net.listeners[i].addr.family, ADDR_IPV6);
+        assert_true(addr_is_unspecified(&c.net.listeners[i].addr));
+        assert_int_equal(c.net.listeners[i].addr.port, 3478 + i);
     }
     assert_int_equal(c.net.workers, 0);
     assert_int_equal(c.net.receive_buffer, 4 << 20);
@@ -67,12 +67,12 @@ static void test_config_load_every_network_key_is_set(void **state)
 {
     struct config c = {0};
     load(&c, good);
-    assert_int_equal(c.net.udp_count, 5);
-    assert_ip(&c.net.udp[2].addr, "192.0.2.1");
-    assert_int_equal(c.net.udp[2].addr.port, 3480);
-    assert_ip(&c.net.udp[3].addr, "2001:db8::4");
-    assert_ip(&c.net.udp[4].addr, "::");
-    assert_int_equal(c.net.udp[4].addr.port, 5000);
+    assert_int_equal(c.net.listener_count, 5);
+    assert_ip(&c.net.listeners[2].addr, "192.0.2.1");
+    assert_int_equal(c.net.listeners[2].addr.port, 3480);
+    assert_ip(&c.net.listeners[3].addr, "2001:db8::4");
+    assert_ip(&c.net.listeners[4].addr, "::");
+    assert_int_equal(c.net.listeners[4].addr.port, 5000);
     assert_int_equal(c.net.workers, 3);
     assert_int_equal(c.net.receive_buffer, 512 << 10);
     assert_int_equal(c.relay.address_count, 2);

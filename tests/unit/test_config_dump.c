@@ -16,7 +16,7 @@ static void assert_dump_reads_back(const struct config *c)
     load(&again, text);
     char *second = config_text(&again);
     assert_string_equal(second, dump);
-    assert_int_equal(again.net.udp_count, c->net.udp_count);
+    assert_int_equal(again.net.listener_count, c->net.listener_count);
     assert_memory_equal(&again.limits, &c->limits, sizeof(again.limits));
     assert_int_equal(again.relay.policy.deny_count, c->relay.policy.deny_count);
     for (size_t i = 0; i < c->relay.policy.deny_count; i++)

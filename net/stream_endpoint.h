@@ -1,0 +1,27 @@
+/*
+ * Where TCP and TLS connections come in: one address and port with one listening socket a worker,
+ * all in one reuse-port group, so that the kernel spreads connections over the workers. Made and
+ * freed by control; workers borrow it, and it outlives them.
+ */
+#ifndef NET_STREAM_ENDPOINT_H
+#define NET_STREAM_ENDPOINT_H
+
+#include "base/addr.h"
+
+struct stream_endpoint {
+    struct addr addr;
+    unsigned workers;
+    int fds[]; /* one a worker, listening; accepted connections inherit TCP_NODELAY and keep-alive
+                */
+};
+
+/*
+ * Binds and listens for each worker; like udp_endpoint_open: a port that another program has is an
+ * error. 0; -EADDRINUSE or another -errno. -EAFNOSUPPORT or -EADDRNOTAVAIL for "::" means a host
+ * without IPv6.
+ */
+int stream_endpoint_open(struct stream_endpoint **out, const struct addr *addr, unsigned workers);
+/* Closes the sockets. NULL: nothing happens. */
+void stream_endpoint_close(struct stream_endpoint *e);
+
+#endif
