@@ -7,9 +7,9 @@
 
 #include "base/slice.h"
 
-/* The longest frame: a STUN message of 65532 bytes behind its header, or ChannelData of 65535 with
- * header and padding. */
-#define STREAM_FRAME_MAX (4 + 65536)
+/* The longest frame: a STUN message of 65532 bytes behind its header of 20. ChannelData of 65535
+ * with header and padding is 12 bytes shorter. */
+#define STREAM_FRAME_MAX (20 + 65532)
 
 enum stream_frame_kind {
     STREAM_FRAME_MORE,    /* a frame has begun, or nothing is there: more bytes must come */
