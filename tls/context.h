@@ -27,6 +27,17 @@ void tls_context_release(struct tls_context *c);             /* NULL: nothing ha
 
 /* Seconds since the epoch at which the certificate that ends first ends. */
 int64_t tls_context_expires_at(const struct tls_context *c);
+/* One certificate as logs name it; borrowed from the context. */
+struct tls_certificate_info {
+    const char *file;   /* the path of the settings */
+    const char *names;  /* DNS names and addresses it covers, "a.example, b.example"; or its subject
+                         */
+    const char *serial; /* hexadecimal, as `openssl x509 -serial` prints it */
+    int64_t expires_at; /* seconds since the epoch */
+};
+/* The n-th in the order of the settings; false behind the last one. */
+bool tls_context_certificate(
+    const struct tls_context *c, size_t n, struct tls_certificate_info *out);
 /* True where client certificates can be required: authorities are configured. */
 bool tls_context_knows_clients(const struct tls_context *c);
 
