@@ -54,7 +54,9 @@ static void write_listed(const struct metrics_text *m, FILE *out, enum family f)
 static void write_by_reason(FILE *out, enum family f, const uint64_t values[REASON_COUNT])
 {
     for (int i = REASON_NONE + 1; i < REASON_COUNT; i++) {
-        write_labelled(out, f, "reason", reason_name(i), values[i]);
+        if (reason_is_closing(i) == (f == FAMILY_CONNECTIONS_CLOSED)) {
+            write_labelled(out, f, "reason", reason_name(i), values[i]);
+        }
     }
 }
 
@@ -96,6 +98,9 @@ static void write_family(const struct metrics_text *m, FILE *out, enum family f)
         break;
     case FAMILY_REQUESTS_REFUSED:
         write_by_reason(out, f, m->sum->refused);
+        break;
+    case FAMILY_CONNECTIONS_CLOSED:
+        write_by_reason(out, f, m->sum->closed);
         break;
     case FAMILY_REQUESTS:
         write_requests(out, m->sum);

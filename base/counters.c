@@ -28,6 +28,14 @@ static const char *const limit_scopes[REASON_COUNT] = {
 #undef REASON
 };
 
+static const bool closings[REASON_COUNT] = {
+#define REASON(id, name, help)
+#define REASON_CLOSE(id, name, help) [REASON_##id] = true,
+#include "base/reason.def"
+#undef REASON_CLOSE
+#undef REASON
+};
+
 static const struct {
     const char *name, *labels, *help;
 } metrics[METRIC_COUNT] = {
@@ -77,6 +85,11 @@ bool reason_is_auth_failure(enum reason r)
 const char *reason_limit_scope(enum reason r)
 {
     return limit_scopes[r];
+}
+
+bool reason_is_closing(enum reason r)
+{
+    return closings[r];
 }
 
 const char *metric_name(enum metric m)
@@ -135,6 +148,7 @@ void counters_sum_add(struct counters_sum *sum, const struct counters *c)
     for (size_t i = 0; i < REASON_COUNT; i++) {
         sum->dropped[i] += atomic_load_explicit(&c->dropped[i], memory_order_relaxed);
         sum->refused[i] += atomic_load_explicit(&c->refused[i], memory_order_relaxed);
+        sum->closed[i] += atomic_load_explicit(&c->closed[i], memory_order_relaxed);
     }
     for (size_t i = 0; i < GAUGE_COUNT; i++)
         sum->gauge[i] += atomic_load_explicit(&c->gauge[i], memory_order_relaxed);

@@ -48,6 +48,7 @@ struct counters {
     _Alignas(64) _Atomic uint64_t metric[METRIC_COUNT];
     _Atomic uint64_t dropped[REASON_COUNT]; /* datagrams dropped without an answer */
     _Atomic uint64_t refused[REASON_COUNT]; /* requests answered with an error */
+    _Atomic uint64_t closed[REASON_COUNT];  /* connections */
     _Atomic uint64_t gauge[GAUGE_COUNT];
     _Atomic uint64_t request[REQUEST_METHOD_COUNT][REQUEST_CODE_COUNT]; /* responses */
 };
@@ -74,6 +75,11 @@ static inline void counters_refuse(struct counters *c, enum reason r)
     counter_add_(&c->refused[r], 1);
 }
 
+static inline void counters_close(struct counters *c, enum reason r)
+{
+    counter_add_(&c->closed[r], 1);
+}
+
 /* `by` is 1 or -1. What ends in another worker than it began in is right in the sum. */
 static inline void counters_gauge(struct counters *c, enum gauge g, int by)
 {
@@ -91,6 +97,8 @@ const char *reason_help(enum reason r);
 bool reason_is_auth_failure(enum reason r);
 /* The scope of the limit that was reached, or NULL: no limit. */
 const char *reason_limit_scope(enum reason r);
+/* Why connections close: such a reason drops and refuses nothing. */
+bool reason_is_closing(enum reason r);
 const char *metric_name(enum metric m);
 const char *metric_labels(enum metric m);
 const char *metric_help(enum metric m);
@@ -107,6 +115,7 @@ struct counters_sum {
     uint64_t metric[METRIC_COUNT];
     uint64_t dropped[REASON_COUNT];
     uint64_t refused[REASON_COUNT];
+    uint64_t closed[REASON_COUNT];
     uint64_t gauge[GAUGE_COUNT];
     uint64_t request[REQUEST_METHOD_COUNT][REQUEST_CODE_COUNT];
 };

@@ -55,8 +55,11 @@ static void test_counters_sum_adds_all_threads(void **state)
     counters_drop(&a, REASON_MAILBOX_FULL);
     counters_drop(&b, REASON_MAILBOX_FULL);
     counters_refuse(&b, REASON_QUOTA_USER);
+    counters_close(&a, REASON_HTTP_PROBE);
+    counters_close(&b, REASON_HTTP_PROBE);
     counters_sum_add(&sum, &a);
     counters_sum_add(&sum, &b);
+    assert_int_equal(sum.closed[REASON_HTTP_PROBE], 2);
     assert_int_equal(sum.metric[METRIC_RECEIVED_CLIENT], 7);
     assert_true(sum.metric[METRIC_LOG_LOST] == 1ull << 40);
     assert_int_equal(sum.dropped[REASON_MAILBOX_FULL], 2);
@@ -145,6 +148,8 @@ static void test_counters_reason_groups_are_told_apart(void **state)
     assert_false(reason_is_auth_failure(REASON_STALE_NONCE));
     assert_string_equal(reason_limit_scope(REASON_QUOTA_REALM), "realm");
     assert_null(reason_limit_scope(REASON_WRONG_PASSWORD));
+    assert_true(reason_is_closing(REASON_CONNECTION_IDLE));
+    assert_false(reason_is_closing(REASON_WRITE_QUEUE_FULL));
     for (int i = 0; i < REASON_COUNT; i++) {
         for (int k = 0; k < i && reason_limit_scope((enum reason)i); k++) {
             const char *scope = reason_limit_scope((enum reason)k);

@@ -67,6 +67,7 @@ static void fill(struct counters_sum *sum)
     for (int i = 0; i < REASON_COUNT; i++) {
         sum->dropped[i] = n++;
         sum->refused[i] = n++;
+        sum->closed[i] = n++;
     }
     for (int i = 0; i < GAUGE_COUNT; i++)
         sum->gauge[i] = n++;
@@ -90,10 +91,18 @@ static void test_metrics_text_every_counter_and_gauge_is_a_series(void **state)
         assert_int_equal(value_of(text, name), sum.metric[i]);
     }
     for (int i = 0; i < GAUGE_COUNT; i++) {
-        snprintf(name, sizeof(name), "%s{%s}", gauge_name(i), gauge_labels(i));
+        bool bare = gauge_labels(i)[0] == '\0';
+        snprintf(name, sizeof(name), "%s%s%s%s", gauge_name(i), bare ? "" : "{", gauge_labels(i),
+            bare ? "" : "}");
         assert_int_equal(value_of(text, name), sum.gauge[i]);
     }
     for (int i = REASON_NONE + 1; i < REASON_COUNT; i++) {
+        if (reason_is_closing(i)) {
+            snprintf(name, sizeof(name), "turnpike_connections_closed_total{reason=\"%s\"}",
+                reason_name(i));
+            assert_int_equal(value_of(text, name), sum.closed[i]);
+            continue;
+        }
         snprintf(
             name, sizeof(name), "turnpike_packets_dropped_total{reason=\"%s\"}", reason_name(i));
         assert_int_equal(value_of(text, name), sum.dropped[i]);
