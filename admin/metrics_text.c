@@ -34,7 +34,21 @@ static void write_labelled(
     fprintf(out, "%s{%s=\"%s\"} %llu\n", families[f].name, label, text, (unsigned long long)value);
 }
 
-/* The series of metrics.def and gauges.def that carry the family's name. */
+/* Buckets are cumulative on the page; _count is the last of them, read once, so they agree. */
+static void write_histogram(FILE *out, enum histogram_id id, const struct histogram_sum *h)
+{
+    unsigned long long seen = 0;
+    for (unsigned n = 0; n <= HISTOGRAM_BOUNDS; n++) {
+        seen += h->bucket[n];
+        fprintf(out, "%s_bucket{le=\"%s\"} %llu\n", histogram_name(id),
+            n < HISTOGRAM_BOUNDS ? histogram_bound(id, n) : "+Inf", seen);
+    }
+    fprintf(out, "%s_sum %llu.%06llu\n%s_count %llu\n", histogram_name(id),
+        (unsigned long long)h->sum_us / 1000000, (unsigned long long)h->sum_us % 1000000,
+        histogram_name(id), seen);
+}
+
+/* What of metrics.def, gauges.def and histograms.def carries the family's name. */
 static void write_listed(const struct metrics_text *m, FILE *out, enum family f)
 {
     for (int i = 0; i < METRIC_COUNT; i++) {
@@ -47,6 +61,11 @@ static void write_listed(const struct metrics_text *m, FILE *out, enum family f)
             /* Between reading one worker and the next an allocation may seem to end twice. */
             int64_t value = (int64_t)m->sum->gauge[i];
             write_series(out, gauge_name(i), gauge_labels(i), value > 0 ? (uint64_t)value : 0);
+        }
+    }
+    for (int i = 0; i < HISTOGRAM_COUNT; i++) {
+        if (strcmp(histogram_name(i), families[f].name) == 0) {
+            write_histogram(out, i, &m->sum->histogram[i]);
         }
     }
 }

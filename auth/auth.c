@@ -211,11 +211,13 @@ void auth_free(struct auth *auth)
     free(auth);
 }
 
-struct auth_worker *auth_worker_new(struct crypto *crypto)
+struct auth_worker *auth_worker_new(struct crypto *crypto, uint16_t origin)
 {
     struct auth_worker *w = calloc(1, sizeof(*w));
-    if (w)
+    if (w) {
         w->crypto = crypto;
+        w->keys.origin = origin;
+    }
     return w;
 }
 
@@ -230,7 +232,7 @@ void auth_worker_free(struct auth_worker *w)
 struct nonce_keys *auth_worker_nonce_keys(struct auth_worker *w, const struct auth *auth)
 {
     if (memcmp(w->keys_secret_id, auth->nonce_secret_id, sizeof(w->keys_secret_id)) != 0) {
-        secret_cleanse(&w->keys, sizeof(w->keys));
+        secret_cleanse(w->keys.slot, sizeof(w->keys.slot));
         memcpy(w->keys_secret_id, auth->nonce_secret_id, sizeof(w->keys_secret_id));
     }
     return &w->keys;

@@ -25,7 +25,9 @@ struct auth_worker;
 struct auth *auth_new(const struct auth_settings *settings, char *error, size_t error_cap);
 void auth_free(struct auth *auth); /* wipes every key and secret */
 
-struct auth_worker *auth_worker_new(struct crypto *crypto); /* NULL: out of memory */
+/* `origin`: of this instance, in the nonces that it makes; one number for all of its workers. NULL:
+ * out of memory. */
+struct auth_worker *auth_worker_new(struct crypto *crypto, uint16_t origin);
 void auth_worker_free(struct auth_worker *w);
 
 size_t auth_realm_count(const struct auth *auth);
@@ -64,6 +66,8 @@ struct auth_result {
     /* user: borrowed from the message; for USERHASH from `auth`, or from a matching `live` */
     struct identity identity;
     struct auth_key key; /* the caller wipes it */
+    /* What the nonce says; zero for a foreign one, and where there was none to judge. */
+    struct nonce_facts nonce;
 };
 
 /*

@@ -93,12 +93,11 @@ static enum reason read_credentials(struct credentials *out, const struct stun_m
  * Section 9.2.4: "If the NONCE is no longer valid, the server MUST generate an error response with
  * an error code of 438 (Stale Nonce)."
  */
-static enum reason check_nonce(const struct check *k)
+static enum reason check_nonce(const struct check *k, struct nonce_facts *facts)
 {
-    uint32_t features = 0;
     switch (nonce_check(k->said.nonce, auth_worker_nonce_keys(k->w, k->auth), k->w->crypto,
         secret_slice(&k->auth->nonce_secret), k->realm->nonce_name, k->auth->nonce_lifetime_s,
-        &k->request->client, k->now, &features)) {
+        &k->request->client, k->now, facts)) {
     case NONCE_FOREIGN:
         return REASON_FOREIGN_NONCE;
     case NONCE_STALE:
@@ -108,7 +107,7 @@ static enum reason check_nonce(const struct check *k)
     }
     /* A nonce of ours that offered something else than we do now, since a reload: the client must
      * see the new offer. */
-    return features == k->realm->features ? REASON_NONE : REASON_STALE_NONCE;
+    return facts->features == k->realm->features ? REASON_NONE : REASON_STALE_NONCE;
 }
 
 /* What stun_write_password_algorithms sends, so "the value sent in the response that sent this
@@ -297,7 +296,7 @@ static enum reason judge(struct check *k, struct auth_result *out)
     enum reason reason = read_credentials(&k->said, msg);
     if (reason != REASON_NONE)
         return reason;
-    reason = check_nonce(k);
+    reason = check_nonce(k, &out->nonce);
     if (reason != REASON_NONE)
         return reason;
     out->proven = true;

@@ -1,8 +1,9 @@
 /*
  * Nonces that are remembered by nobody: all that is needed to judge one is in it and under its MAC.
- * Of its 32 characters 13 are the nonce cookie, 19 the base64 of 14 bytes: key id (low byte of the
- * epoch), time (low 32 bits of the wall clock), MAC. A nonce has one spelling: the bits that base64
- * leaves over are zero. Called by auth.c and auth_check.c, on workers.
+ * Of its 32 characters 13 are the nonce cookie, 19 the base64 of 14 bytes: key id (low 2 bits of
+ * the epoch), time (milliseconds into the epoch, 22 bits), origin (2 bytes), MAC. A nonce has one
+ * spelling: the bits that base64 leaves over are zero. Called by auth.c and auth_check.c, on
+ * workers.
  */
 #include "auth/nonce.h"
 
@@ -14,7 +15,8 @@
 #define FEATURES_LEN 4 /* characters; 3 bytes */
 #define BODY_LEN     14
 #define MAC_LEN      9
-#define EPOCH_S      3600
+#define EPOCH_MS     3600000
+#define TIME_BITS    22
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -62,9 +64,9 @@ static bool decode(uint8_t *out, const uint8_t *in, size_t chars)
     return (bits & ((1u << held) - 1)) == 0;
 }
 
-static int64_t epoch_of(int64_t wall_s)
+static int64_t epoch_of(int64_t wall_ms)
 {
-    return wall_s >= 0 ? wall_s / EPOCH_S : -((-wall_s + EPOCH_S - 1) / EPOCH_S);
+    return wall_ms >= 0 ? wall_ms / EPOCH_MS : -((-wall_ms + EPOCH_MS - 1) / EPOCH_MS);
 }
 
 /* The epoch's key, derived at its first use. Neighbouring epochs never share a slot. NULL: the
@@ -99,12 +101,12 @@ static uint8_t *put(uint8_t *p, uint32_t v, unsigned bytes)
  * says in clear. The IPv6 zone is not: it names an interface of this instance, not the client.
  */
 static int mac(uint8_t out[MAC_LEN], const uint8_t *key, struct crypto *crypto, uint32_t realm,
-    uint32_t features, const uint8_t *id_and_time, const struct addr *client)
+    uint32_t features, const uint8_t *body, const struct addr *client)
 {
     uint8_t text[4 + 3 + 5 + 1 + 16 + 2], *p = text, full[CRYPTO_SHA256_LEN];
     p = put(p, realm, 4);
     p = put(p, features, 3);
-    memcpy(p, id_and_time, 5);
+    memcpy(p, body, 5);
     p = put(p + 5, client->family, 1);
     memcpy(p, client->ip, 16);
     put(p + 16, client->port, 2);
@@ -119,14 +121,14 @@ int nonce_mint(uint8_t out[NONCE_LEN], struct nonce_keys *keys, struct crypto *c
     struct slice secret, uint32_t realm, uint32_t features, const struct addr *client,
     const struct instant *now)
 {
-    int64_t epoch = epoch_of(now->wall_s);
+    const int64_t now_ms = instant_wall_ms(now), epoch = epoch_of(now_ms);
     uint8_t bits[3], body[BODY_LEN];
     const uint8_t *key = key_of(keys, secret, epoch);
     if (!key)
         return -EIO;
     put(bits, features, sizeof(bits));
-    put(body, (uint8_t)epoch, 1);
-    put(body + 1, (uint32_t)now->wall_s, 4);
+    put(body, (uint32_t)epoch << TIME_BITS | (uint32_t)(now_ms - epoch * EPOCH_MS), 3);
+    put(body + 3, keys->origin, 2);
     if (mac(body + 5, key, crypto, realm, features, body, client) < 0)
         return -EIO;
     /* RFC 8489 section 9.2: "a server MUST prepend the NONCE attribute value with the character
@@ -138,9 +140,27 @@ int nonce_mint(uint8_t out[NONCE_LEN], struct nonce_keys *keys, struct crypto *c
     return 0;
 }
 
+/*
+ * The time that the first three bytes of a body say: in this epoch, the one before, which overlaps
+ * with it, or the next, which exists for a clock that runs ahead of ours. False: in none of them.
+ */
+static bool read_time(const uint8_t body[BODY_LEN], int64_t now_ms, int64_t *epoch, int64_t *at_ms)
+{
+    const uint32_t said = (uint32_t)body[0] << 16 | (uint32_t)body[1] << 8 | body[2];
+    const uint32_t into_ms = said & ((1u << TIME_BITS) - 1);
+    for (int64_t e = epoch_of(now_ms) - 1; e <= epoch_of(now_ms) + 1; e++) {
+        if (((uint32_t)e & 3) == said >> TIME_BITS) {
+            *epoch = e;
+            *at_ms = e * EPOCH_MS + into_ms;
+            return true;
+        }
+    }
+    return false;
+}
+
 enum nonce_verdict nonce_check(struct slice nonce, struct nonce_keys *keys, struct crypto *crypto,
     struct slice secret, uint32_t realm, uint32_t lifetime_s, const struct addr *client,
-    const struct instant *now, uint32_t *features)
+    const struct instant *now, struct nonce_facts *facts)
 {
     uint8_t bits[3], body[BODY_LEN + 1], expected[MAC_LEN];
     if (nonce.len != NONCE_LEN || memcmp(nonce.data, COOKIE, COOKIE_LEN) != 0)
@@ -150,16 +170,11 @@ enum nonce_verdict nonce_check(struct slice nonce, struct nonce_keys *keys, stru
             body, nonce.data + COOKIE_LEN + FEATURES_LEN, NONCE_LEN - COOKIE_LEN - FEATURES_LEN))
         return NONCE_FOREIGN;
 
-    /* The time is the one nearest to ours with these low 32 bits: no year 2106. */
-    uint32_t said =
-        (uint32_t)body[1] << 24 | (uint32_t)body[2] << 16 | (uint32_t)body[3] << 8 | body[4];
-    int64_t age = (int32_t)((uint32_t)now->wall_s - said);
-    int64_t epoch = epoch_of(now->wall_s - age);
-    if (age < -NONCE_CLOCK_SKEW_S)
+    int64_t epoch, at_ms;
+    if (!read_time(body, instant_wall_ms(now), &epoch, &at_ms))
         return NONCE_FOREIGN;
-    /* The epoch before the current one overlaps with it; the next one exists for a clock that runs
-     * ahead of ours. */
-    if (epoch < epoch_of(now->wall_s) - 1 || (uint8_t)epoch != body[0])
+    int64_t age_ms = instant_wall_ms(now) - at_ms;
+    if (age_ms < -NONCE_CLOCK_SKEW_S * 1000)
         return NONCE_FOREIGN;
 
     uint32_t offered = (uint32_t)bits[0] << 16 | (uint32_t)bits[1] << 8 | bits[2];
@@ -168,6 +183,11 @@ enum nonce_verdict nonce_check(struct slice nonce, struct nonce_keys *keys, stru
         return NONCE_FOREIGN; /* without a generator nothing is ours */
     if (!secret_equal(slice_of(expected, MAC_LEN), slice_of(body + 5, MAC_LEN)))
         return NONCE_FOREIGN;
-    *features = offered;
-    return age > (int64_t)lifetime_s ? NONCE_STALE : NONCE_OK;
+    *facts = (struct nonce_facts){
+        .features = offered,
+        .age_ms = age_ms,
+        .own = ((unsigned)body[3] << 8 | body[4]) == keys->origin,
+    };
+    memcpy(&facts->tag, expected, sizeof(facts->tag));
+    return age_ms > (int64_t)lifetime_s * 1000 ? NONCE_STALE : NONCE_OK;
 }

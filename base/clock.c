@@ -12,6 +12,7 @@ struct instant clock_now(void)
     return (struct instant){
         .mono_us = (uint64_t)mono.tv_sec * US_PER_S + (uint64_t)mono.tv_nsec / 1000,
         .wall_s = wall.tv_sec,
+        .wall_us = (uint32_t)(wall.tv_nsec / 1000),
     };
 }
 

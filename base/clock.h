@@ -9,7 +9,13 @@ struct instant {
     uint64_t mono_us; /* CLOCK_MONOTONIC, microseconds: deadlines and rates */
     int64_t wall_s;   /* CLOCK_REALTIME, seconds since 1970: what other machines must agree on
                          (nonces, credentials) */
+    uint32_t wall_us; /* microseconds into that second, 0–999999 */
 };
+
+static inline int64_t instant_wall_ms(const struct instant *i)
+{
+    return i->wall_s * 1000 + i->wall_us / 1000;
+}
 
 struct instant clock_now(void);
 /* CLOCK_REALTIME in milliseconds since 1970: for time stamps in logs only. */

@@ -156,6 +156,8 @@ void counters_sum_add(struct counters_sum *sum, const struct counters *c)
         for (size_t i = 0; i < REQUEST_CODE_COUNT; i++)
             sum->request[m][i] += atomic_load_explicit(&c->request[m][i], memory_order_relaxed);
     }
+    for (size_t i = 0; i < HISTOGRAM_COUNT; i++)
+        histogram_sum_add(&sum->histogram[i], &c->histogram[i]);
 }
 
 int64_t counters_sum_imbalance(const struct counters_sum *sum)

@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/histogram.h"
+
 enum reason {
 #define REASON(id, name, help) REASON_##id,
 #include "base/reason.def"
@@ -51,6 +53,7 @@ struct counters {
     _Atomic uint64_t closed[REASON_COUNT];  /* connections */
     _Atomic uint64_t gauge[GAUGE_COUNT];
     _Atomic uint64_t request[REQUEST_METHOD_COUNT][REQUEST_CODE_COUNT]; /* responses */
+    struct histogram_counters histogram[HISTOGRAM_COUNT];
 };
 
 static inline void counter_add_(_Atomic uint64_t *c, uint64_t n)
@@ -92,6 +95,11 @@ static inline void counters_request(
     counter_add_(&c->request[method][code], 1);
 }
 
+static inline void counters_observe(struct counters *c, enum histogram_id id, int64_t us)
+{
+    histogram_observe(&c->histogram[id], id, us);
+}
+
 const char *reason_name(enum reason r);
 const char *reason_help(enum reason r);
 bool reason_is_auth_failure(enum reason r);
@@ -118,6 +126,7 @@ struct counters_sum {
     uint64_t closed[REASON_COUNT];
     uint64_t gauge[GAUGE_COUNT];
     uint64_t request[REQUEST_METHOD_COUNT][REQUEST_CODE_COUNT];
+    struct histogram_sum histogram[HISTOGRAM_COUNT];
 };
 void counters_sum_add(struct counters_sum *sum, const struct counters *c);
 /*

@@ -15,6 +15,9 @@
 /* "The server MUST hold this reservation for at least 30 seconds" (RFC 8656 section 7.2) */
 #define RESERVATION_LIFETIME_US (30 * US_PER_S)
 
+/* Challenges whose first answer is remembered, so that a second is not taken for it. */
+#define ANSWERED_CHALLENGES 256
+
 struct relay {
     struct relay_deps deps;
     const struct relay_snapshot *snapshot;
@@ -29,6 +32,8 @@ struct relay {
     size_t pool_left;   /* unused bytes of `pool`, taken from its end */
     uint8_t pool[1020]; /* random bytes for transaction ids of indications: one fill serves 85 of
                            them */
+    /* round_trip.c; by nonce_facts.tag, older ones are written over */
+    uint32_t answered[ANSWERED_CHALLENGES];
 };
 
 /* A request waiting for another worker. */
@@ -98,6 +103,10 @@ void requests_handle(
 /* from_client.c: a Send indication that was parsed. */
 void from_client_send(
     struct relay *r, const struct packet *p, const struct stun_msg *msg, const struct instant *now);
+
+/* round_trip.c: an Allocate request of any outcome, not yet answered; `made` an allocation or not.
+ * Observes the time since the challenge that it answers. */
+void round_trip_observe(const struct request *q, bool made);
 
 /* reply.c: sends the response of a verdict that is not silent or pending. */
 void reply_send(struct request *q, const struct verdict *v, const struct reply_fields *fields);

@@ -11,6 +11,13 @@ static uint32_t at_least_one(uint32_t n)
     return n ? n : 1;
 }
 
+/* Random for each process, the same in its workers. */
+static uint16_t origin_of(const struct relay_shared *shared)
+{
+    static const char label[] = "nonce origin";
+    return (uint16_t)crypto_siphash(shared->hash_key, label, sizeof(label));
+}
+
 struct relay *relay_new(
     const struct relay_deps *deps, const struct relay_snapshot *snapshot, const struct instant *now)
 {
@@ -22,7 +29,7 @@ struct relay *relay_new(
     r->deps = *deps;
     r->snapshot = snapshot;
     r->now = *now;
-    r->auth = auth_worker_new(deps->crypto);
+    r->auth = auth_worker_new(deps->crypto, origin_of(deps->shared));
     r->allocations = slab_new(deps->worker, sizeof(struct allocation), cap);
     r->flows = table_new(cap);
     r->reservations = reservation_slab_new(deps->worker, cap);

@@ -146,6 +146,7 @@ static void answer(struct request *q, const struct method_row *row)
 {
     struct counters *counters = q->relay->deps.counters;
     struct reply_fields reply = {0};
+    const bool had = q->allocation != NULL;
     struct verdict v = judge(q, row, &reply);
     if (v.kind == VERDICT_PENDING) {
         counters_add(counters, METRIC_CONSUMED, 1);
@@ -154,6 +155,9 @@ static void answer(struct request *q, const struct method_row *row)
     } else {
         if (v.kind == VERDICT_ERROR) {
             log_refusal(q, row, &v);
+        }
+        if (row->method == STUN_ALLOCATE) {
+            round_trip_observe(q, v.kind == VERDICT_SUCCESS && !had);
         }
         reply_send(q, &v, &reply);
     }

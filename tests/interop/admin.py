@@ -10,6 +10,7 @@ import subprocess
 import time
 
 import stun
+import uclient
 from harness import CONFIG, COUNTER, REALM, SECRET, USER, case, expect, until
 from process import refused
 
@@ -63,7 +64,8 @@ def scrape():
     """{name{labels}: value} of /metrics, and its text."""
     status, _, text = get("/metrics")
     expect(status == 200, f"/metrics: {status}")
-    return {f"{name}{{{labels}}}" if labels else name: int(value) for name, labels, value in COUNTER.findall(text)}, text
+    return {f"{name}{{{labels}}}" if labels else name: float(value) if "." in value else int(value)
+            for name, labels, value in COUNTER.findall(text)}, text
 
 
 def turnpikectl(lab, *arguments):
@@ -91,8 +93,7 @@ def metrics_are_live_and_clean(lab):
     expect(values['turnpike_requests_total{method="allocate",code="success"}'] == 3, "requests by method and code")
     expect(values['turnpike_requests_total{method="allocate",code="401"}'] == 3, "challenges by method and code")
     expect(values.keys() == before.keys() and len(values) <= 500, f"{len(before)} series became {len(values)}")
-    checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False)
-    expect(checked.returncode == 0 and not checked.stderr, f"promtool: {checked.stdout}{checked.stderr}")
+    clean(text)
     dumped = {f"{n}{{{k}}}" if k else n for n, series in server.counters().items() for k in series}
     expect(dumped == values.keys(), f"SIGUSR1 and /metrics differ by {dumped ^ values.keys()}")
     for client in clients:
@@ -104,6 +105,35 @@ def metrics_are_live_and_clean(lab):
     expect(values['turnpike_auth_failures_total{reason="unknown_user"}'] == 1, "failed authentication is not counted")
     for word in ("canary", USER + '"', "127.0.0.1", REALM):
         expect(word not in text, f"{word} in the metrics")
+    server.check()
+
+
+def clean(text):
+    """promtool has nothing to say about it."""
+    checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False)
+    expect(checked.returncode == 0 and not checked.stderr, f"promtool: {checked.stdout}{checked.stderr}")
+
+
+@case
+def histograms_see_real_traffic(lab):
+    server = lab.server(with_admin(lab))
+    lab.peer()
+    names = ["turnpike_client_rtt_seconds"]
+    before, _ = scrape()
+    expect([before[f"{name}_count"] for name in names] == [0] * len(names), "something was observed before anything happened")
+    # Send indications: with channels turnutils may bind one number to two peers, see uclient.py.
+    uclient.run(["-s", "-c", "-m", "4", *uclient.TO_PEER, "-n", "50"])
+    values, text = scrape()
+    clean(text)
+    for name in names:
+        buckets = [v for k, v in values.items() if k.startswith(f"{name}_bucket")]
+        expect(values[f"{name}_count"] > 0, f"{name}: nothing observed")
+        expect(buckets == sorted(buckets) and buckets[-1] == values[f"{name}_count"], f"{name}: {buckets}")
+        mean = values[f"{name}_sum"] / values[f"{name}_count"]
+        expect(0 <= mean < 1, f"{name}: {mean} s on loopback")
+    allocations = values['turnpike_allocations_total{result="created"}']
+    expect(values["turnpike_client_rtt_seconds_count"] == allocations >= 4, f"answers to challenges, of {allocations} allocations")
+    expect(values.keys() == before.keys() and len(values) <= 500, f"{len(before)} series became {len(values)}")
     server.check()
 
 

@@ -30,7 +30,7 @@ limits: {{ unauthenticated_per_address: 1000/s, unauthenticated_per_prefix: 5000
 admin: {{ listen: none, socket: none }} # namespaces share the file system: admin.py names its own
 """
 SANITIZER = re.compile(r"(?:Address|Leak|Thread|UndefinedBehavior)Sanitizer|runtime error:")
-COUNTER = re.compile(r"(turnpike_\w+)(?:\{([^}]*)\})? (\d+)$", re.M)
+COUNTER = re.compile(r"(turnpike_\w+)(?:\{([^}]*)\})? (\d+(?:\.\d+)?)$", re.M)
 CASES = []
 
 
@@ -134,7 +134,7 @@ class Server(Process):
         time.sleep(0.1)
         values = {}
         for name, labels, value in COUNTER.findall(self.output()[before:] or text):
-            values.setdefault(name, {})[labels] = int(value)
+            values.setdefault(name, {})[labels] = float(value) if "." in value else int(value)
         return values
 
     def refusals(self):

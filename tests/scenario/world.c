@@ -218,6 +218,7 @@ static void step(struct world *w, uint64_t us)
     const uint64_t before = w->now.mono_us / US_PER_S;
     w->now.mono_us += us;
     w->now.wall_s += (int64_t)(w->now.mono_us / US_PER_S - before);
+    w->now.wall_us = (uint32_t)(w->now.mono_us % US_PER_S);
     tick(w);
 }
 

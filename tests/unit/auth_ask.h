@@ -105,7 +105,7 @@ static struct auth *build(bool sha256, const char *nonce_secret)
 static int setup(void **state)
 {
     crypto = crypto_new();
-    worker = auth_worker_new(crypto);
+    worker = auth_worker_new(crypto, 7);
     auth = build(true, "0123456789abcdef");
     now = (struct instant){.mono_us = 1, .wall_s = NOW};
     client = addr_ipv4(192, 0, 2, 7, 40000);

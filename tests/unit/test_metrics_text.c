@@ -75,6 +75,11 @@ static void fill(struct counters_sum *sum)
         for (int c = 0; c < REQUEST_CODE_COUNT; c++)
             sum->request[m][c] = n++;
     }
+    for (int h = 0; h < HISTOGRAM_COUNT; h++) {
+        for (int b = 0; b <= HISTOGRAM_BOUNDS; b++)
+            sum->histogram[h].bucket[b] = n++;
+        sum->histogram[h].sum_us = n++;
+    }
 }
 
 static void test_metrics_text_every_counter_and_gauge_is_a_series(void **state)
@@ -116,6 +121,33 @@ static void test_metrics_text_every_counter_and_gauge_is_a_series(void **state)
     free(text);
 }
 
+static void test_metrics_text_histograms_are_cumulative_seconds(void **state)
+{
+    struct counters_sum sum = {0};
+    size_t len;
+    char name[256];
+    fill(&sum);
+    sum.histogram[0].sum_us = 12000034;
+    char *text = text_of(&sum, false, &len);
+    snprintf(name, sizeof(name), "%s_sum 12.000034", histogram_name(0));
+    assert_true(has_line(text, name));
+    for (int i = 0; i < HISTOGRAM_COUNT; i++) {
+        uint64_t seen = 0;
+        for (int b = 0; b < HISTOGRAM_BOUNDS; b++) {
+            seen += sum.histogram[i].bucket[b];
+            snprintf(name, sizeof(name), "%s_bucket{le=\"%s\"}", histogram_name(i),
+                histogram_bound(i, (unsigned)b));
+            assert_int_equal(value_of(text, name), seen);
+        }
+        seen += sum.histogram[i].bucket[HISTOGRAM_BOUNDS];
+        snprintf(name, sizeof(name), "%s_bucket{le=\"+Inf\"}", histogram_name(i));
+        assert_int_equal(value_of(text, name), seen);
+        snprintf(name, sizeof(name), "%s_count", histogram_name(i));
+        assert_int_equal(value_of(text, name), seen);
+    }
+    free(text);
+}
+
 static void test_metrics_text_derived_series_take_from_the_reasons(void **state)
 {
     struct counters_sum sum = {0};
@@ -144,6 +176,29 @@ static void test_metrics_text_gauge_below_zero_is_shown_as_zero(void **state)
     free(text);
 }
 
+/* Without what a histogram's series have behind the name of their family. */
+static void strip_suffix(char *name)
+{
+    static const char *const suffixes[] = {"_bucket", "_sum", "_count"};
+    for (int i = 0; i < HISTOGRAM_COUNT; i++) {
+        const size_t len = strlen(histogram_name(i));
+        for (int s = 0; s < 3 && strncmp(name, histogram_name(i), len) == 0; s++) {
+            if (strcmp(name + len, suffixes[s]) == 0)
+                name[len] = '\0';
+        }
+    }
+}
+
+static const char *type_of(const char *name)
+{
+    for (int i = 0; i < HISTOGRAM_COUNT; i++) {
+        if (strcmp(name, histogram_name(i)) == 0)
+            return " histogram";
+    }
+    const bool total = strlen(name) > 6 && !strcmp(name + strlen(name) - 6, "_total");
+    return total ? " counter" : " gauge";
+}
+
 /* One HELP and TYPE a family, in front of all of its series, which stand together. */
 static void test_metrics_text_families_stand_together_under_their_help(void **state)
 {
@@ -162,10 +217,10 @@ static void test_metrics_text_families_stand_together_under_their_help(void **st
         } else if (strncmp(line, "# TYPE ", 7) == 0) {
             assert_int_equal(sscanf(line + 7, "%127s", name), 1);
             assert_string_equal(name, current);
-            const bool total = strlen(name) > 6 && !strcmp(name + strlen(name) - 6, "_total");
-            assert_string_equal(line + 7 + strlen(name), total ? " counter" : " gauge");
+            assert_string_equal(line + 7 + strlen(name), type_of(name));
         } else {
             assert_int_equal(sscanf(line, "%127[a-z_]", name), 1);
+            strip_suffix(name);
             assert_string_equal(name, current);
             empty = false;
         }
@@ -235,6 +290,7 @@ static void test_metrics_document_describes_what_is_exported(void **state)
     for (const char *p = text; (p = strstr(p, "turnpike_")); p++) {
         char name[128] = "", help[160];
         assert_int_equal(sscanf(p, "%127[a-z_]", name), 1);
+        strip_suffix(name);
         snprintf(help, sizeof(help), "# HELP %s ", name);
         if (!strstr(made, help))
             fail_msg("docs/metrics.md names %s, which is not exported", name);
@@ -247,6 +303,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_metrics_text_every_counter_and_gauge_is_a_series),
+        cmocka_unit_test(test_metrics_text_histograms_are_cumulative_seconds),
         cmocka_unit_test(test_metrics_text_derived_series_take_from_the_reasons),
         cmocka_unit_test(test_metrics_text_gauge_below_zero_is_shown_as_zero),
         cmocka_unit_test(test_metrics_text_families_stand_together_under_their_help),

@@ -49,8 +49,8 @@ static enum nonce_verdict check_by(
 {
     struct addr c = client();
     struct instant now = at(wall_s);
-    uint32_t features;
-    return nonce_check(slice_of(nonce, len), k, crypto, secret, 1, LIFETIME_S, &c, &now, &features);
+    struct nonce_facts facts;
+    return nonce_check(slice_of(nonce, len), k, crypto, secret, 1, LIFETIME_S, &c, &now, &facts);
 }
 
 static enum nonce_verdict check(const uint8_t nonce[NONCE_LEN], int64_t wall_s)
@@ -74,11 +74,11 @@ static void test_nonce_mint_any_writes_cookie_and_features(void **state)
         assert_int_equal(strspn((char *)nonce, base64), NONCE_LEN);
         struct addr c = client();
         struct instant now = at(1000 * HOUR);
-        uint32_t features = 0xdead;
+        struct nonce_facts facts = {0};
         assert_int_equal(nonce_check(slice_of(nonce, NONCE_LEN), &keys, crypto, secret, 1,
-                             LIFETIME_S, &c, &now, &features),
+                             LIFETIME_S, &c, &now, &facts),
             NONCE_OK);
-        assert_int_equal(features, row[i].features);
+        assert_int_equal(facts.features, row[i].features);
     }
 }
 
@@ -149,19 +149,19 @@ static void test_nonce_check_other_client_realm_or_secret_foreign(void **state)
     other_ip.ip[3]++;
     other_family.family = ADDR_IPV6;
     const struct addr *const clients[] = {&other_port, &other_ip, &other_family};
-    uint32_t features = 0xdead;
+    struct nonce_facts facts = {.features = 0xdead};
     for (int i = 0; i < 3; i++)
         assert_int_equal(nonce_check(slice_of(nonce, NONCE_LEN), &keys, crypto, secret, 1,
-                             LIFETIME_S, clients[i], &now, &features),
+                             LIFETIME_S, clients[i], &now, &facts),
             NONCE_FOREIGN);
     assert_int_equal(nonce_check(slice_of(nonce, NONCE_LEN), &keys, crypto, secret, 2, LIFETIME_S,
-                         &c, &now, &features),
+                         &c, &now, &facts),
         NONCE_FOREIGN);
     struct nonce_keys fresh = {0};
     assert_int_equal(nonce_check(slice_of(nonce, NONCE_LEN), &fresh, crypto,
-                         slice_of("sixteen bytes OK", 16), 1, LIFETIME_S, &c, &now, &features),
+                         slice_of("sixteen bytes OK", 16), 1, LIFETIME_S, &c, &now, &facts),
         NONCE_FOREIGN);
-    assert_int_equal(features, 0xdead);
+    assert_int_equal(facts.features, 0xdead);
 }
 
 static void test_nonce_check_any_changed_character_foreign(void **state)
@@ -221,6 +221,65 @@ static void test_nonce_check_right_form_costs_one_hmac(void **state)
     assert_int_equal(crypto_hmac_count(crypto), before + 2);
 }
 
+/* What `k` says about a nonce, so many milliseconds after it was made. */
+static struct nonce_facts facts_after(struct nonce_keys *k, const uint8_t nonce[NONCE_LEN],
+    int64_t made_ms, int64_t ms, enum nonce_verdict expected)
+{
+    const int64_t now_ms = made_ms + ms;
+    struct addr c = client();
+    struct instant now = {.wall_s = now_ms / 1000, .wall_us = (uint32_t)(now_ms % 1000) * 1000};
+    struct nonce_facts facts = {.age_ms = -1};
+    assert_int_equal(
+        nonce_check(slice_of(nonce, NONCE_LEN), k, crypto, secret, 1, LIFETIME_S, &c, &now, &facts),
+        expected);
+    return facts;
+}
+
+static void test_nonce_check_age_is_told_to_the_millisecond(void **state)
+{
+    /* In the middle of an epoch, at its ends, and so that the check falls into the next one. */
+    static const int64_t into_ms[] = {0, 1, 1234567, 3599000, 3599999};
+    for (size_t i = 0; i < sizeof(into_ms) / sizeof(into_ms[0]); i++) {
+        const int64_t made_ms = 1000ll * HOUR * 1000 + into_ms[i];
+        struct instant made = {
+            .wall_s = made_ms / 1000, .wall_us = (uint32_t)(made_ms % 1000) * 1000 + 999};
+        struct addr c = client();
+        uint8_t nonce[NONCE_LEN];
+        assert_int_equal(nonce_mint(nonce, &keys, crypto, secret, 1, 0, &c, &made), 0);
+        for (int64_t ms = 0; ms < 5000; ms += 37)
+            assert_int_equal(facts_after(&keys, nonce, made_ms, ms, NONCE_OK).age_ms, ms);
+        assert_int_equal(facts_after(&keys, nonce, made_ms, -5000, NONCE_OK).age_ms, -5000);
+        assert_int_equal(facts_after(&keys, nonce, made_ms, -5001, NONCE_FOREIGN).age_ms, -1);
+        assert_int_equal(
+            facts_after(&keys, nonce, made_ms, 1000 * LIFETIME_S, NONCE_OK).age_ms, 600000);
+        assert_int_equal(
+            facts_after(&keys, nonce, made_ms, 1000 * LIFETIME_S + 1, NONCE_STALE).age_ms, 600001);
+    }
+}
+
+static void test_nonce_check_another_origin_is_good_and_not_own(void **state)
+{
+    uint8_t nonce[NONCE_LEN];
+    struct nonce_keys high = {.origin = 0x00ff}, low = {.origin = 0xff00},
+                      same = {.origin = 0xffff};
+    keys.origin = 0xffff;
+    mint(nonce, 0, 1000 * HOUR);
+    assert_true(facts_after(&keys, nonce, 1000ll * HOUR * 1000, 3, NONCE_OK).own);
+    assert_true(facts_after(&same, nonce, 1000ll * HOUR * 1000, 3, NONCE_OK).own);
+    assert_false(facts_after(&high, nonce, 1000ll * HOUR * 1000, 3, NONCE_OK).own);
+    assert_false(facts_after(&low, nonce, 1000ll * HOUR * 1000, 3, NONCE_OK).own);
+}
+
+static void test_nonce_check_tag_tells_nonces_apart(void **state)
+{
+    uint8_t a[NONCE_LEN], b[NONCE_LEN];
+    mint(a, 0, 1000 * HOUR);
+    mint(b, 0, 1000 * HOUR + 1);
+    const uint32_t tag = facts_after(&keys, a, 1000ll * HOUR * 1000, 1, NONCE_OK).tag;
+    assert_int_equal(facts_after(&keys, a, 1000ll * HOUR * 1000, 99, NONCE_OK).tag, tag);
+    assert_int_not_equal(facts_after(&keys, b, 1000ll * HOUR * 1000, 1001, NONCE_OK).tag, tag);
+}
+
 static void test_nonce_mint_same_second_other_port_other_nonce(void **state)
 {
     uint8_t a[NONCE_LEN], b[NONCE_LEN];
@@ -255,6 +314,11 @@ int main(void)
             test_nonce_check_wrong_length_foreign_without_hmac, setup, teardown),
         cmocka_unit_test_setup_teardown(
             test_nonce_check_right_form_costs_one_hmac, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_nonce_check_age_is_told_to_the_millisecond, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_nonce_check_another_origin_is_good_and_not_own, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_nonce_check_tag_tells_nonces_apart, setup, teardown),
         cmocka_unit_test_setup_teardown(
             test_nonce_mint_same_second_other_port_other_nonce, setup, teardown),
     };
