@@ -28,4 +28,12 @@ static inline bool slice_equal(struct slice a, struct slice b)
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
+/* Whether the bytes that both have are equal: one of them is, or may become, the beginning of the
+ * other. For public values only. */
+static inline bool slice_agree(struct slice a, struct slice b)
+{
+    const size_t len = a.len < b.len ? a.len : b.len;
+    return len == 0 || memcmp(a.data, b.data, len) == 0;
+}
+
 #endif

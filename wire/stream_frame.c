@@ -10,8 +10,6 @@
 #include "wire/channel_data.h"
 #include "wire/stun.h"
 
-#define COOKIE_LEN 4
-
 /* All of the `len` bytes have come, and `padding` more that are not of the message. */
 static enum stream_frame_kind found(
     struct stream_frame *out, struct slice stream, size_t len, size_t padding)
@@ -25,10 +23,8 @@ static enum stream_frame_kind found(
  * needs all the signs that it is in step. False as soon as one byte differs. */
 static bool cookie_may_follow(struct cursor *c)
 {
-    static const uint8_t cookie[COOKIE_LEN] = {0x21, 0x12, 0xa4, 0x42};
-    const size_t left = cursor_left(c);
-    const struct slice come = cursor_bytes(c, left < COOKIE_LEN ? left : COOKIE_LEN);
-    return come.len == 0 || memcmp(come.data, cookie, come.len) == 0;
+    static const uint8_t cookie[] = {0x21, 0x12, 0xa4, 0x42};
+    return slice_agree(cursor_bytes(c, cursor_left(c)), slice_of(cookie, sizeof(cookie)));
 }
 
 static enum stream_frame_kind next_stun(struct stream_frame *out, struct slice stream)
