@@ -22,7 +22,7 @@ def bar(y, colour, name, summary, scale):
     middle = y + BAR / 2
     return [
         f'<rect x="{LEFT}" y="{y}" width="{max(scale(max(median, 0)), 1):.1f}" height="{BAR - 2}" fill="{colour}">'
-        f"<title>{escape(name)}: {median:,.0f} ns, {least:,.0f} to {most:,.0f}</title></rect>",
+        f"<title>{escape(name)}: {median:,.0f}, {least:,.0f} to {most:,.0f}</title></rect>",
         f'<path d="M{start:.1f} {middle - 1}H{LEFT + scale(max(most, 0)):.1f}" stroke="#222" stroke-width="1.5"/>',
         f'<text x="{LEFT + scale(max(most, median, 0)) + 6:.1f}" y="{y + 11}" font-size="11" {FONT} fill="#222">'
         f"{median:,.0f}{escape(ratio)}</text>",
@@ -37,8 +37,10 @@ def group(y, entry, colours, axis):
         return value / axis * PLOT
 
     for name, summary in entry["servers"].items():
+        if "skipped" in summary:
+            continue
         if "median" in summary:
-            out += bar(y, colours[name], name, summary, scale)
+            out += bar(y, colours[name], f"{name}, {entry['measure']}", summary, scale)
         else:
             why = "void" if summary["void"] else "not measured"
             out.append(f'<text x="{LEFT + 4}" y="{y + 11}" font-size="11" {FONT} fill="#888">{escape(name)}: {why}</text>')
@@ -68,7 +70,9 @@ def draw(table, servers, title, subtitle):
     colours = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(servers)}
     panels = (("CPU a relayed packet, ns", [e for e in table if e["unit"] == "packet"]),
               ("CPU a session or transaction, ns", [e for e in table if e["unit"] in ("session", "transaction")]),
-              ("CPU a refused request, ns", [e for e in table if e["unit"] == "refusal"]))
+              ("CPU a handshake, ns", [e for e in table if e["unit"] == "handshake"]),
+              ("CPU a refused request, ns", [e for e in table if e["unit"] == "refusal"]),
+              ("Memory of the server an idle connection, bytes", [e for e in table if e["measure"] == "B"]))
     body, y = [], TOP + 30
     for name, entries in panels:
         if entries:

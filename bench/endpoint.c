@@ -1,7 +1,8 @@
 /*
  * Batches over sendmmsg and recvmmsg. Segmented sends reach the server's veth as one packet, and
  * segmented packets from the server are taken whole (UDP_GRO): otherwise the kernel would cut them
- * on the server's core, at its cost.
+ * on the server's core, at its cost. With connections the batch only waits to be sent message by
+ * message, and the rest is connections.c's.
  *
  * Called by the TURN client and by the media rows, from one thread.
  */
@@ -20,14 +21,17 @@
 #define SOCKET_BUFFER (32 * 1024 * 1024)
 #define SEND_SLOT     10240u /* bytes of buffer of a datagram in a batch; longer ones go alone */
 #define CONTROL_BYTES 128
-#define UDP_HEADER    8 /* which a socket filter sees in front of the payload */
+#define PADDED_TO     4u /* bytes, of ChannelData in streams: RFC 8656 section 12.5 */
+#define UDP_HEADER    8  /* which a socket filter sees in front of the payload */
 
 struct control {
     _Alignas(struct cmsghdr) uint8_t bytes[CONTROL_BYTES];
 };
 
 struct endpoint {
-    int fd;
+    int fd;                          /* -1 with connections */
+    struct connections *connections; /* NULL with a socket */
+    bool padded;                     /* streams */
     struct sockaddr_in local;
     uint64_t refused;
     unsigned pending; /* datagrams in the batch */
@@ -35,6 +39,7 @@ struct endpoint {
     struct mmsghdr out[ENDPOINT_BATCH];
     struct iovec out_iov[ENDPOINT_BATCH];
     struct sockaddr_in out_to[ENDPOINT_BATCH];
+    struct endpoint_route out_route[ENDPOINT_BATCH]; /* with connections */
     struct control out_control[ENDPOINT_BATCH];
     struct mmsghdr in[ENDPOINT_RECEIVE_MAX];
     struct iovec in_iov[ENDPOINT_RECEIVE_MAX];
@@ -118,11 +123,29 @@ struct endpoint *endpoint_new(struct in_addr local, const char *netns)
     return e;
 }
 
+struct endpoint *endpoint_new_connected(const struct connections_settings *settings)
+{
+    struct endpoint *e = calloc(1, sizeof(*e));
+
+    if (e == NULL) {
+        return NULL;
+    }
+    e->fd = -1;
+    e->padded = transport_is_stream(settings->transport);
+    e->connections = connections_new(settings);
+    if (e->connections == NULL) {
+        endpoint_free(e);
+        return NULL;
+    }
+    return e;
+}
+
 void endpoint_free(struct endpoint *e)
 {
     if (e == NULL) {
         return;
     }
+    connections_free(e->connections);
     if (e->fd >= 0) {
         close(e->fd);
     }
@@ -136,7 +159,20 @@ struct sockaddr_in endpoint_local(const struct endpoint *e)
 
 uint64_t endpoint_refused(const struct endpoint *e)
 {
-    return e->refused;
+    return e->refused + endpoint_connections(e).dropped;
+}
+
+void endpoint_restart(struct endpoint *e, unsigned connection)
+{
+    if (e->connections != NULL) {
+        connections_restart(e->connections, connection);
+    }
+}
+
+struct connections_stats endpoint_connections(const struct endpoint *e)
+{
+    return e->connections != NULL ? connections_stats(e->connections)
+                                  : (struct connections_stats){0};
 }
 
 /* Returns the bytes of control data. */
@@ -167,11 +203,38 @@ static size_t write_control(struct control *control, struct in_addr from, size_t
     return len;
 }
 
+/* Room in the batch for a connection. */
+static uint8_t *append_message(struct endpoint *e, const struct endpoint_route *route, size_t len)
+{
+    size_t padding = e->padded ? (PADDED_TO - len % PADDED_TO) % PADDED_TO : 0;
+    unsigned i = e->pending++;
+    uint8_t *out = e->out_bytes + e->used;
+
+    e->out_route[i] = *route;
+    e->out_iov[i] = (struct iovec){out, len + padding};
+    memset(out + len, 0, padding);
+    e->used += len + padding;
+    return out;
+}
+
+static void flush_messages(struct endpoint *e)
+{
+    for (unsigned i = 0; i < e->pending; i++) {
+        const struct endpoint_route *route = &e->out_route[i];
+        connections_send(e->connections, route->connection, route->from,
+            slice_of(e->out_iov[i].iov_base, e->out_iov[i].iov_len));
+    }
+    connections_flush(e->connections);
+}
+
 uint8_t *endpoint_append(
     struct endpoint *e, const struct endpoint_route *route, size_t len, size_t segment)
 {
-    if (e->pending == ENDPOINT_BATCH || e->used + len > sizeof(e->out_bytes)) {
+    if (e->pending == ENDPOINT_BATCH || e->used + len + PADDED_TO > sizeof(e->out_bytes)) {
         endpoint_flush(e);
+    }
+    if (e->connections != NULL) {
+        return append_message(e, route, len);
     }
     unsigned i = e->pending++;
     struct msghdr *msg = &e->out[i].msg_hdr;
@@ -194,6 +257,10 @@ void endpoint_flush(struct endpoint *e)
 {
     unsigned done = 0;
 
+    if (e->connections != NULL) {
+        flush_messages(e);
+        done = e->pending;
+    }
     while (done < e->pending) {
         int sent = sendmmsg(e->fd, e->out + done, e->pending - done, 0);
         if (sent > 0) {
@@ -217,6 +284,9 @@ int endpoint_sample(struct endpoint *e, size_t offset, uint8_t every)
     };
     struct sock_fprog program = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
 
+    if (e->connections != NULL) {
+        return -ENOTSUP;
+    }
     return setsockopt(e->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0 ? -errno
                                                                                           : 0;
 }
@@ -261,6 +331,10 @@ void endpoint_receive(struct endpoint *e, const struct endpoint_reader *reader)
 {
     int count;
 
+    if (e->connections != NULL) {
+        connections_receive(e->connections, reader);
+        return;
+    }
     do {
         for (unsigned i = 0; i < ENDPOINT_RECEIVE_MAX; i++) {
             e->in[i].msg_hdr.msg_control = e->in_control[i].bytes;

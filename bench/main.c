@@ -2,6 +2,7 @@
  * turnpike-bench: one row of the benchmark against one server that is already running. Many rows,
  * several servers, and the network they run in are the business of bench/compare.
  */
+#include "bench/idle_connections.h"
 #include "bench/media.h"
 #include "bench/options.h"
 #include "bench/report.h"
@@ -69,6 +70,17 @@ static int run_setup(const struct options *o)
     return rc;
 }
 
+static int run_connections(const struct options *o)
+{
+    struct idle_connections c = {0};
+    int rc = idle_connections_run(o, &c);
+
+    if (rc == 0) {
+        report_idle_connections(o, &c);
+    }
+    return rc;
+}
+
 int main(int argc, char **argv)
 {
     struct options o;
@@ -86,6 +98,9 @@ int main(int argc, char **argv)
         break;
     case ROW_FLOOD:
         rc = run_flood(&o);
+        break;
+    case ROW_CONNECTIONS:
+        rc = run_connections(&o);
         break;
     default:
         rc = run_media(&o);

@@ -19,12 +19,14 @@
 #define BURST_MAX     32u
 
 static const char usage[] =
-    "usage: turnpike-bench media|setup|binding|idle|flood --server IP:PORT [options]\n"
+    "usage: turnpike-bench media|setup|binding|idle|flood|connections --server IP:PORT [options]\n"
     "  --user NAME --password TEXT  long-term credentials (bench, bench)\n"
     "  --clients IP/BITS            addresses of the clients, all local here (127.77.0.0/16)\n"
     "  --peer IP                    address of the peer (127.0.0.1)\n"
     "  --peer-netns FILE            network namespace of the peer\n"
     "  --pid PID --server-cpu N     measure this process, and ksoftirqd of its core\n"
+    "  --transport udp|tcp|tls|dtls  between the clients and the server (udp)\n"
+    "  --resume               TLS: each connection resumes the session of the one before it\n"
     "  --label TEXT                 names the server in the output\n"
     "  --allocations N (200)  --size BYTES (160)  --burst N (1)  --coalesced\n"
     "  --to-client            from the peer to the clients instead of the other way\n"
@@ -44,6 +46,8 @@ enum {
     OPT_PID,
     OPT_SERVER_CPU,
     OPT_LABEL,
+    OPT_TRANSPORT,
+    OPT_RESUME,
     OPT_ALLOCATIONS,
     OPT_SIZE,
     OPT_BURST,
@@ -68,6 +72,8 @@ static const struct option long_options[] = {
     {"pid", required_argument, NULL, OPT_PID},
     {"server-cpu", required_argument, NULL, OPT_SERVER_CPU},
     {"label", required_argument, NULL, OPT_LABEL},
+    {"transport", required_argument, NULL, OPT_TRANSPORT},
+    {"resume", no_argument, NULL, OPT_RESUME},
     {"allocations", required_argument, NULL, OPT_ALLOCATIONS},
     {"size", required_argument, NULL, OPT_SIZE},
     {"burst", required_argument, NULL, OPT_BURST},
@@ -149,7 +155,8 @@ static bool parse_clients(const char *text, struct place *out)
 
 static bool parse_kind(const char *text, enum row_kind *out)
 {
-    static const char *const names[] = {"media", "setup", "binding", "idle", "flood"};
+    static const char *const names[] = {
+        "media", "setup", "binding", "idle", "flood", "connections"};
 
     for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (strcmp(text, names[i]) == 0) {
@@ -173,6 +180,17 @@ static bool parse_flood(const char *text, enum flood_kind *out)
     return false;
 }
 
+static bool parse_transport(const char *text, enum transport *out)
+{
+    for (unsigned i = 0; i < TRANSPORTS; i++) {
+        if (strcmp(text, transport_name((enum transport)i)) == 0) {
+            *out = (enum transport)i;
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool parse_target(struct target *t, int option, const char *value)
 {
     unsigned number;
@@ -188,6 +206,11 @@ static bool parse_target(struct target *t, int option, const char *value)
         return true;
     case OPT_LABEL:
         t->label = value;
+        return true;
+    case OPT_TRANSPORT:
+        return parse_transport(value, &t->transport);
+    case OPT_RESUME:
+        t->resume = true;
         return true;
     case OPT_PID:
         if (!parse_unsigned(value, 1u << 30, &number)) {
@@ -256,6 +279,22 @@ static bool parse_work(struct work *w, int option, const char *value)
     }
 }
 
+static const char *transport_contradiction(const struct options *o)
+{
+    enum transport transport = o->target.transport;
+
+    if (o->target.resume && transport != TRANSPORT_TLS) {
+        return "--resume is for --transport tls";
+    }
+    if (transport != TRANSPORT_UDP && (o->work.coalesced || o->work.kind == ROW_FLOOD)) {
+        return "--coalesced and floods are for --transport udp";
+    }
+    if (transport == TRANSPORT_UDP && o->work.kind == ROW_CONNECTIONS) {
+        return "connections are of --transport tcp, tls or dtls";
+    }
+    return NULL;
+}
+
 /* What is wrong with the whole, or NULL. */
 static const char *contradiction(const struct options *o)
 {
@@ -285,7 +324,7 @@ static const char *contradiction(const struct options *o)
     if (w->allocations > o->place.clients / 2) {
         return "--clients holds too few addresses";
     }
-    return NULL;
+    return transport_contradiction(o);
 }
 
 int options_parse(struct options *out, int argc, char **argv)

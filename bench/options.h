@@ -2,12 +2,14 @@
 #ifndef BENCH_OPTIONS_H
 #define BENCH_OPTIONS_H
 
+#include "base/transport.h"
+
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-enum row_kind { ROW_MEDIA, ROW_SETUP, ROW_BINDING, ROW_IDLE, ROW_FLOOD };
+enum row_kind { ROW_MEDIA, ROW_SETUP, ROW_BINDING, ROW_IDLE, ROW_FLOOD, ROW_CONNECTIONS };
 enum flood_kind { FLOOD_MALFORMED, FLOOD_UNAUTHENTICATED, FLOOD_WRONG_PASSWORD };
 
 /* Who is measured. */
@@ -16,8 +18,10 @@ struct target {
     struct sockaddr_in address;
     const char *user;
     const char *password;
-    pid_t pid; /* 0: nothing of the server's is measured */
-    int cpu;   /* the core that the server is pinned to; -1: not known */
+    enum transport transport; /* between the clients and it */
+    bool resume;              /* TLS: connections resume sessions */
+    pid_t pid;                /* 0: nothing of the server's is measured */
+    int cpu;                  /* the core that the server is pinned to; -1: not known */
 };
 
 /* Where the generator's sockets are. */

@@ -10,10 +10,12 @@ class Cell:
     """One server in one row: the runs that count, and why others do not."""
 
     def __init__(self):
-        self.runs, self.void, self.calls = [], [], None
+        self.runs, self.void, self.calls, self.skipped = [], [], None, None
 
     def summary(self, row):
         out = {"runs": len(self.runs), "void": self.void}
+        if self.skipped:
+            out["skipped"] = self.skipped
         costs = [run[row.cost] for run in self.runs if row.cost in run]
         if costs:
             out.update(median=statistics.median(costs), least=min(costs), most=max(costs))
@@ -27,10 +29,10 @@ class Cell:
 
 
 def summarise(rows, cells, servers):
-    """[{row, unit, servers: {name: summary with ratios}}]"""
+    """[{row, unit, measure, servers: {name: summary with ratios}}]"""
     table = []
     for row in rows:
-        entry = {"row": row.name, "group": row.group, "unit": row.unit,
+        entry = {"row": row.name, "group": row.group, "unit": row.unit, "measure": row.measure, "saturated": row.saturated,
                  "servers": {name: cells[row.name, name].summary(row) for name in servers}}
         for reference in ("coturn", "floor"):
             base = entry["servers"].get(reference, {}).get("median")
@@ -69,10 +71,16 @@ def times(summary):
 
 def remarks(entry, summary):
     said = []
-    if "per_second" in summary:
+    if "skipped" in summary:
+        return summary["skipped"]
+    if entry["unit"] == "handshake" and summary.get("median"):
+        said.append(f"{summary['median'] / 1000:,.0f} us, {1e9 / summary['median']:,.0f}/s and core")
+    elif "per_second" in summary:
         said.append(f"{summary['per_second']:,.0f}/s")
-    if entry["group"] == "saturation" and "received_per_second" in summary:
+    if entry["saturated"] and "received_per_second" in summary:
         said.append(f"{summary['received_per_second']:,.0f}/s")
+    if entry["measure"] == "B" and "slab_each" in summary:
+        said.append(f"and kernel {summary['slab_each']:,.0f} B each")
     if entry["group"] == "idle" and "rss_each" in summary:
         said.append(f"{summary['rss_each']:,.0f} B + kernel {summary['slab_each']:,.0f} B each")
     if "rss_slope" in summary:
@@ -90,11 +98,16 @@ def remarks(entry, summary):
 HEADER = ("", "CPU ns", "spread", "/coturn", "/floor", "user", "calls", "loss %", "p50 / p99 / p99.9 us", "")
 
 
+def title(entry):
+    unit = entry["unit"]
+    return f"bytes an {unit}" if entry["measure"] == "B" else f"a {unit}"
+
+
 def lines(table):
     """The table as text, one line a server and row; Markdown that is legible as it stands."""
     rows = [HEADER]
     for entry in table:
-        rows.append((f"**{entry['row']}**, a {entry['unit']}",) + ("",) * (len(HEADER) - 1))
+        rows.append((f"**{entry['row']}**, {title(entry)}",) + ("",) * (len(HEADER) - 1))
         for name, s in entry["servers"].items():
             spread = f"{number(s, 'least')}-{number(s, 'most')}"
             rows.append((name, number(s, "median"), spread, number(s, "to_coturn", "{:.2f}"), number(s, "to_floor", "{:.2f}"),

@@ -17,14 +17,15 @@ static void begin(const char *kind, const struct options *o)
     if (getloadavg(&load, 1) != 1) {
         load = 0;
     }
-    printf("{\"kind\": \"%s\", \"server\": \"", kind);
+    printf("{\"kind\": \"%s\", \"transport\": \"%s\", \"server\": \"", kind,
+        transport_name(o->target.transport));
     for (const char *p = o->target.label; *p != '\0'; p++) {
         if (*p >= ' ' && *p != '"' && *p != '\\') {
             putchar(*p);
         }
     }
     printf("\"");
-    fprintf(stderr, "%s %s\n", o->target.label, kind);
+    fprintf(stderr, "%s %s over %s\n", o->target.label, kind, transport_name(o->target.transport));
     printf(", \"loadavg\": %.2f", load);
 }
 
@@ -100,23 +101,24 @@ static void put_traffic(const struct media_window *w)
     put_times("latency", &w->latency_ns);
 }
 
+static void put_memory(const struct usage *before, const struct usage *after, unsigned count)
+{
+    number("rss_before", (double)before->rss_bytes);
+    number("rss_after", (double)after->rss_bytes);
+    number("slab_before", (double)before->slab_bytes);
+    number("slab_after", (double)after->slab_bytes);
+    number("rss_each", ((double)after->rss_bytes - (double)before->rss_bytes) / count);
+    number("slab_each", ((double)after->slab_bytes - (double)before->slab_bytes) / count);
+}
+
 void report_media(const struct options *o, const struct media *m, const struct media_window *w)
 {
-    const struct usage *before = media_before(m), *after = media_after(m);
-
     begin(o->work.kind == ROW_IDLE ? "idle" : "media", o);
     put_work(o);
     put_traffic(w);
     put_cost(o, &w->used, w->active_ns, w->received);
     if (o->target.pid != 0) {
-        number("rss_before", (double)before->rss_bytes);
-        number("rss_after", (double)after->rss_bytes);
-        number("slab_before", (double)before->slab_bytes);
-        number("slab_after", (double)after->slab_bytes);
-        number("rss_each",
-            ((double)after->rss_bytes - (double)before->rss_bytes) / o->work.allocations);
-        number("slab_each",
-            ((double)after->slab_bytes - (double)before->slab_bytes) / o->work.allocations);
+        put_memory(media_before(m), media_after(m), o->work.allocations);
     }
     end();
 }
@@ -144,6 +146,14 @@ void report_flood(
     end();
 }
 
+static void put_connections(const struct connections_stats *c)
+{
+    number("established", (double)c->established);
+    number("resumed", (double)c->resumed);
+    number("connections_failed", (double)c->failed);
+    number("connections_ended", (double)c->ended);
+}
+
 void report_setup(const struct options *o, const struct setup_window *w)
 {
     begin(o->work.kind == ROW_SETUP ? "setup" : "binding", o);
@@ -153,7 +163,21 @@ void report_setup(const struct options *o, const struct setup_window *w)
     number("error", w->error);
     number("repeats", (double)w->repeats);
     number("per_second", stats_per_second(w->completed, w->used.at_ns));
+    if (o->target.transport != TRANSPORT_UDP) {
+        put_connections(&w->connections);
+    }
     put_times("duration", &w->duration_ns);
     put_cost(o, &w->used, w->used.at_ns, w->completed);
+    end();
+}
+
+void report_idle_connections(const struct options *o, const struct idle_connections *c)
+{
+    begin("connections", o);
+    number("connections", o->work.allocations);
+    put_connections(&c->stats);
+    if (o->target.pid != 0) {
+        put_memory(&c->before, &c->after, o->work.allocations);
+    }
     end();
 }

@@ -2,6 +2,7 @@
 #ifndef BENCH_REPORT_H
 #define BENCH_REPORT_H
 
+#include "bench/idle_connections.h"
 #include "bench/media.h"
 #include "bench/setup.h"
 
@@ -10,5 +11,6 @@ void report_media(const struct options *o, const struct media *m, const struct m
 void report_flood(
     const struct options *o, const struct media_window *quiet, const struct media_window *w);
 void report_setup(const struct options *o, const struct setup_window *w);
+void report_idle_connections(const struct options *o, const struct idle_connections *c);
 
 #endif

@@ -19,8 +19,8 @@ CONFIG = """\
 realm: {realm}
 public_ip: ["{relay}"]
 workers: 1
-listen: [{{ proto: udp, addr: "{listen}", port: {port} }}]
-relay:
+listen: [{{ proto: {transport}, addr: "{listen}", port: {port} }}]
+{tls}relay:
   ports: {first}-{last}
   allow_peers: ["{peers}"]
 auth:
@@ -31,15 +31,32 @@ limits:
   unauthenticated_per_network: unlimited
 log: {{ level: warn }}
 """
+CONFIG_TLS = """\
+tls: {{ cert: {cert}, key: {key} }}
+"""
 COTURN = """\
-turnserver -n --no-tls --no-dtls --no-cli --no-rfc5780 --lt-cred-mech -u {user}:{password} -r {realm} -L {listen} -E {relay}
--p {port} -m 1 --min-port {first} --max-port {last} --allow-loopback-peers --userdb {folder}/turndb --pidfile {folder}/coturn.pid
+turnserver -n {only} --no-cli --no-rfc5780 --lt-cred-mech -u {user}:{password} -r {realm} -L {listen} -E {relay}
+-m 1 --min-port {first} --max-port {last} --allow-loopback-peers --userdb {folder}/turndb --pidfile {folder}/coturn.pid
 --log-file {folder}/coturn.log --simple-log --no-stdout-log
 """
+# Over UDP as ever: with a TCP listener that nobody uses. The port of the plain listeners lies aside where TLS is measured.
+COTURN_ONLY = {
+    "udp": "--no-tls --no-dtls -p {port}",
+    "tcp": "--no-tls --no-dtls --no-udp -p {port}",
+    "tls": "--no-udp --no-tcp --no-dtls -p {other_port} --tls-listening-port {port} --cert {cert} --pkey {key}",
+    "dtls": "--no-udp --no-tcp --no-tls -p {other_port} --tls-listening-port {port} --cert {cert} --pkey {key}",
+}
 
 
 class Failed(Exception):
     pass
+
+
+def make_certificate(cert, key):
+    """Of a P-256 key, for TLS and DTLS; good for the run."""
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                    "-subj", "/CN=turnpike-bench", "-keyout", key, "-out", cert], check=True, stdin=subprocess.DEVNULL,
+                   capture_output=True)
 
 
 def dies_with_parent():
@@ -62,16 +79,23 @@ def end(process):
 
 
 class Kind:
-    """One server under test: a name, and a command line with {places}."""
+    """One server under test: a name, a command line with {places}, and over what it may be asked to serve."""
 
-    def __init__(self, name, command):
-        self.name, self.command = name, command
+    def __init__(self, name, command, transports=tuple(COTURN_ONLY)):
+        self.name, self.command, self.transports = name, command, transports
 
-    def arguments(self, place, folder):
+    def arguments(self, place, folder, transport):
+        """The command line for clients over this transport alone."""
+        files = {"cert": f"{folder}/cert.pem", "key": f"{folder}/key.pem"}
+        if transport in ("tls", "dtls") and not pathlib.Path(files["cert"]).exists():
+            make_certificate(**files)
         values = {"listen": place.listen, "relay": place.relay, "peers": place.peers, "port": network.PORT, "user": USER,
-                  "password": PASSWORD, "realm": REALM, "first": PORTS[0], "last": PORTS[1], "folder": folder}
+                  "password": PASSWORD, "realm": REALM, "first": PORTS[0], "last": PORTS[1], "folder": folder,
+                  "transport": transport, "other_port": network.PORT + 10, **files}
+        values["only"] = COTURN_ONLY[transport].format(**values)
+        values["tls"] = CONFIG_TLS.format(**values) if transport in ("tls", "dtls") else ""
         (pathlib.Path(folder) / "turnpike.yaml").write_text(CONFIG.format(**values))
-        return [word.format(**values) for word in shlex.split(self.command)]
+        return shlex.split(self.command.format(**values))
 
 
 def builtin(build):
@@ -80,17 +104,17 @@ def builtin(build):
         "turnpike": Kind("turnpike", f"{shlex.quote(str(build / 'daemon/turnpike'))} --config {{folder}}/turnpike.yaml"),
         "coturn": Kind("coturn", COTURN),
         "floor": Kind("floor", f"{shlex.quote(str(build / 'bench/turnpike-floor'))} --i-am-a-benchmark {{listen}} {{port}} "
-                               "{relay} {user} {password}"),
+                               "{relay} {user} {password}", ("udp",)),
     }
 
 
 class Server:
     """A running server; use as a context."""
 
-    def __init__(self, kind, lab):
-        self.kind, self.lab = kind, lab
+    def __init__(self, kind, lab, transport="udp"):
+        self.kind, self.lab, self.transport = kind, lab, transport
         self.log = open(f"{lab.folder}/{kind.name}.out", "w+", encoding="utf-8", errors="replace")
-        command = ["taskset", "-c", str(lab.server_cpu), *kind.arguments(lab.place, lab.folder)]
+        command = ["taskset", "-c", str(lab.server_cpu), *kind.arguments(lab.place, lab.folder, transport)]
         self.process = subprocess.Popen(lab.place.inside("relay", command), stdin=subprocess.DEVNULL, stdout=self.log,
                                         stderr=subprocess.STDOUT, preexec_fn=dies_with_parent)
         try:
@@ -108,7 +132,7 @@ class Server:
                 return
             time.sleep(0.05)
         self.log.seek(0)
-        raise Failed(f"{self.kind.name} does not answer; it said:\n{self.log.read()[-2000:]}")
+        raise Failed(f"{self.kind.name} does not answer over {self.transport}; it said:\n{self.log.read()[-2000:].strip()}")
 
     def __enter__(self):
         return self
@@ -135,7 +159,7 @@ class Lab:
         command = ["taskset", "-c", str(self.generator_cpu), self.generator, *arguments, "--server",
                    f"{place.listen}:{network.PORT}", "--user", USER, "--password", PASSWORD, "--clients", place.clients,
                    "--peer", place.peer, "--pid", str(server.process.pid), "--server-cpu", str(self.server_cpu),
-                   "--label", server.kind.name]
+                   "--label", server.kind.name, "--transport", server.transport]
         if place.peer_netns:
             command += ["--peer-netns", place.peer_netns]
         process = subprocess.Popen(place.inside("client", command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

@@ -102,13 +102,26 @@ static void run_for(struct setup *u, double seconds)
     }
 }
 
+static struct connections_stats connections_between(
+    const struct connections_stats *before, const struct connections_stats *after)
+{
+    return (struct connections_stats){.established = after->established - before->established,
+        .resumed = after->resumed - before->resumed,
+        .failed = after->failed - before->failed,
+        .ended = after->ended - before->ended,
+        .dropped = after->dropped - before->dropped};
+}
+
 static int measure(struct setup *u, struct setup_window *out)
 {
     const struct target *t = &u->options->target;
+    const struct endpoint *e = turn_client_endpoint(u->client);
+    struct connections_stats connections, later;
     struct usage before, after;
     int rc;
 
     run_for(u, u->options->work.warmup_seconds);
+    connections = endpoint_connections(e);
     u->counted_repeats = turn_client_repeats(u->client);
     u->window = out;
     if ((rc = usage_read(&before, t->pid, t->cpu)) < 0) {
@@ -119,6 +132,8 @@ static int measure(struct setup *u, struct setup_window *out)
     if ((rc = usage_read(&after, t->pid, t->cpu)) < 0) {
         return rc;
     }
+    later = endpoint_connections(e);
+    out->connections = connections_between(&connections, &later);
     out->used = usage_between(&before, &after);
     out->repeats = turn_client_repeats(u->client) - u->counted_repeats;
     return 0;

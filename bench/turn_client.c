@@ -44,6 +44,18 @@ struct turn_client {
     uint8_t key[CRYPTO_MD5_LEN];
 };
 
+static struct endpoint *new_endpoint(const struct target *target, unsigned sessions)
+{
+    const struct connections_settings settings = {.transport = target->transport,
+        .resume = target->resume,
+        .server = target->address,
+        .count = sessions};
+
+    return target->transport == TRANSPORT_UDP
+               ? endpoint_new((struct in_addr){htonl(INADDR_ANY)}, NULL)
+               : endpoint_new_connected(&settings);
+}
+
 struct turn_client *turn_client_new(const struct turn_client_settings *settings, unsigned sessions)
 {
     struct turn_client *c = calloc(1, sizeof(*c));
@@ -52,7 +64,7 @@ struct turn_client *turn_client_new(const struct turn_client_settings *settings,
         return NULL;
     }
     c->settings = *settings;
-    c->endpoint = endpoint_new((struct in_addr){htonl(INADDR_ANY)}, NULL);
+    c->endpoint = new_endpoint(settings->target, sessions);
     c->crypto = crypto_new();
     c->sessions = calloc(sessions, sizeof(*c->sessions));
     c->session_count = sessions;
@@ -96,13 +108,16 @@ uint64_t turn_client_repeats(const struct turn_client *c)
 
 struct endpoint_route turn_client_route(const struct turn_client *c, const struct session *s)
 {
-    return (struct endpoint_route){.to = c->settings.target->address, .from = s->ip};
+    return (struct endpoint_route){.to = c->settings.target->address,
+        .from = s->ip,
+        .connection = (unsigned)(s - c->sessions)};
 }
 
 void session_reset(struct turn_client *c, struct session *s, unsigned address)
 {
     const struct place *place = c->settings.place;
 
+    endpoint_restart(c->endpoint, (unsigned)(s - c->sessions));
     *s = (struct session){.serial = s->serial + 1,
         .ip.s_addr = htonl(place->first_client + address % place->clients)};
 }
@@ -304,8 +319,10 @@ static void on_success(struct turn_client *c, struct session *s, const struct st
     case SESSION_PEER:
         s->state = SESSION_READY;
         return;
-    case SESSION_RELEASE:
     case SESSION_BINDING:
+        s->state = c->settings.binding_only ? SESSION_READY : SESSION_DONE;
+        return;
+    case SESSION_RELEASE:
         s->state = SESSION_DONE;
         return;
     default:
@@ -358,6 +375,7 @@ static void receive_answer(void *ctx, struct slice bytes, uint64_t arrived_ns)
 static bool advance(struct turn_client *c, unsigned *done, unsigned *begun)
 {
     uint64_t now = monotonic_ns();
+    enum session_state first = c->settings.binding_only ? SESSION_BINDING : SESSION_CHALLENGE;
 
     while (*done < c->session_count && c->sessions[*done].state == SESSION_READY) {
         (*done)++;
@@ -372,7 +390,7 @@ static bool advance(struct turn_client *c, unsigned *done, unsigned *begun)
         }
     }
     while (*begun < c->session_count && *begun < *done + AT_ONCE) {
-        session_request(c, &c->sessions[(*begun)++], SESSION_CHALLENGE);
+        session_request(c, &c->sessions[(*begun)++], first);
     }
     endpoint_flush(c->endpoint);
     return true;

@@ -1,6 +1,6 @@
 /*
- * Thousands of TURN clients with long-term credentials behind one socket, told apart by the address
- * they send from. A session is one client: it walks from Allocate to a bound channel, one
+ * Thousands of TURN clients with long-term credentials behind one endpoint, told apart by the
+ * address they send from. A session is one client: it walks from Allocate to a bound channel, one
  * transaction at a time, and repeats what is not answered.
  */
 #ifndef BENCH_TURN_CLIENT_H
@@ -44,6 +44,7 @@ struct turn_client_settings {
     struct sockaddr_in peer;
     bool indications;    /* a permission instead of a channel */
     bool challenge_only; /* READY as soon as there is a nonce */
+    bool binding_only;   /* READY as soon as a Binding request was answered */
 };
 
 /* NULL after one line on stderr. `settings` and what it points to must outlive the client. */
@@ -55,7 +56,7 @@ struct session *turn_client_session(struct turn_client *c, unsigned index);
 /* The route from the session to the server. */
 struct endpoint_route turn_client_route(const struct turn_client *c, const struct session *s);
 
-/* Takes a fresh start from the n-th client address. */
+/* Takes a fresh start from the n-th client address, over a connection of its own. */
 void session_reset(struct turn_client *c, struct session *s, unsigned address);
 /* Sends the request that leads to `state`: CHALLENGE, ALLOCATE, PEER, RELEASE or BINDING. */
 void session_request(struct turn_client *c, struct session *s, enum session_state state);
