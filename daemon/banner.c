@@ -10,14 +10,25 @@
 
 #include "base/log.h"
 
+/*
+ * "The "turns" URI scheme MUST be used when TURN is run over TLS-over-TCP", RFC 7065 section 3.2;
+ * "the transport value of the TURN URI, if set, MUST be "udp"" over DTLS, RFC 7350 section 4.2.
+ */
+static void banner_write_url(FILE *out, const struct addr *a, enum transport transport)
+{
+    char text[ADDR_TEXT_MAX];
+    bool secure = transport == TRANSPORT_TLS || transport == TRANSPORT_DTLS;
+    fprintf(out, "  %s:%s?transport=%s\n", secure ? "turns" : "turn",
+        addr_format(a, text, sizeof(text)), transport_is_stream(transport) ? "tcp" : "udp");
+}
+
 static void banner_write_urls(FILE *out, const struct config *config)
 {
     for (size_t i = 0; i < config->relay.address_count; i++) {
-        char text[ADDR_TEXT_MAX];
         for (size_t k = 0; k < config->net.listener_count; k++) {
             struct addr a = config->relay.addresses[i].public;
             a.port = config->net.listeners[k].addr.port;
-            fprintf(out, "  turn:%s?transport=udp\n", addr_format(&a, text, sizeof(text)));
+            banner_write_url(out, &a, config->net.listeners[k].transport);
         }
     }
 }

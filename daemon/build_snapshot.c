@@ -62,47 +62,88 @@ static bool snapshot_add_ports(
     return true;
 }
 
-static bool snapshot_add_listeners(struct net_snapshot *s, const struct endpoints *endpoints)
+/* NULL: out of memory. */
+static struct prefix_set *snapshot_prefixes(const struct prefix *items, size_t count)
 {
-    s->listeners = calloc(endpoints->count + 1, sizeof(*s->listeners));
-    if (!s->listeners) {
-        return false;
+    struct prefix_set *set = prefix_set_new();
+    int r = set ? 0 : -ENOMEM;
+    for (size_t i = 0; i < count && r == 0; i++) {
+        r = prefix_set_add(set, &items[i]);
     }
-    s->listener_count = endpoints->count;
-    for (size_t i = 0; i < endpoints->count; i++) {
-        s->listeners[i].transport = TRANSPORT_UDP;
-        s->listeners[i].udp = endpoints->list[i].udp;
-        s->listeners[i].realm = endpoints->list[i].realm;
+    if (r < 0) {
+        prefix_set_free(set);
+        return NULL;
     }
+    return set;
+}
+
+static bool snapshot_add_listener(
+    struct net_snapshot *s, const struct endpoint *e, const struct listener_settings *settings)
+{
+    struct net_listener *l = &s->listeners[s->listener_count];
+    l->transport = settings->transport;
+    l->udp = e->udp;
+    l->stream = e->stream;
+    l->realm = settings->realm;
+    l->accept_plain = settings->accept_plain;
+    l->client_certificate = settings->client_certificate;
+    if (settings->proxy_from_count > 0) {
+        l->proxy_from = snapshot_prefixes(settings->proxy_from, settings->proxy_from_count);
+        if (!l->proxy_from) {
+            return false;
+        }
+    }
+    s->listener_count++;
     return true;
 }
 
-struct net_snapshot *snapshot_build(const struct config *config, struct port_maps *ports,
-    const struct endpoints *endpoints, uint64_t version, char *error, size_t error_cap)
+static bool snapshot_add_listeners(
+    struct net_snapshot *s, const struct endpoint_plan *plan, char *error, size_t error_cap)
 {
-    struct net_snapshot *s = calloc(1, sizeof(*s));
-    if (!s || !snapshot_add_listeners(s, endpoints)) {
-        free(s);
-        snprintf(error, error_cap, "out of memory");
-        return NULL;
+    s->listeners = calloc(plan->count + 1, sizeof(*s->listeners));
+    bool ok = s->listeners != NULL;
+    for (size_t i = 0; i < plan->count && ok; i++) {
+        ok = snapshot_add_listener(s, &plan->endpoints->list[i], &plan->roles[i].settings);
     }
-    s->relay.version = version;
+    if (!ok) {
+        snprintf(error, error_cap, "out of memory");
+    }
+    return ok;
+}
+
+static bool snapshot_add_relay(struct net_snapshot *s, const struct config *config,
+    struct port_maps *ports, char *error, size_t error_cap)
+{
     s->relay.limits = config->limits;
     s->relay.relay = config->relay;
     /* These lists belong to the configuration, which workers never see. */
     memset(&s->relay.relay.policy, 0, sizeof(s->relay.relay.policy));
     s->relay.auth = auth_new(&config->auth, error, error_cap);
     if (!s->relay.auth) {
-        snapshot_free(s);
-        return NULL;
+        return false;
     }
     s->relay.policy = peer_policy_new(&config->relay.policy, ports);
     if (!s->relay.policy) {
         snprintf(error, error_cap, "out of memory");
-        snapshot_free(s);
+        return false;
+    }
+    return snapshot_add_ports(s, ports, error, error_cap);
+}
+
+struct net_snapshot *snapshot_build(const struct config *config, struct port_maps *ports,
+    const struct endpoint_plan *plan, uint64_t version, char *error, size_t error_cap)
+{
+    struct net_snapshot *s = calloc(1, sizeof(*s));
+    if (!s) {
+        snprintf(error, error_cap, "out of memory");
         return NULL;
     }
-    if (!snapshot_add_ports(s, ports, error, error_cap)) {
+    s->relay.version = version;
+    s->streams = config->net.streams;
+    s->dtls = config->net.dtls;
+    /* Ports come last: a relayed address stays in their map for good. */
+    if (!snapshot_add_listeners(s, plan, error, error_cap) ||
+        !snapshot_add_relay(s, config, ports, error, error_cap)) {
         snapshot_free(s);
         return NULL;
     }
@@ -111,11 +152,15 @@ struct net_snapshot *snapshot_build(const struct config *config, struct port_map
 
 void snapshot_free(struct net_snapshot *s)
 {
-    if (s) {
-        /* Workers see these as const; they were made, and are freed, here. */
-        auth_free((struct auth *)(uintptr_t)s->relay.auth);
-        peer_policy_free((struct peer_policy *)(uintptr_t)s->relay.policy);
-        free(s->listeners);
-        free(s);
+    if (!s) {
+        return;
     }
+    /* Workers see these as const; they were made, and are freed, here. */
+    auth_free((struct auth *)(uintptr_t)s->relay.auth);
+    peer_policy_free((struct peer_policy *)(uintptr_t)s->relay.policy);
+    for (size_t i = 0; i < s->listener_count; i++) {
+        prefix_set_free((struct prefix_set *)(uintptr_t)s->listeners[i].proxy_from);
+    }
+    free(s->listeners);
+    free(s);
 }

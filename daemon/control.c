@@ -140,8 +140,10 @@ static void control_post_snapshot(struct control *c)
 }
 
 /* Runs `next` from here on: built whole, it only has to be handed out. */
-static void control_switch(struct control *c, struct config *next, struct net_snapshot *built)
+static void control_switch(
+    struct control *c, struct config *next, struct endpoint_plan *plan, struct net_snapshot *built)
 {
+    endpoints_adopt(&c->endpoints, plan);
     config_deinit(&c->config);
     c->config = *next;
     c->retiring = c->snapshot;
@@ -155,20 +157,23 @@ static void control_switch(struct control *c, struct config *next, struct net_sn
     log_event(LOG_INFO, "reloaded", log_str("file", c->path), log_u64("version", c->version));
 }
 
-/* NULL with a line in `error`: nothing has changed. */
-static struct net_snapshot *control_build(
-    struct control *c, struct config *next, size_t *others, char *error, size_t error_cap)
+/* NULL with a line in `error`: nothing has changed. Else *plan is what the endpoints are to be. */
+static struct net_snapshot *control_build(struct control *c, struct config *next,
+    struct endpoint_plan *plan, char *error, size_t error_cap)
 {
     size_t added = 0;
     if (control_prepare(c, next, &added, error, error_cap) < 0) {
         return NULL;
     }
-    *others = endpoints_configure(&c->endpoints, &next->net);
-    struct net_snapshot *built =
-        snapshot_build(next, c->shared.ports, &c->endpoints, c->version + 1, error, error_cap);
+    struct net_snapshot *built = NULL;
+    if (endpoints_plan(plan, &c->endpoints, &next->net) < 0) {
+        snprintf(error, error_cap, "out of memory");
+    } else {
+        built = snapshot_build(next, c->shared.ports, plan, c->version + 1, error, error_cap);
+    }
     if (!built) {
+        endpoints_plan_deinit(plan);
         endpoints_take_back(&c->endpoints, added);
-        endpoints_configure(&c->endpoints, &c->config.net);
     }
     return built;
 }
@@ -190,7 +195,8 @@ static void control_reload(struct control *c)
     struct config_error config_error;
     struct config next = {0};
     struct net_snapshot *built = NULL;
-    size_t others = 0;
+    struct endpoint_plan plan = {0};
+    size_t before = c->endpoints.count;
     bool restart = false;
     if (!c->path) {
         control_reload_failed("started without a configuration file");
@@ -205,7 +211,7 @@ static void control_reload(struct control *c)
         diff = control_settle(c, &next, &restart);
     }
     if (diff) {
-        built = control_build(c, &next, &others, error, sizeof(error));
+        built = control_build(c, &next, &plan, error, sizeof(error));
     }
     if (!built) {
         control_reload_failed(error);
@@ -215,11 +221,12 @@ static void control_reload(struct control *c)
     }
     control_log_diff(diff, restart);
     free(diff);
-    if (others > 0) {
-        log_event(LOG_WARN, "listeners_kept", log_u64("count", others),
+    if (plan.others > 0) {
+        log_event(LOG_WARN, "listeners_kept", log_u64("count", plan.others),
             log_str("until", "the next start"));
     }
-    control_switch(c, &next, built);
+    control_switch(c, &next, &plan, built);
+    endpoints_log(&c->endpoints, before);
 }
 
 static void control_stop(struct control *c)
@@ -425,12 +432,9 @@ static int control_start_admin(
     return r;
 }
 
-static void control_log_start(const struct control *c)
+static void control_log_start(struct control *c)
 {
-    for (size_t i = 0; i < c->endpoints.count; i++) {
-        log_event(LOG_INFO, "listening", log_str("proto", "udp"),
-            log_addr("addr", &c->endpoints.list[i].udp->addr));
-    }
+    endpoints_log(&c->endpoints, 0);
     for (size_t i = 0; i < c->config.relay.address_count; i++) {
         const struct relay_address *a = &c->config.relay.addresses[i];
         char public[ADDR_TEXT_MAX], local[ADDR_TEXT_MAX];
@@ -442,10 +446,27 @@ static void control_log_start(const struct control *c)
         log_str("config", c->path ? c->path : "built in"));
 }
 
+/* The first snapshot. 0, or -errno with a line in `error`, or with none for want of memory. */
+static int control_start_snapshot(
+    struct control *c, struct config *config, char *error, size_t error_cap)
+{
+    struct endpoint_plan plan = {0};
+    size_t added;
+    int r = control_prepare(c, config, &added, error, error_cap);
+    if (r == 0) {
+        r = endpoints_plan(&plan, &c->endpoints, &config->net);
+    }
+    if (r < 0) {
+        return r;
+    }
+    c->snapshot = snapshot_build(config, c->shared.ports, &plan, ++c->version, error, error_cap);
+    endpoints_adopt(&c->endpoints, &plan);
+    return c->snapshot ? 0 : -EINVAL;
+}
+
 /* 0, or -errno; *error is filled in where there is more to say than that. */
 static int control_start(struct control *c, struct config *config, char *error, size_t error_cap)
 {
-    size_t added;
     c->endpoints.workers = control_worker_count(config);
     int r = control_open_loop(c);
     if (r == 0) {
@@ -455,18 +476,11 @@ static int control_start(struct control *c, struct config *config, char *error, 
         r = control_fill_in(c, config, error, error_cap);
     }
     if (r == 0) {
-        r = control_prepare(c, config, &added, error, error_cap);
+        r = control_start_snapshot(c, config, error, error_cap);
     }
-    if (r < 0) {
-        return r;
+    if (r == 0) {
+        r = control_start_admin(c, config, error, error_cap);
     }
-    endpoints_configure(&c->endpoints, &config->net);
-    c->snapshot =
-        snapshot_build(config, c->shared.ports, &c->endpoints, ++c->version, error, error_cap);
-    if (!c->snapshot) {
-        return -EINVAL;
-    }
-    r = control_start_admin(c, config, error, error_cap);
     return r < 0 ? r : control_start_workers(c, config);
 }
 

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/log.h"
+
 /* flow.listener is 16 bits. */
 #define ENDPOINTS_MAX 4096
 
@@ -25,18 +27,20 @@ static unsigned endpoints_expand(const struct addr *addr, struct addr out[2])
     return 2;
 }
 
-static struct endpoint *endpoints_find(const struct endpoints *e, const struct addr *addr)
+/* The place of the endpoint, or `count`. */
+static size_t endpoints_find(
+    const struct endpoints *e, const struct addr *addr, enum transport transport)
 {
-    for (size_t i = 0; i < e->count; i++) {
-        if (addr_equal(&e->list[i].udp->addr, addr)) {
-            return &e->list[i];
-        }
+    size_t i = 0;
+    while (i < e->count && (!addr_equal(&e->list[i].addr, addr) ||
+                               (e->list[i].stream != NULL) != transport_is_stream(transport))) {
+        i++;
     }
-    return NULL;
+    return i;
 }
 
 static int endpoints_add(
-    struct endpoints *e, const struct addr *addr, uint32_t realm, uint32_t receive_buffer)
+    struct endpoints *e, const struct addr *addr, enum transport transport, uint32_t receive_buffer)
 {
     if (e->count == ENDPOINTS_MAX) {
         return -ENOSPC;
@@ -46,8 +50,10 @@ static int endpoints_add(
         return -ENOMEM;
     }
     e->list = list;
-    struct endpoint added = {.realm = realm};
-    int r = udp_endpoint_open(&added.udp, addr, e->workers, receive_buffer);
+    struct endpoint added = {.addr = *addr};
+    int r = transport_is_stream(transport)
+                ? stream_endpoint_open(&added.stream, addr, e->workers)
+                : udp_endpoint_open(&added.udp, addr, e->workers, receive_buffer);
     if (r == 0) {
         e->list[e->count++] = added;
     }
@@ -61,6 +67,25 @@ static bool endpoints_may_miss(const struct addr *addr, int error)
            (error == -EAFNOSUPPORT || error == -EADDRNOTAVAIL);
 }
 
+/* One address of an entry. 0, or -errno: it must be had and cannot. */
+static int endpoints_want(struct endpoints *e, const struct addr *addr,
+    const struct listener_settings *s, uint32_t receive_buffer)
+{
+    if (endpoints_find(e, addr, s->transport) < e->count) {
+        return 0;
+    }
+    int r = endpoints_add(e, addr, s->transport, receive_buffer);
+    if (r == 0 || endpoints_may_miss(addr, r)) {
+        return 0;
+    }
+    if (s->optional) {
+        log_event(LOG_WARN, "not_listening", log_str("proto", transport_name(s->transport)),
+            log_addr("addr", addr), log_str("error", strerror(-r)));
+        return 0;
+    }
+    return r;
+}
+
 int endpoints_open(struct endpoints *e, const struct net_settings *settings, size_t *added,
     char *error, size_t error_cap)
 {
@@ -70,13 +95,11 @@ int endpoints_open(struct endpoints *e, const struct net_settings *settings, siz
         struct addr addrs[2];
         unsigned n = endpoints_expand(&s->addr, addrs);
         for (unsigned k = 0; k < n; k++) {
-            int r = endpoints_find(e, &addrs[k])
-                        ? 0
-                        : endpoints_add(e, &addrs[k], s->realm, settings->receive_buffer);
-            if (r < 0 && !endpoints_may_miss(&addrs[k], r)) {
+            int r = endpoints_want(e, &addrs[k], s, settings->receive_buffer);
+            if (r < 0) {
                 char text[ADDR_TEXT_MAX];
-                snprintf(error, error_cap, "udp %s: %s", addr_format(&addrs[k], text, sizeof(text)),
-                    strerror(-r));
+                snprintf(error, error_cap, "%s %s: %s", transport_name(s->transport),
+                    addr_format(&addrs[k], text, sizeof(text)), strerror(-r));
                 endpoints_take_back(e, e->count - before);
                 return r;
             }
@@ -89,29 +112,95 @@ int endpoints_open(struct endpoints *e, const struct net_settings *settings, siz
 void endpoints_take_back(struct endpoints *e, size_t count)
 {
     while (count-- > 0) {
-        udp_endpoint_close(e->list[--e->count].udp);
+        struct endpoint *last = &e->list[--e->count];
+        udp_endpoint_close(last->udp);
+        stream_endpoint_close(last->stream);
+        free(last->role.settings.proxy_from);
     }
 }
 
-size_t endpoints_configure(struct endpoints *e, const struct net_settings *settings)
+/* A role of its own lists. 0 or -ENOMEM. */
+static int role_copy(struct endpoint_role *out, const struct listener_settings *s, bool configured)
 {
-    size_t others = e->count;
-    for (size_t i = 0; i < e->count; i++) {
-        e->list[i].configured = false;
+    size_t size = s->proxy_from_count * sizeof(*s->proxy_from);
+    struct prefix *proxies = NULL;
+    if (size > 0 && !(proxies = malloc(size))) {
+        return -ENOMEM;
     }
-    for (size_t i = 0; i < settings->listener_count; i++) {
-        struct addr addrs[2];
-        unsigned n = endpoints_expand(&settings->listeners[i].addr, addrs);
-        for (unsigned k = 0; k < n; k++) {
-            struct endpoint *found = endpoints_find(e, &addrs[k]);
-            if (found) {
-                others -= !found->configured;
-                found->configured = true;
-                found->realm = settings->listeners[i].realm;
-            }
+    if (size > 0) {
+        memcpy(proxies, s->proxy_from, size);
+    }
+    free(out->settings.proxy_from);
+    *out = (struct endpoint_role){*s, configured};
+    out->settings.proxy_from = proxies;
+    return 0;
+}
+
+static int plan_entry(
+    struct endpoint_plan *plan, const struct endpoints *e, const struct listener_settings *s)
+{
+    struct addr addrs[2];
+    unsigned n = endpoints_expand(&s->addr, addrs);
+    for (unsigned k = 0; k < n; k++) {
+        size_t i = endpoints_find(e, &addrs[k], s->transport);
+        if (i == e->count) {
+            continue;
+        }
+        plan->others -= !plan->roles[i].configured;
+        if (role_copy(&plan->roles[i], s, true) < 0) {
+            return -ENOMEM;
         }
     }
-    return others;
+    return 0;
+}
+
+int endpoints_plan(
+    struct endpoint_plan *out, const struct endpoints *e, const struct net_settings *settings)
+{
+    struct endpoint_plan plan = {.endpoints = e, .count = e->count, .others = e->count};
+    plan.roles = calloc(e->count + 1, sizeof(*plan.roles));
+    int r = plan.roles ? 0 : -ENOMEM;
+    for (size_t i = 0; i < e->count && r == 0; i++) {
+        r = role_copy(&plan.roles[i], &e->list[i].role.settings, false);
+    }
+    for (size_t i = 0; i < settings->listener_count && r == 0; i++) {
+        r = plan_entry(&plan, e, &settings->listeners[i]);
+    }
+    if (r < 0) {
+        endpoints_plan_deinit(&plan);
+        return r;
+    }
+    *out = plan;
+    return 0;
+}
+
+void endpoints_adopt(struct endpoints *e, struct endpoint_plan *plan)
+{
+    for (size_t i = 0; i < e->count; i++) {
+        struct endpoint_role old = e->list[i].role;
+        e->list[i].role = plan->roles[i];
+        plan->roles[i] = old;
+    }
+    endpoints_plan_deinit(plan);
+}
+
+void endpoints_plan_deinit(struct endpoint_plan *plan)
+{
+    for (size_t i = 0; plan->roles && i < plan->count; i++) {
+        free(plan->roles[i].settings.proxy_from);
+    }
+    free(plan->roles);
+    *plan = (struct endpoint_plan){0};
+}
+
+void endpoints_log(const struct endpoints *e, size_t first)
+{
+    for (size_t i = first; i < e->count; i++) {
+        const struct endpoint *p = &e->list[i];
+        log_event(LOG_INFO, "listening",
+            log_str("proto", transport_name(p->role.settings.transport)),
+            log_addr("addr", &p->addr));
+    }
 }
 
 void endpoints_close(struct endpoints *e)

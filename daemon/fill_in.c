@@ -90,7 +90,7 @@ int fill_in_policy(
     }
     policy->never = never;
     for (size_t i = 0; i < endpoints->count; i++) {
-        policy->never[policy->never_count++] = endpoints->list[i].udp->addr;
+        policy->never[policy->never_count++] = endpoints->list[i].addr;
     }
     if (admin_settings_address(&config->admin, &policy->never[policy->never_count])) {
         policy->never_count++;

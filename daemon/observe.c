@@ -51,8 +51,9 @@ static bool listener(void *ctx, size_t n, struct admin_listener *out)
         return false;
     }
     const struct endpoint *e = &o->endpoints->list[n];
-    *out =
-        (struct admin_listener){.proto = "udp", .addr = e->udp->addr, .configured = e->configured};
+    *out = (struct admin_listener){.proto = transport_name(e->role.settings.transport),
+        .addr = e->addr,
+        .configured = e->role.configured};
     return true;
 }
 
