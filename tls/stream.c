@@ -1,0 +1,210 @@
+/*
+ * A TLS connection between two of the caller's functions: OpenSSL reads from what was fed and
+ * writes to `send`, through a BIO that holds nothing, so that an idle connection keeps neither
+ * ciphertext nor plain text. Once something has failed, everything fails. Called by net/.
+ */
+#include "tls/stream.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <stdlib.h>
+
+#include "tls/context_internal.h"
+#include "tls/failure.h"
+
+/* Another one than the context's: a session from here serves no connection that needs none, and the
+ * other way round. */
+#define CLIENT_SESSIONS "turnpike tls clients"
+
+struct tls_stream {
+    SSL *ssl;
+    struct tls_context *context;
+    tls_stream_send_fn *send;
+    void *ctx;
+    struct slice fed; /* what is left of it */
+    bool established;
+    struct tls_failure failure;
+};
+
+static int bio_read(BIO *bio, char *out, size_t cap, size_t *len)
+{
+    struct tls_stream *s = BIO_get_data(bio);
+    BIO_clear_retry_flags(bio);
+    if (s->fed.len == 0) {
+        BIO_set_retry_read(bio);
+        return 0;
+    }
+    *len = s->fed.len < cap ? s->fed.len : cap;
+    memcpy(out, s->fed.data, *len);
+    s->fed = slice_of(s->fed.data + *len, s->fed.len - *len);
+    return 1;
+}
+
+static int bio_write(BIO *bio, const char *data, size_t len, size_t *written)
+{
+    struct tls_stream *s = BIO_get_data(bio);
+    BIO_clear_retry_flags(bio);
+    s->send(s->ctx, slice_of(data, len));
+    *written = len;
+    return 1;
+}
+
+static long bio_ctrl(BIO *bio, int command, long number, void *pointer)
+{
+    return command == BIO_CTRL_FLUSH ? 1 : 0;
+}
+
+static int bio_create(BIO *bio)
+{
+    BIO_set_init(bio, 1);
+    return 1;
+}
+
+BIO_METHOD *tls_stream_bio_new(void)
+{
+    BIO_METHOD *method = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "turnpike stream");
+    if (!method)
+        return NULL;
+    if (BIO_meth_set_read_ex(method, bio_read) == 1 &&
+        BIO_meth_set_write_ex(method, bio_write) == 1 && BIO_meth_set_ctrl(method, bio_ctrl) == 1 &&
+        BIO_meth_set_create(method, bio_create) == 1)
+        return method;
+    BIO_meth_free(method);
+    return NULL;
+}
+
+/*
+ * A session ticket would let a client in on the certificate of an earlier connection, without
+ * another look at lists and dates: no tickets are given or taken where certificates are required.
+ */
+static bool require_certificate(SSL *ssl)
+{
+    SSL_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    SSL_set_options(ssl, SSL_OP_NO_TICKET);
+    return SSL_set_num_tickets(ssl, 0) == 1 &&
+           SSL_set_session_id_context(
+               ssl, (const unsigned char *)CLIENT_SESSIONS, sizeof(CLIENT_SESSIONS) - 1) == 1;
+}
+
+static bool start(struct tls_stream *s, bool client_certificate)
+{
+    s->ssl = SSL_new(s->context->tls);
+    BIO *bio = s->ssl ? BIO_new(s->context->stream_bio) : NULL;
+    if (!bio)
+        return false;
+    BIO_set_data(bio, s);
+    SSL_set_bio(s->ssl, bio, bio);
+    SSL_set_accept_state(s->ssl);
+    return !client_certificate || require_certificate(s->ssl);
+}
+
+struct tls_stream *tls_stream_new(const struct tls_stream_options *options)
+{
+    struct tls_stream *s = calloc(1, sizeof(*s));
+    if (!s)
+        return NULL;
+    s->context = tls_context_hold(options->context);
+    s->send = options->send;
+    s->ctx = options->ctx;
+    ERR_clear_error();
+    if (start(s, options->client_certificate))
+        return s;
+    ERR_clear_error();
+    tls_stream_free(s);
+    return NULL;
+}
+
+void tls_stream_free(struct tls_stream *s)
+{
+    if (!s)
+        return;
+    SSL_free(s->ssl);
+    tls_context_release(s->context);
+    free(s);
+}
+
+void tls_stream_feed(struct tls_stream *s, struct slice ciphertext)
+{
+    s->fed = ciphertext;
+}
+
+/* What a call of OpenSSL that returned 0 or less means. */
+static enum tls_outcome outcome_of(struct tls_stream *s, int result)
+{
+    switch (SSL_get_error(s->ssl, result)) {
+    case SSL_ERROR_WANT_READ:
+        return TLS_MORE;
+    case SSL_ERROR_ZERO_RETURN:
+        return TLS_CLOSED;
+    default:
+        s->failure = tls_failure_of(s->ssl, s->established);
+        return TLS_FAILED;
+    }
+}
+
+enum tls_outcome tls_stream_read(struct tls_stream *s, uint8_t *out, size_t cap, size_t *len)
+{
+    if (s->failure.reason != REASON_NONE)
+        return TLS_FAILED;
+    ERR_clear_error();
+    if (!s->established) {
+        const int result = SSL_do_handshake(s->ssl);
+        if (result <= 0)
+            return outcome_of(s, result);
+        s->established = true;
+    }
+    size_t n = 0;
+    const int result = SSL_read_ex(s->ssl, out, cap, &n);
+    if (result <= 0)
+        return outcome_of(s, result);
+    *len = n;
+    return TLS_DATA;
+}
+
+bool tls_stream_established(const struct tls_stream *s)
+{
+    return s->established;
+}
+
+int tls_stream_write(struct tls_stream *s, struct slice plain)
+{
+    if (!s->established || s->failure.reason != REASON_NONE)
+        return -EPIPE;
+    if (plain.len == 0)
+        return 0;
+    ERR_clear_error();
+    size_t written;
+    if (SSL_write_ex(s->ssl, plain.data, plain.len, &written) == 1)
+        return 0;
+    s->failure = tls_failure_of(s->ssl, true);
+    return -EPIPE;
+}
+
+void tls_stream_close(struct tls_stream *s)
+{
+    if (!s->established || s->failure.reason != REASON_NONE)
+        return;
+    ERR_clear_error();
+    SSL_shutdown(s->ssl);
+    ERR_clear_error();
+}
+
+enum reason tls_stream_failure(const struct tls_stream *s)
+{
+    return s->failure.reason;
+}
+
+const char *tls_stream_failure_text(const struct tls_stream *s)
+{
+    return s->failure.text ? s->failure.text : "";
+}
+
+const char *tls_stream_version(const struct tls_stream *s)
+{
+    return SSL_get_version(s->ssl);
+}
+
+bool tls_stream_resumed(const struct tls_stream *s)
+{
+    return SSL_session_reused(s->ssl) == 1;
+}
