@@ -25,10 +25,12 @@ struct fuzz_reasons {
     const enum reason *expected;
     size_t count;
     uint64_t seen[REASON_COUNT];
+    const char *const *names; /* NULL, or what to call outcomes that are no reasons: `expected` is
+                                 NULL then, and outcomes are 0..count-1 */
 };
 extern struct fuzz_reasons fuzz_reasons;
 
-/* Counts an outcome; one that is not expected is a finding. */
+/* Counts a reason; one that is not expected is a finding. */
 static inline void fuzz_note(enum reason reason)
 {
     size_t i = 0;
@@ -36,6 +38,13 @@ static inline void fuzz_note(enum reason reason)
         i++;
     FUZZ_REQUIRE(i < fuzz_reasons.count);
     fuzz_reasons.seen[reason]++;
+}
+
+/* The same for outcomes that are no reasons. */
+static inline void fuzz_note_outcome(unsigned outcome)
+{
+    FUZZ_REQUIRE(outcome < fuzz_reasons.count && outcome < REASON_COUNT);
+    fuzz_reasons.seen[outcome]++;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -6,7 +6,8 @@
 static const enum reason expected[] = {
     REASON_NONE, REASON_CHANNEL_TRUNCATED, REASON_CHANNEL_RESERVED};
 
-struct fuzz_reasons fuzz_reasons = {expected, sizeof(expected) / sizeof(expected[0]), {0}};
+struct fuzz_reasons fuzz_reasons = {
+    .expected = expected, .count = sizeof(expected) / sizeof(expected[0])};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

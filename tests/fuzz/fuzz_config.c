@@ -8,7 +8,8 @@
 /* Refusals have no reason of their own: that the corpus holds something good is what counts. */
 static const enum reason expected[] = {REASON_NONE};
 
-struct fuzz_reasons fuzz_reasons = {expected, sizeof(expected) / sizeof(expected[0]), {0}};
+struct fuzz_reasons fuzz_reasons = {
+    .expected = expected, .count = sizeof(expected) / sizeof(expected[0])};
 
 static void check_refusal(const struct config *c, const struct config_error *error)
 {

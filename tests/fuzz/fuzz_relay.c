@@ -29,7 +29,8 @@ static const enum reason expected[] = {REASON_NONE, REASON_EMPTY_DATAGRAM, REASO
     REASON_NO_CHANNEL, REASON_PEER_DENIED, REASON_PEER_PORT_NOT_LIVE, REASON_SEND_MALFORMED,
     REASON_NO_ALLOCATION_MEDIA, REASON_ICMP_TYPE, REASON_MAILBOX_FULL};
 
-struct fuzz_reasons fuzz_reasons = {expected, sizeof(expected) / sizeof(expected[0]), {0}};
+struct fuzz_reasons fuzz_reasons = {
+    .expected = expected, .count = sizeof(expected) / sizeof(expected[0])};
 
 struct play {
     struct cursor in;

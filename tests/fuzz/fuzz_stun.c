@@ -14,7 +14,8 @@ static const enum reason expected[] = {REASON_NONE, REASON_NOT_STUN, REASON_STUN
     REASON_STUN_BAD_LENGTH, REASON_STUN_BAD_ATTRIBUTE, REASON_STUN_TOO_MANY_ATTRIBUTES,
     REASON_STUN_NO_COOKIE, REASON_STUN_BAD_FINGERPRINT};
 
-struct fuzz_reasons fuzz_reasons = {expected, sizeof(expected) / sizeof(expected[0]), {0}};
+struct fuzz_reasons fuzz_reasons = {
+    .expected = expected, .count = sizeof(expected) / sizeof(expected[0])};
 
 static struct crypto *crypto;
 static const uint8_t key_bytes[] = "fuzz";

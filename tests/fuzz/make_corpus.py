@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the seed corpora of fuzz_stun and fuzz_channel_data: make_corpus.py [--check] SOURCE_ROOT.
+"""Writes the seed corpora of fuzz_stun, fuzz_channel_data, fuzz_stream and fuzz_proxy: make_corpus.py [--check] SOURCE_ROOT.
 
 Messages are built here from the RFCs, without the code under test; the vectors come from
 tests/unit/stun_vectors.h. With --check nothing is written: it fails where a file differs.
@@ -139,6 +139,99 @@ def channel():
     yield "reject_above", b"\x50\x00\x00\x00"
 
 
+def padded(number, data):
+    return struct.pack(">HH", number, len(data)) + data + b"\xa5" * (-len(data) % 4)
+
+
+def stream():
+    """The first byte chooses the pieces in which the rest comes: of up to 2 << (byte % 8) bytes."""
+    binding, allocate = message(BINDING), message(ALLOCATE, attr(0x19, b"\x11\0\0\0"), attr(6, b"alice"))
+    media = padded(0x4000, b"") + padded(0x4001, b"m") + padded(0x4fff, b"me") + padded(0x4002, b"med")
+    conversation = binding + media + allocate + padded(0x4003, b"media" * 60) + binding
+    for pieces in (0, 1, 3, 7):
+        yield f"conversation_{2 << pieces}", bytes([pieces]) + conversation
+    yield "binding", b"\x00" + binding
+    yield "channel_numbers", b"\x02" + padded(0x5000, b"a") + padded(0x7fff, b"bcde")
+    yield "channel_cut", b"\x01" + padded(0x4000, b"media")[:-1]
+    yield "stun_cut", b"\x02" + allocate + allocate[:-1]
+    yield "bad_first", b"\x00\x80\x60" + bytes(30)
+    yield "bad_behind", b"\x04" + conversation + b"\xff"
+    yield "bad_length", b"\x01" + binding + message(BINDING, length=3)
+    yield "bad_cookie", b"\x01" + media + message(BINDING, cookie=b"\x21\x12\xa4\x43")
+    yield "tls", b"\x01\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(32)
+    yield "http", b"\x03GET / HTTP/1.1\r\n\r\n"
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def tlv(kind, value=b""):
+    return struct.pack(">BH", kind, len(value)) + value
+
+
+def binary(version_command, transport, *parts, extra=0):
+    block = b"".join(parts)
+    return b"\r\n\r\n\0\r\nQUIT\n" + struct.pack(">BBH", version_command, transport, len(block) + extra) + block
+
+
+def with_checksum(header):
+    at = header.index(tlv(3, bytes(4))) + 3
+    return header[:at] + struct.pack(">I", crc32c(header)) + header[at + 4:]
+
+
+def proxy_headers():
+    ipv4 = bytes([192, 0, 2, 1, 198, 51, 100, 2]) + struct.pack(">HH", 56324, 3478)
+    ipv6 = bytes.fromhex("20010db8000000000000000000000001") + bytes(10) + b"\xff\xff\x0a\0\0\x01" + bytes(4)
+    tlvs = tlv(1, b"h2") + tlv(2, b"example.org") + tlv(4) + tlv(0x20, b"\1\0\0\0\0" + tlv(0x21, b"TLSv1.3")) + tlv(0xE0, b"x")
+    yield "text_ipv4", b"PROXY TCP4 192.168.0.1 192.168.0.11 56324 443\r\nGET / HTTP/1.1\r\n\r\n"
+    yield "text_ipv6", b"PROXY TCP6 2001:db8::1 fe80:0:0:0:1:2:3:ffff 0 65535\r\n"
+    yield "text_mapped", b"PROXY TCP6 ::ffff:192.0.2.1 ::ffff:c633:6402 1 2\r\n" + message(BINDING)
+    yield "text_mapped_once", b"PROXY TCP6 ::ffff:192.0.2.1 ::1 1 2\r\n"
+    yield "text_unknown", b"PROXY UNKNOWN\r\n"
+    yield "text_unknown_long", b"PROXY UNKNOWN" + b" ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff" * 2 + b" 65535 65535\r\n"
+    yield "text_cut", b"PROXY TCP4 192.168.0.1 192.168.0.11 56324 443\r"
+    yield "text_bad_zero", b"PROXY TCP4 192.168.0.01 192.168.0.11 56324 443\r\n"
+    yield "text_bad_port", b"PROXY TCP4 192.168.0.1 192.168.0.11 65536 443\r\n"
+    yield "text_bad_end", b"PROXY TCP4 192.168.0.1 192.168.0.11 56324 443\n"
+    yield "text_bad_long", b"PROXY UNKNOWN" + b" " * 100 + b"\r\n"
+    yield "binary_ipv4", binary(0x21, 0x11, ipv4) + message(BINDING)
+    yield "binary_ipv6", binary(0x21, 0x21, ipv6)
+    yield "binary_mapped", binary(0x21, 0x21, ipv6[16:32], ipv6[:16], ipv6[32:])
+    yield "binary_unix", binary(0x21, 0x31, bytes(216), tlv(4, b"abc"))
+    yield "binary_unspecified", binary(0x21, 0x00, b"any")
+    yield "binary_local", binary(0x20, 0x00) + message(BINDING)
+    yield "binary_local_addresses", binary(0x20, 0x11, ipv4, b"odd")
+    yield "binary_tlvs", binary(0x21, 0x11, ipv4, tlvs)
+    yield "binary_checksum", with_checksum(binary(0x21, 0x11, ipv4, tlvs, tlv(3, bytes(4)), tlv(5, b"id")))
+    yield "binary_checksum_ipv6", with_checksum(binary(0x21, 0x21, ipv6, tlv(3, bytes(4)))) + b"\0"
+    yield "binary_cut", binary(0x21, 0x11, ipv4, extra=1)
+    yield "binary_bad_checksum", binary(0x21, 0x11, ipv4, tlv(3, b"abcd"))
+    yield "binary_bad_tlv", binary(0x21, 0x11, ipv4, b"\4\0\2x")
+    yield "binary_bad_short", binary(0x21, 0x21, ipv4)
+    yield "binary_bad_datagram", binary(0x21, 0x12, ipv4)
+    yield "binary_bad_version", binary(0x31, 0x11, ipv4)
+    yield "binary_bad_command", binary(0x22, 0x11, ipv4)
+    yield "binary_bad_long", binary(0x21, 0x11, ipv4, extra=2048)
+
+
+def requests():
+    yield "request", b"GET / HTTP/1.1\r\nHost: example.org\r\nUser-Agent: probe\r\n\r\n"
+    yield "request_head", b"HEAD /health HTTP/1.0\r\n\r\n"
+    yield "request_options", b"OPTIONS * HTTP/1.0\r\n\r\n"
+    yield "request_cut", b"GET / HTTP/1.1\r\nHost: a\r\n"
+    yield "request_bad_version", b"GET / HTTP/2.0\r\n\r\n"
+    yield "request_bad_long", b"GET / HTTP/1.1\r\nCookie: " + b"x" * 4096 + b"\r\n\r\n"
+    yield "request_bad_control", b"GET / HTTP/1.1\r\nHost: \0\r\n\r\n"
+    yield "request_bad_end", b"GET / HTTP/1.1\n\n"
+    yield "neither", message(BINDING)
+
+
 def files(root):
     corpus = root / "tests/fuzz/corpus"
     for name, data in vectors(root):
@@ -149,6 +242,11 @@ def files(root):
         yield corpus / "stun" / ("reject_" + name), data
     for name, data in channel():
         yield corpus / "channel_data" / name, data
+    for name, data in stream():
+        yield corpus / "stream" / name, data
+    for maker in (proxy_headers, requests):
+        for name, data in maker():
+            yield corpus / "proxy" / name, data
 
 
 def main():

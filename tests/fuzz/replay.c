@@ -68,9 +68,11 @@ static unsigned count_missing(void)
 {
     unsigned missing = 0;
     for (size_t i = 0; i < fuzz_reasons.count; i++) {
-        const enum reason reason = fuzz_reasons.expected[i];
-        printf("%6llu %s\n", (unsigned long long)fuzz_reasons.seen[reason], reason_name(reason));
-        missing += fuzz_reasons.seen[reason] == 0;
+        const bool named = fuzz_reasons.names != NULL;
+        const size_t outcome = named ? i : fuzz_reasons.expected[i];
+        const char *name = named ? fuzz_reasons.names[i] : reason_name((enum reason)outcome);
+        printf("%6llu %s\n", (unsigned long long)fuzz_reasons.seen[outcome], name);
+        missing += fuzz_reasons.seen[outcome] == 0;
     }
     return missing;
 }

@@ -391,6 +391,18 @@ static void test_proxy_binary_checksum_is_verified(void **state)
     }
 }
 
+/* What haproxy 2.6 sends with "send-proxy-v2 proxy-v2-options crc32c,unique-id". */
+static void test_proxy_binary_of_haproxy_with_a_checksum_is_read(void **state)
+{
+    const uint8_t bytes[] = {0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a,
+        0x21, 0x11, 0x00, 0x2a, 0x7f, 0x00, 0x00, 0x01, 0x7f, 0x00, 0x00, 0x01, 0xdd, 0x80, 0xb4,
+        0x16, 0x03, 0x00, 0x04, 0xd9, 0xa8, 0x95, 0x9a, 0x05, 0x00, 0x14, 0x31, 0x32, 0x37, 0x2e,
+        0x30, 0x2e, 0x30, 0x2e, 0x31, 0x2d, 0x31, 0x37, 0x39, 0x35, 0x33, 0x30, 0x35, 0x32, 0x39,
+        0x38};
+    const struct proxy_header header = assert_header(bytes, sizeof(bytes));
+    assert_client(&header, "127.0.0.1:56704", "127.0.0.1:46102");
+}
+
 static void test_proxy_binary_checksum_of_another_length_or_a_second_that_is_wrong_is_bad(
     void **state)
 {
@@ -466,6 +478,7 @@ int main(void)
         cmocka_unit_test(test_proxy_binary_block_shorter_than_its_addresses_is_bad),
         cmocka_unit_test(test_proxy_binary_tlvs_are_skipped_if_they_fill_the_header),
         cmocka_unit_test(test_proxy_binary_checksum_is_verified),
+        cmocka_unit_test(test_proxy_binary_of_haproxy_with_a_checksum_is_read),
         cmocka_unit_test(
             test_proxy_binary_checksum_of_another_length_or_a_second_that_is_wrong_is_bad),
         cmocka_unit_test(test_proxy_binary_longest_is_read_and_one_more_is_bad_at_its_length),
