@@ -96,6 +96,23 @@ static void test_reassembly_any_two_pieces_give_the_same_messages(void **state)
     }
 }
 
+static void test_reassembly_piece_that_ends_one_message_may_begin_another(void **state)
+{
+    for (size_t first = 1; first < sizeof(stream); first++) {
+        for (size_t second = first + 1; second < sizeof(stream); second++) {
+            struct reassembly r = {0};
+            struct seen seen = {0};
+
+            assert_int_equal(feed(&r, 0, first, &seen), 0);
+            assert_int_equal(feed(&r, first, second - first, &seen), 0);
+            assert_int_equal(feed(&r, second, sizeof(stream) - second, &seen), 0);
+            assert_int_equal(seen.count, MESSAGES);
+            assert_int_equal(r.len, 0);
+            reassembly_deinit(&r);
+        }
+    }
+}
+
 static void test_reassembly_message_is_as_late_as_its_last_piece(void **state)
 {
     struct reassembly r = {0};
@@ -134,6 +151,7 @@ int main(void)
         cmocka_unit_test(test_reassembly_whole_messages_are_handed_over_and_nothing_is_kept),
         cmocka_unit_test(test_reassembly_byte_by_byte_gives_the_same_messages),
         cmocka_unit_test(test_reassembly_any_two_pieces_give_the_same_messages),
+        cmocka_unit_test(test_reassembly_piece_that_ends_one_message_may_begin_another),
         cmocka_unit_test(test_reassembly_message_is_as_late_as_its_last_piece),
         cmocka_unit_test(test_reassembly_what_is_no_message_fails),
     };
