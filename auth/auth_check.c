@@ -3,13 +3,13 @@
  * says what the answer is.
  *
  * What always holds: nothing is changed by a check; no HMAC over the request and no key derivation
- * is spent before the nonce has proven the client's address; a refused user or password costs the
- * same, whichever of them was wrong. Of s = 1 static source and k REST secrets every refused
- * request of a realm pays the integrity HMAC of the static source (with a key of nobody's, if there
- * is no such user) and, for each secret, the password's HMAC, the key's digest and an integrity
- * HMAC (with the result thrown away, if the name is no REST name or belongs to a static user). Only
- * a request that succeeds, or whose REST credential is genuine but expired, stops earlier. Called
- * by relay on the worker's thread.
+ * is spent before the nonce has proven the client's address; a refused user or password takes the
+ * same steps, whichever of them was wrong. In a realm with static users every refused request pays
+ * the integrity HMAC of that source (with a key of nobody's, if there is no such user), and for
+ * each REST secret the password's HMAC, the key's digest and an integrity HMAC (with the result
+ * thrown away, if the name is no REST name or belongs to a static user). Only a request that
+ * succeeds, or whose REST credential is genuine but expired, stops earlier. Called by relay on the
+ * worker's thread.
  */
 #include "auth/auth_internal.h"
 
@@ -181,33 +181,40 @@ static enum reason check_live(const struct check *k, struct auth_result *out)
     return REASON_NONE;
 }
 
-/* WRONG_PASSWORD, UNKNOWN_USER: not this source. */
-static enum reason check_static(
-    const struct check *k, const struct user *user, struct auth_result *out)
+/* The user's key, or nobody's where there is no such user or no such key of his: chosen without a
+ * branch. True if it is the user's. */
+static bool choose_key(const struct check *k, const struct users_match *match, struct auth_key *out)
 {
-    struct auth_key dummy = {.len = long_term_key_len(k->algorithm)};
-    const struct auth_key *key = !user                                  ? &dummy
-                                 : k->algorithm == STUN_PASSWORD_SHA256 ? &user->sha256
-                                                                        : &user->md5;
-    bool usable = key != &dummy && key->len != 0;
-    if (!usable) {
-        memcpy(dummy.bytes, k->auth->dummy_key, dummy.len);
-        key = &dummy;
+    const struct auth_key *users =
+        k->algorithm == STUN_PASSWORD_SHA256 ? &match->user->sha256 : &match->user->md5;
+    const bool usable = match->found & (users->len != 0);
+    const uint8_t mask = (uint8_t)(0 - usable);
+    out->len = long_term_key_len(k->algorithm);
+    for (size_t i = 0; i < sizeof(out->bytes); i++)
+        out->bytes[i] = (uint8_t)((users->bytes[i] & mask) | (k->auth->dummy_key[i] & ~mask));
+    return usable;
+}
+
+static enum reason check_static(
+    const struct check *k, const struct users_match *match, struct auth_result *out)
+{
+    static const enum reason refusals[2][2] = {/* by found, usable */
+        {REASON_UNKNOWN_USER, REASON_UNKNOWN_USER}, {REASON_NOT_APPROVED, REASON_WRONG_PASSWORD}};
+    struct auth_key key;
+    const bool usable = choose_key(k, match, &key);
+    const int rc = verify(k, &key);
+    enum reason reason = REASON_NONE;
+    if (rc < 0) {
+        reason = REASON_RANDOM_FAILED;
+    } else if (rc > 0 || !usable) {
+        reason = refusals[match->found][usable];
+    } else {
+        out->identity = (struct identity){.realm = k->request->realm, .source = AUTH_SOURCE_STATIC};
+        out->identity.user = k->said.hashed ? secret_slice(&match->user->name) : k->said.name;
+        out->key = key;
     }
-    int rc = verify(k, key);
-    secret_cleanse(&dummy, sizeof(dummy));
-    if (rc < 0)
-        return REASON_RANDOM_FAILED;
-    if (!user)
-        return REASON_UNKNOWN_USER;
-    if (!usable)
-        return REASON_NOT_APPROVED; /* only the other algorithm's key is stored */
-    if (rc != 0)
-        return REASON_WRONG_PASSWORD;
-    out->identity = (struct identity){.realm = k->request->realm, .source = AUTH_SOURCE_STATIC};
-    out->identity.user = k->said.hashed ? secret_slice(&user->name) : k->said.name;
-    out->key = *key;
-    return REASON_NONE;
+    secret_cleanse(&key, sizeof(key));
+    return reason;
 }
 
 static enum reason judge_life(const struct check *k, int64_t expires_at)
@@ -232,8 +239,10 @@ static enum reason try_secret(
  * to a static user. */
 static enum reason check_rest(const struct check *k, bool own, struct auth_result *out)
 {
+    if (k->said.hashed || k->realm->rest.count == 0)
+        return REASON_UNKNOWN_USER;
     int64_t expires_at = 0;
-    bool eligible = rest_expiry(k->said.name, &expires_at) && own;
+    const bool eligible = rest_expiry(k->said.name, &expires_at) & own;
     struct auth_key key = {0};
     enum reason reason = REASON_WRONG_PASSWORD;
     for (size_t i = 0; i < k->realm->rest.count && reason == REASON_WRONG_PASSWORD; i++) {
@@ -254,35 +263,37 @@ static enum reason check_rest(const struct check *k, bool own, struct auth_resul
         out->key = key;
     }
     secret_cleanse(&key, sizeof(key));
-    return eligible || reason == REASON_RANDOM_FAILED ? reason : REASON_UNKNOWN_USER;
+    return reason == REASON_RANDOM_FAILED || eligible ? reason : REASON_UNKNOWN_USER;
 }
 
-/* Static users first, then REST. A name that is a static user's is never judged as a REST name. */
+static struct users_match find_user(const struct check *k)
+{
+    const struct users *users = &k->realm->users;
+    if (!k->said.hashed)
+        return users_find_name(users, k->said.name);
+    /* RFC 8489 section 9.2.4: "The server MAY support anonymous username": where it is not offered,
+     * nobody is found. */
+    if (!(k->realm->features & NONCE_FEATURE_USERNAME_ANONYMITY))
+        return (struct users_match){users->list, false};
+    return users_find_hash(users, k->said.name);
+}
+
+/*
+ * Static users first, where there are any, then REST: in this order for every name, because a
+ * branch that goes by who exists can be told by its time even where both ways do the same. A name
+ * that is a static user's is never judged as a REST name.
+ */
 static enum reason check_sources(const struct check *k, struct auth_result *out)
 {
-    const struct user *user;
-    if (k->said.hashed)
-        /* RFC 8489 section 9.2.4: "The server MAY support anonymous username": where it is not
-         * offered, nobody is found. */
-        user = k->realm->features & NONCE_FEATURE_USERNAME_ANONYMITY
-                   ? users_find_hash(&k->realm->users, k->said.name)
-                   : NULL;
-    else
-        user = users_find_name(&k->realm->users, k->said.name);
-    if (user) {
-        enum reason reason = check_static(k, user, out);
-        if (reason != REASON_NONE && reason != REASON_RANDOM_FAILED && k->realm->rest.count > 0 &&
-            check_rest(k, false, out) == REASON_RANDOM_FAILED)
-            return REASON_RANDOM_FAILED;
-        return reason;
-    }
-    enum reason reason = REASON_UNKNOWN_USER;
-    if (!k->said.hashed && k->realm->rest.count > 0)
-        reason = check_rest(k, true, out);
-    if (reason != REASON_UNKNOWN_USER && reason != REASON_WRONG_PASSWORD)
-        return reason;
-    /* The static source's share, which a REST credential that succeeds does not pay. */
-    return check_static(k, NULL, out) == REASON_RANDOM_FAILED ? REASON_RANDOM_FAILED : reason;
+    const struct users_match match = find_user(k);
+    enum reason as_static = REASON_UNKNOWN_USER;
+    if (k->realm->users.count > 0)
+        as_static = check_static(k, &match, out);
+    if (as_static == REASON_NONE || as_static == REASON_RANDOM_FAILED)
+        return as_static;
+    const enum reason as_rest = check_rest(k, !match.found, out);
+    const enum reason reasons[2] = {as_static, as_rest};
+    return reasons[(as_rest == REASON_RANDOM_FAILED) | !match.found];
 }
 
 static enum reason judge(struct check *k, struct auth_result *out)

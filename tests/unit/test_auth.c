@@ -240,17 +240,22 @@ static void test_users_find_many_all_found_and_no_other(void **state)
                          (const uint8_t *)"0123456789abcdef", error, sizeof(error)),
         0);
     for (int i = 0; i < COUNT; i++) {
-        const struct user *u = users_find_name(&users, slice_of_string(names[i]));
-        assert_ptr_equal(u, &users.list[i]);
-        assert_ptr_equal(users_find_hash(&users, slice_of(u->hash, 32)), u);
+        const struct users_match m = users_find_name(&users, slice_of_string(names[i]));
+        assert_true(m.found);
+        assert_ptr_equal(m.user, &users.list[i]);
+        const struct users_match h = users_find_hash(&users, slice_of(m.user->hash, 32));
+        assert_true(h.found);
+        assert_ptr_equal(h.user, m.user);
     }
     for (int i = 0; i < COUNT; i++) {
         char other[16];
         snprintf(other, sizeof(other), "user-%d", COUNT + i);
-        assert_null(users_find_name(&users, slice_of_string(other)));
-        assert_null(users_find_hash(&users, slice_of_string(other)));
+        const struct users_match m = users_find_name(&users, slice_of_string(other));
+        assert_false(m.found);
+        assert_in_range(m.user - users.list, 0, COUNT - 1);
+        assert_false(users_find_hash(&users, slice_of_string(other)).found);
     }
-    assert_null(users_find_name(&users, (struct slice){0}));
+    assert_false(users_find_name(&users, (struct slice){0}).found);
     users_deinit(&users);
     crypto_free(crypto);
 }
