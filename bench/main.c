@@ -2,6 +2,7 @@
  * turnpike-bench: one row of the benchmark against one server that is already running. Many rows,
  * several servers, and the network they run in are the business of bench/compare.
  */
+#include "bench/guess.h"
 #include "bench/idle_connections.h"
 #include "bench/media.h"
 #include "bench/options.h"
@@ -81,6 +82,17 @@ static int run_connections(const struct options *o)
     return rc;
 }
 
+static int run_guess(const struct options *o)
+{
+    struct guess_result r;
+    int rc = guess_run(o, &r);
+
+    if (rc == 0) {
+        report_guess(o, &r);
+    }
+    return rc;
+}
+
 int main(int argc, char **argv)
 {
     struct options o;
@@ -101,6 +113,9 @@ int main(int argc, char **argv)
         break;
     case ROW_CONNECTIONS:
         rc = run_connections(&o);
+        break;
+    case ROW_GUESS:
+        rc = run_guess(&o);
         break;
     default:
         rc = run_media(&o);

@@ -18,8 +18,13 @@
 #define GSO_BYTES_MAX 60000u
 #define BURST_MAX     32u
 
+#define GUESS_TEXT_MAX    400u
+#define GUESS_NAMES_MAX   999999u /* six digits, and one for the warm-up */
+#define GUESS_SAMPLES_MAX 10000000u
+
 static const char usage[] =
-    "usage: turnpike-bench media|setup|binding|idle|flood|connections --server IP:PORT [options]\n"
+    "usage: turnpike-bench media|setup|binding|idle|flood|connections|guess --server IP:PORT "
+    "[options]\n"
     "  --user NAME --password TEXT  long-term credentials (bench, bench)\n"
     "  --clients IP/BITS            addresses of the clients, all local here (127.77.0.0/16)\n"
     "  --peer IP                    address of the peer (127.0.0.1)\n"
@@ -34,7 +39,10 @@ static const char usage[] =
     "  --pps N (20000)        packets a second in all; 0: as fast as goes\n"
     "  --window N (128)       in flight at once when not paced\n"
     "  --flood malformed|unauthenticated|wrong-password  --flood-pps N (20000)\n"
-    "  --seconds S (2)  --warmup S (0.5)\n";
+    "  --seconds S (2)  --warmup S (0.5)\n"
+    "  guess: --known TEXT  --unknown TEXT   six digits are added, from 000000 on\n"
+    "         --names N (1) of either  --samples N (100000) of either  --userhash\n"
+    "         --cold                         each name once, and none before\n";
 
 enum {
     OPT_SERVER = 256,
@@ -59,7 +67,13 @@ enum {
     OPT_FLOOD,
     OPT_FLOOD_PPS,
     OPT_SECONDS,
-    OPT_WARMUP
+    OPT_WARMUP,
+    OPT_KNOWN,
+    OPT_UNKNOWN,
+    OPT_NAMES,
+    OPT_SAMPLES,
+    OPT_COLD,
+    OPT_USERHASH
 };
 
 static const struct option long_options[] = {
@@ -86,6 +100,12 @@ static const struct option long_options[] = {
     {"flood-pps", required_argument, NULL, OPT_FLOOD_PPS},
     {"seconds", required_argument, NULL, OPT_SECONDS},
     {"warmup", required_argument, NULL, OPT_WARMUP},
+    {"known", required_argument, NULL, OPT_KNOWN},
+    {"unknown", required_argument, NULL, OPT_UNKNOWN},
+    {"names", required_argument, NULL, OPT_NAMES},
+    {"samples", required_argument, NULL, OPT_SAMPLES},
+    {"cold", no_argument, NULL, OPT_COLD},
+    {"userhash", no_argument, NULL, OPT_USERHASH},
     {NULL, 0, NULL, 0},
 };
 
@@ -156,7 +176,7 @@ static bool parse_clients(const char *text, struct place *out)
 static bool parse_kind(const char *text, enum row_kind *out)
 {
     static const char *const names[] = {
-        "media", "setup", "binding", "idle", "flood", "connections"};
+        "media", "setup", "binding", "idle", "flood", "connections", "guess"};
 
     for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (strcmp(text, names[i]) == 0) {
@@ -295,6 +315,41 @@ static const char *transport_contradiction(const struct options *o)
     return NULL;
 }
 
+static bool parse_guessing(struct guessing *g, int option, const char *value)
+{
+    switch (option) {
+    case OPT_KNOWN:
+        g->known = value;
+        return strlen(value) <= GUESS_TEXT_MAX;
+    case OPT_UNKNOWN:
+        g->unknown = value;
+        return strlen(value) <= GUESS_TEXT_MAX;
+    case OPT_NAMES:
+        return parse_unsigned(value, GUESS_NAMES_MAX, &g->names);
+    case OPT_SAMPLES:
+        return parse_unsigned(value, GUESS_SAMPLES_MAX, &g->samples);
+    case OPT_COLD:
+        g->cold = true;
+        return true;
+    case OPT_USERHASH:
+        g->userhash = true;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static const char *guess_contradiction(const struct guessing *g)
+{
+    if (g->known == NULL || g->unknown == NULL) {
+        return "guess needs --known and --unknown";
+    }
+    if (g->names == 0 || g->samples < 2 || (g->cold && g->names < 2)) {
+        return "guess needs --names and --samples";
+    }
+    return NULL;
+}
+
 /* What is wrong with the whole, or NULL. */
 static const char *contradiction(const struct options *o)
 {
@@ -302,6 +357,9 @@ static const char *contradiction(const struct options *o)
 
     if (o->target.address.sin_port == 0) {
         return "--server is missing";
+    }
+    if (w->kind == ROW_GUESS) {
+        return guess_contradiction(&o->guess);
     }
     if (w->size < MEDIA_SIZE_MIN) {
         return "--size is too small for the time stamp";
@@ -339,6 +397,7 @@ int options_parse(struct options *out, int argc, char **argv)
             .window = 128,
             .seconds = 2,
             .warmup_seconds = 0.5},
+        .guess = {.names = 1, .samples = 100000},
     };
     int option;
 
@@ -352,7 +411,7 @@ int options_parse(struct options *out, int argc, char **argv)
     while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
         if (option == '?' ||
             !(parse_target(&o.target, option, optarg) || parse_place(&o.place, option, optarg) ||
-                parse_work(&o.work, option, optarg))) {
+                parse_work(&o.work, option, optarg) || parse_guessing(&o.guess, option, optarg))) {
             fprintf(stderr, "turnpike-bench: bad argument near %s\n%s", argv[optind - 1], usage);
             return -EINVAL;
         }
@@ -361,6 +420,9 @@ int options_parse(struct options *out, int argc, char **argv)
     if (wrong != NULL) {
         fprintf(stderr, "turnpike-bench: %s\n", wrong);
         return -EINVAL;
+    }
+    if (o.guess.cold) {
+        o.guess.samples = o.guess.names;
     }
     *out = o;
     return 0;

@@ -9,7 +9,15 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum row_kind { ROW_MEDIA, ROW_SETUP, ROW_BINDING, ROW_IDLE, ROW_FLOOD, ROW_CONNECTIONS };
+enum row_kind {
+    ROW_MEDIA,
+    ROW_SETUP,
+    ROW_BINDING,
+    ROW_IDLE,
+    ROW_FLOOD,
+    ROW_CONNECTIONS,
+    ROW_GUESS
+};
 enum flood_kind { FLOOD_MALFORMED, FLOOD_UNAUTHENTICATED, FLOOD_WRONG_PASSWORD };
 
 /* Who is measured. */
@@ -48,10 +56,20 @@ struct work {
     double warmup_seconds;
 };
 
+/* Of ROW_GUESS. Names are one of these texts and six digits, from 000000 on. */
+struct guessing {
+    const char *known, *unknown;
+    unsigned names;   /* of either kind */
+    unsigned samples; /* of either kind; with `cold` as many as names */
+    bool cold;        /* each name is asked once only */
+    bool userhash;    /* names are sent as USERHASH */
+};
+
 struct options {
     struct target target;
     struct place place;
     struct work work;
+    struct guessing guess;
 };
 
 /* 0, or -EINVAL after one line on stderr. */

@@ -6,6 +6,7 @@
  */
 #include "bench/report.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -179,5 +180,32 @@ void report_idle_connections(const struct options *o, const struct idle_connecti
     if (o->target.pid != 0) {
         put_memory(&c->before, &c->after, o->work.allocations);
     }
+    end();
+}
+
+void report_guess(const struct options *o, const struct guess_result *r)
+{
+    const struct welch *w = &r->compare;
+    const bool apart = fabs(w->t) >= WELCH_TOLD_APART;
+
+    begin("guess", o);
+    number("names", o->guess.names);
+    number("samples", o->guess.samples);
+    number("lost", (double)r->lost);
+    number("cropped_below_ns", w->low);
+    number("cropped_above_ns", w->high);
+    number("known_count", (double)w->count[0]);
+    number("unknown_count", (double)w->count[1]);
+    number("known_ns", w->mean[0]);
+    number("unknown_ns", w->mean[1]);
+    number("known_variance", w->variance[0]);
+    number("unknown_variance", w->variance[1]);
+    number("difference_ns", w->difference);
+    number("standard_error_ns", w->standard_error);
+    if (isfinite(w->t)) {
+        number("t", w->t);
+    }
+    printf(", \"told_apart\": %s", apart ? "true" : "false");
+    fprintf(stderr, "  %s\n", apart ? "users can be told apart" : "users cannot be told apart");
     end();
 }

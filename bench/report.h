@@ -2,6 +2,7 @@
 #ifndef BENCH_REPORT_H
 #define BENCH_REPORT_H
 
+#include "bench/guess.h"
 #include "bench/idle_connections.h"
 #include "bench/media.h"
 #include "bench/setup.h"
@@ -12,5 +13,6 @@ void report_flood(
     const struct options *o, const struct media_window *quiet, const struct media_window *w);
 void report_setup(const struct options *o, const struct setup_window *w);
 void report_idle_connections(const struct options *o, const struct idle_connections *c);
+void report_guess(const struct options *o, const struct guess_result *r);
 
 #endif
