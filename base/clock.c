@@ -22,3 +22,10 @@ int64_t clock_wall_ms(void)
     clock_gettime(CLOCK_REALTIME, &wall);
     return (int64_t)wall.tv_sec * 1000 + wall.tv_nsec / 1000000;
 }
+
+int64_t clock_wall_us(void)
+{
+    struct timespec wall;
+    clock_gettime(CLOCK_REALTIME, &wall);
+    return (int64_t)wall.tv_sec * (int64_t)US_PER_S + wall.tv_nsec / 1000;
+}

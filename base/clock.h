@@ -21,6 +21,9 @@ struct instant clock_now(void);
 /* CLOCK_REALTIME in milliseconds since 1970: for time stamps in logs only. */
 int64_t clock_wall_ms(void);
 
+/* CLOCK_REALTIME in microseconds since 1970: to compare with what the kernel says of a datagram. */
+int64_t clock_wall_us(void);
+
 #define US_PER_S  1000000ull
 #define US_PER_MS 1000ull
 

@@ -7,6 +7,16 @@
 #include "net/cmsg.h"
 
 #include <string.h>
+#include <time.h>
+
+#include <linux/errqueue.h>
+
+#include "base/clock.h"
+
+_Static_assert(CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int)) +
+                       CMSG_SPACE(sizeof(struct scm_timestamping)) <=
+                   CMSG_ROOM,
+    "no room for all that a receiving socket asks for");
 
 static bool cmsg_is(const struct cmsghdr *c, int level, int type, size_t len)
 {
@@ -39,6 +49,20 @@ void cmsg_read(const struct msghdr *msg, struct addr *local, uint8_t *tos)
             local->scope = IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr) ? info.ipi6_ifindex : 0;
         }
     }
+}
+
+bool cmsg_received_us(const struct msghdr *msg, int64_t *us)
+{
+    struct msghdr *m = (struct msghdr *)(uintptr_t)msg;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
+        struct scm_timestamping at;
+        if (cmsg_is(c, SOL_SOCKET, SCM_TIMESTAMPING, sizeof(at))) {
+            memcpy(&at, CMSG_DATA(c), sizeof(at));
+            *us = (int64_t)at.ts[0].tv_sec * (int64_t)US_PER_S + at.ts[0].tv_nsec / 1000;
+            return true;
+        }
+    }
+    return false;
 }
 
 static size_t cmsg_put(uint8_t *room, size_t at, int level, int type, const void *value, size_t len)

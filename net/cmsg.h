@@ -20,6 +20,12 @@
 void cmsg_read(const struct msghdr *msg, struct addr *local, uint8_t *tos);
 
 /*
+ * When the kernel received the datagram, by the wall clock in microseconds since 1970. False, and
+ * nothing written: it did not note it, or was not asked (SO_TIMESTAMPING).
+ */
+bool cmsg_received_us(const struct msghdr *msg, int64_t *us);
+
+/*
  * Sets msg_control of a datagram to send, in `room` of CMSG_ROOM bytes aligned for struct cmsghdr.
  * `source`: address to send from, or NULL for the socket's own. `family`: that of the socket. tos 0
  * is the sockets' default and needs nothing.

@@ -19,11 +19,15 @@ int io_init(struct io *io, uv_loop_t *loop, struct outbox *outbox, struct counte
         return -ENOMEM;
     }
     *io = (struct io){.loop = loop, .outbox = outbox, .counters = counters, .ring = ring};
+    delay_init(&io->delay);
     return 0;
 }
 
 void io_deinit(struct io *io)
 {
+    if (io->ring) {
+        delay_deinit(&io->delay);
+    }
     free(io->ring);
     io->ring = NULL;
 }

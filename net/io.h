@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/counters.h"
+#include "net/delay.h"
 #include "relay/outbox.h"
 #include "relay/packet.h"
 
@@ -40,6 +41,7 @@ struct io {
     struct io_handlers handlers;
     uint8_t *ring; /* IO_RING bytes */
     size_t ring_used;
+    struct delay delay;
     struct instant now;
     bool now_known; /* in this loop turn */
 };

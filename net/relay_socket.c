@@ -175,7 +175,11 @@ static void relay_socket_read(struct relay_socket *s)
         .msg_control = control,
         .msg_controllen = sizeof(control)};
 
+    const bool stamped = delay_begin(&io->delay, s->fd, &io->now);
     ssize_t n = recvmsg(s->fd, &msg, MSG_DONTWAIT);
+    if (stamped) {
+        delay_end(s->fd);
+    }
     counters_add(io->counters, METRIC_RECEIVE_CALLS, 1);
     if (n < 0) {
         /*
@@ -200,7 +204,11 @@ static void relay_socket_read(struct relay_socket *s)
         return;
     }
     io_keep(io, (size_t)n);
+    const unsigned before = io->outbox->count;
     io->handlers.from_peer(io->handlers.ctx, &packet, io_now(io));
+    if (stamped) {
+        delay_follow(&io->delay, io->outbox, before, &msg);
+    }
 }
 
 static void relay_socket_on_event(uv_poll_t *poll, int status, int events)

@@ -171,7 +171,11 @@ static unsigned udp_listener_receive(struct udp_listener *l)
         b->messages[i].msg_hdr.msg_namelen = sizeof(b->sources[i]);
         b->messages[i].msg_hdr.msg_controllen = sizeof(b->control[i]);
     }
+    const bool stamped = delay_begin(&l->io->delay, l->fd, &l->io->now);
     int n = recvmmsg(l->fd, b->messages, IO_BATCH, MSG_DONTWAIT, NULL);
+    if (stamped) {
+        delay_end(l->fd);
+    }
     counters_add(l->io->counters, METRIC_RECEIVE_CALLS, 1);
     if (n <= 0) {
         return 0;
@@ -179,7 +183,11 @@ static unsigned udp_listener_receive(struct udp_listener *l)
     io_keep(l->io, (size_t)n * IO_SLOT);
     const struct instant *now = io_now_fresh(l->io);
     for (int i = 0; i < n; i++) {
+        const unsigned before = l->io->outbox->count;
         udp_listener_deliver(l, &b->messages[i], now);
+        if (stamped) {
+            delay_follow(&l->io->delay, l->io->outbox, before, &b->messages[i].msg_hdr);
+        }
     }
     return (unsigned)n;
 }

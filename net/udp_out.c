@@ -199,8 +199,10 @@ void udp_out_send(void *ctx, struct outbox *outbox)
                 relay_socket_dont_fragment(
                     out->sockets, entries[from].socket, entries[from].dont_fragment);
             }
+            delay_handed(&out->io->delay, out->io->counters, from, to);
             udp_out_run(out, fd, entries, from, to);
         }
         from = to;
     }
+    delay_forget(&out->io->delay);
 }

@@ -78,6 +78,7 @@ static void worker_on_tick(uv_timer_t *tick)
 {
     struct worker *w = tick->data;
     relay_tick(w->relay, io_now_fresh(&w->io));
+    delay_tick(&w->io.delay, io_now(&w->io));
     io_flush(&w->io);
 }
 

@@ -118,11 +118,11 @@ def clean(text):
 def histograms_see_real_traffic(lab):
     server = lab.server(with_admin(lab))
     lab.peer()
-    names = ["turnpike_client_rtt_seconds"]
+    names = ["turnpike_client_rtt_seconds", "turnpike_relay_delay_seconds"]
     before, _ = scrape()
     expect([before[f"{name}_count"] for name in names] == [0] * len(names), "something was observed before anything happened")
     # Send indications: with channels turnutils may bind one number to two peers, see uclient.py.
-    uclient.run(["-s", "-c", "-m", "4", *uclient.TO_PEER, "-n", "50"])
+    uclient.run(["-s", "-c", "-m", "4", *uclient.TO_PEER, "-n", "100"])
     values, text = scrape()
     clean(text)
     for name in names:
