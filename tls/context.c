@@ -136,7 +136,11 @@ static bool make_tls(struct tls_context *c, uint8_t min_version)
 static bool make_dtls(struct tls_context *c)
 {
     c->dtls = make_ctx(c, DTLS_server_method(), "turnpike dtls");
-    return c->dtls && SSL_CTX_set_min_proto_version(c->dtls, DTLS1_2_VERSION) == 1 &&
+    c->datagram_bio = tls_datagram_bio_new();
+    if (c->dtls)
+        SSL_CTX_set_cookie_verify_cb(c->dtls, tls_datagram_cookie_verify);
+    return c->dtls && c->datagram_bio &&
+           SSL_CTX_set_min_proto_version(c->dtls, DTLS1_2_VERSION) == 1 &&
            SSL_CTX_set_max_proto_version(c->dtls, DTLS1_2_VERSION) == 1;
 }
 
@@ -217,6 +221,7 @@ void tls_context_release(struct tls_context *c)
     SSL_CTX_free(c->tls);
     SSL_CTX_free(c->dtls);
     BIO_meth_free(c->stream_bio);
+    BIO_meth_free(c->datagram_bio);
     for (size_t i = 0; i < c->certificate_count; i++)
         tls_certificate_deinit(&c->certificates[i]);
     free(c->certificates);

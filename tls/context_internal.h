@@ -15,7 +15,7 @@
 struct tls_context {
     atomic_uint references;
     SSL_CTX *tls, *dtls;
-    BIO_METHOD *stream_bio;
+    BIO_METHOD *stream_bio, *datagram_bio;
     struct tls_certificate *certificates;
     size_t certificate_count;
     struct tls_clients *clients; /* NULL: none can be required, and none would pass */
@@ -25,5 +25,8 @@ struct tls_context {
 
 /* In stream.c: how an SSL of that kind reads and writes. NULL: out of memory. */
 BIO_METHOD *tls_stream_bio_new(void);
+/* In dtls.c: the same, and the check of SSL_CTX_set_cookie_verify_cb. */
+BIO_METHOD *tls_datagram_bio_new(void);
+int tls_datagram_cookie_verify(SSL *ssl, const unsigned char *cookie, unsigned len);
 
 #endif

@@ -26,13 +26,15 @@ struct dtls_hello_from {
     struct addr client, local;
     int64_t now_s;
     dtls_send_fn *send;
-    void *ctx; /* for the HelloVerifyRequest only */
+    void *ctx; /* for this call, and for the session until dtls_session_bind */
 };
 
 enum dtls_hello {
     DTLS_HELLO_ANSWERED, /* a HelloVerifyRequest was sent, at most as long as the ClientHello:
                             nothing is kept */
     DTLS_HELLO_DROPPED,  /* no ClientHello, or a malformed one: nothing sent */
+    DTLS_HELLO_REFUSED,  /* the cookie proves the client's address, but the handshake cannot be: an
+                            alert was sent, nothing is kept: REASON_TLS_HANDSHAKE_FAILED */
     DTLS_HELLO_ACCEPTED  /* the cookie proves the client's address: *out is its session, and the
                             server's first flight has been sent */
 };

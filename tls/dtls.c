@@ -1,0 +1,298 @@
+/*
+ * DTLS 1.2 between the caller's datagrams. Before a cookie has come back nothing is kept and
+ * OpenSSL is not asked (cookie.c). Then a session is an SSL with a BIO that hands over one datagram
+ * at a time, whole, and sends each as it was written. What cannot be authenticated changes nothing
+ * in an established session. Called by net/.
+ */
+#include "tls/dtls.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <stdlib.h>
+#include <sys/time.h>
+
+#include "tls/context_internal.h"
+#include "tls/cookie.h"
+#include "tls/failure.h"
+
+/* A handshake datagram passes any path of IPv6 (1280 bytes), tunnels included. */
+#define HANDSHAKE_MTU 1200
+#define MESSAGE_MAX   16384 /* RFC 6347 section 4.1.1: one record */
+
+struct dtls_listener {
+    struct crypto *crypto;
+};
+
+struct dtls_session {
+    SSL *ssl;
+    struct tls_context *context;
+    dtls_send_fn *send;
+    void *ctx;
+    struct slice fed;    /* the datagram that was fed and not yet read */
+    struct slice cookie; /* the one that was verified; only while the session is made */
+    bool established;
+    struct tls_failure failure;
+};
+
+static int bio_read(BIO *bio, char *out, size_t cap, size_t *len)
+{
+    struct dtls_session *s = BIO_get_data(bio);
+    BIO_clear_retry_flags(bio);
+    if (s->fed.len == 0) {
+        BIO_set_retry_read(bio);
+        return 0;
+    }
+    *len = s->fed.len < cap ? s->fed.len : cap;
+    memcpy(out, s->fed.data, *len);
+    s->fed = (struct slice){0};
+    return 1;
+}
+
+static int bio_write(BIO *bio, const char *data, size_t len, size_t *written)
+{
+    struct dtls_session *s = BIO_get_data(bio);
+    BIO_clear_retry_flags(bio);
+    s->send(s->ctx, slice_of(data, len));
+    *written = len;
+    return 1;
+}
+
+/* Of BIO_CTRL_DGRAM_* OpenSSL asks for peers, timeouts and overheads: none are known here. */
+static long bio_ctrl(BIO *bio, int command, long number, void *pointer)
+{
+    return command == BIO_CTRL_FLUSH ? 1 : 0;
+}
+
+static int bio_create(BIO *bio)
+{
+    BIO_set_init(bio, 1);
+    return 1;
+}
+
+BIO_METHOD *tls_datagram_bio_new(void)
+{
+    BIO_METHOD *method = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "turnpike datagram");
+    if (!method)
+        return NULL;
+    if (BIO_meth_set_read_ex(method, bio_read) == 1 &&
+        BIO_meth_set_write_ex(method, bio_write) == 1 && BIO_meth_set_ctrl(method, bio_ctrl) == 1 &&
+        BIO_meth_set_create(method, bio_create) == 1)
+        return method;
+    BIO_meth_free(method);
+    return NULL;
+}
+
+/* OpenSSL asks twice while a session is made, and never afterwards. */
+int tls_datagram_cookie_verify(SSL *ssl, const unsigned char *cookie, unsigned len)
+{
+    const struct dtls_session *s = SSL_get_app_data(ssl);
+    return s->cookie.len > 0 && secret_equal(s->cookie, slice_of(cookie, len));
+}
+
+struct dtls_listener *dtls_listener_new(void)
+{
+    struct dtls_listener *l = calloc(1, sizeof(*l));
+    if (!l)
+        return NULL;
+    l->crypto = crypto_new();
+    if (l->crypto)
+        return l;
+    dtls_listener_free(l);
+    return NULL;
+}
+
+void dtls_listener_free(struct dtls_listener *l)
+{
+    if (!l)
+        return;
+    crypto_free(l->crypto);
+    free(l);
+}
+
+static bool prepare_ssl(struct dtls_session *s)
+{
+    s->ssl = SSL_new(s->context->dtls);
+    BIO *bio = s->ssl ? BIO_new(s->context->datagram_bio) : NULL;
+    if (!bio)
+        return false;
+    BIO_set_data(bio, s);
+    SSL_set_bio(s->ssl, bio, bio);
+    SSL_set_app_data(s->ssl, s);
+    SSL_set_accept_state(s->ssl);
+    SSL_set_options(s->ssl, SSL_OP_NO_QUERY_MTU);
+    return SSL_set_mtu(s->ssl, HANDSHAKE_MTU) == HANDSHAKE_MTU;
+}
+
+static struct dtls_session *session_new(
+    struct tls_context *context, const struct dtls_hello_from *from, struct slice cookie)
+{
+    struct dtls_session *s = calloc(1, sizeof(*s));
+    if (!s)
+        return NULL;
+    s->context = tls_context_hold(context);
+    s->cookie = cookie;
+    s->fed = from->datagram;
+    dtls_session_bind(s, from->send, from->ctx);
+    if (prepare_ssl(s))
+        return s;
+    dtls_session_free(s);
+    return NULL;
+}
+
+/* What a call of OpenSSL that returned 0 or less means. */
+static enum tls_outcome outcome_of(struct dtls_session *s, int result)
+{
+    switch (SSL_get_error(s->ssl, result)) {
+    case SSL_ERROR_WANT_READ:
+        return TLS_MORE;
+    case SSL_ERROR_ZERO_RETURN:
+        return TLS_CLOSED;
+    default:
+        s->failure = tls_failure_of(s->ssl, s->established);
+        return TLS_FAILED;
+    }
+}
+
+/* DTLSv1_listen sets the SSL up behind the cookie exchange; then the server's first flight goes
+ * out. */
+static enum dtls_hello accept_hello(struct dtls_session *s)
+{
+    BIO_ADDR *peer = BIO_ADDR_new();
+    const int listened = peer ? DTLSv1_listen(s->ssl, peer) : 0;
+    BIO_ADDR_free(peer);
+    if (listened != 1)
+        return DTLS_HELLO_DROPPED;
+    ERR_clear_error();
+    const int result = SSL_do_handshake(s->ssl);
+    s->cookie = s->fed = (struct slice){0};
+    return result <= 0 && outcome_of(s, result) == TLS_MORE ? DTLS_HELLO_ACCEPTED
+                                                            : DTLS_HELLO_REFUSED;
+}
+
+static enum dtls_hello answer_hello(struct dtls_listener *l, const struct dtls_hello_from *from,
+    const struct dtls_client_hello *hello, const struct dtls_cookie_input *input)
+{
+    uint8_t cookie[DTLS_COOKIE_LEN], answer[DTLS_HELLO_VERIFY_LEN];
+    if (dtls_cookie_make(cookie, l->crypto, input) < 0)
+        return DTLS_HELLO_DROPPED;
+    dtls_hello_verify_write(answer, hello, cookie);
+    from->send(from->ctx, slice_of(answer, sizeof(answer)));
+    return DTLS_HELLO_ANSWERED;
+}
+
+enum dtls_hello dtls_listener_hello(struct dtls_listener *l, struct tls_context *context,
+    const struct dtls_hello_from *from, struct dtls_session **out)
+{
+    struct dtls_client_hello hello;
+    if (!dtls_client_hello_parse(&hello, from->datagram))
+        return DTLS_HELLO_DROPPED;
+    const struct dtls_cookie_input input = {
+        slice_of(context->cookie_key, sizeof(context->cookie_key)), &from->client, &from->local,
+        from->now_s};
+    /* RFC 6347 section 4.2.1: a ClientHello with an invalid cookie is treated like one without. */
+    if (!dtls_cookie_verify(hello.cookie, l->crypto, &input))
+        return answer_hello(l, from, &hello, &input);
+    ERR_clear_error();
+    struct dtls_session *s = session_new(context, from, hello.cookie);
+    const enum dtls_hello result = s ? accept_hello(s) : DTLS_HELLO_DROPPED;
+    ERR_clear_error();
+    if (result == DTLS_HELLO_ACCEPTED)
+        *out = s;
+    else
+        dtls_session_free(s);
+    return result;
+}
+
+void dtls_session_bind(struct dtls_session *s, dtls_send_fn *send, void *ctx)
+{
+    s->send = send;
+    s->ctx = ctx;
+}
+
+void dtls_session_free(struct dtls_session *s)
+{
+    if (!s)
+        return;
+    SSL_free(s->ssl);
+    tls_context_release(s->context);
+    free(s);
+}
+
+void dtls_session_feed(struct dtls_session *s, struct slice datagram)
+{
+    s->fed = datagram;
+}
+
+static enum tls_outcome read_record(struct dtls_session *s, uint8_t *out, size_t cap, size_t *len)
+{
+    if (!s->established) {
+        const int result = SSL_do_handshake(s->ssl);
+        if (result <= 0)
+            return outcome_of(s, result);
+        s->established = true;
+    }
+    size_t n = 0;
+    const int result = SSL_read_ex(s->ssl, out, cap, &n);
+    if (result <= 0)
+        return outcome_of(s, result);
+    *len = n;
+    return TLS_DATA;
+}
+
+enum tls_outcome dtls_session_read(struct dtls_session *s, uint8_t *out, size_t cap, size_t *len)
+{
+    if (s->failure.reason != REASON_NONE)
+        return TLS_FAILED;
+    ERR_clear_error();
+    return read_record(s, out, cap, len);
+}
+
+bool dtls_session_established(const struct dtls_session *s)
+{
+    return s->established;
+}
+
+int dtls_session_write(struct dtls_session *s, struct slice plain)
+{
+    if (!s->established || s->failure.reason != REASON_NONE)
+        return -EPIPE;
+    if (plain.len > MESSAGE_MAX)
+        return -EMSGSIZE;
+    if (plain.len == 0)
+        return 0;
+    ERR_clear_error();
+    size_t written;
+    if (SSL_write_ex(s->ssl, plain.data, plain.len, &written) == 1)
+        return 0;
+    s->failure = tls_failure_of(s->ssl, true);
+    return -EPIPE;
+}
+
+void dtls_session_close(struct dtls_session *s)
+{
+    if (!s->established || s->failure.reason != REASON_NONE)
+        return;
+    ERR_clear_error();
+    SSL_shutdown(s->ssl);
+    ERR_clear_error();
+}
+
+uint64_t dtls_session_tick(struct dtls_session *s)
+{
+    if (s->failure.reason != REASON_NONE)
+        return UINT64_MAX;
+    ERR_clear_error();
+    if (DTLSv1_handle_timeout(s->ssl) < 0) {
+        s->failure = tls_failure_of(s->ssl, s->established);
+        return UINT64_MAX;
+    }
+    struct timeval left;
+    if (DTLSv1_get_timeout(s->ssl, &left) != 1)
+        return UINT64_MAX;
+    return (uint64_t)left.tv_sec * 1000000 + (uint64_t)left.tv_usec;
+}
+
+enum reason dtls_session_failure(const struct dtls_session *s)
+{
+    return s->failure.reason;
+}
