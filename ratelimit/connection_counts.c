@@ -137,3 +137,8 @@ uint32_t connection_counts_total(const struct connection_counts *c)
 {
     return atomic_load(&((struct connection_counts *)c)->total);
 }
+
+uint32_t connection_counts_max(const struct connection_counts *c)
+{
+    return c->max;
+}

@@ -43,6 +43,8 @@ void connection_counts_proven(struct connection_counts *c, struct connection_cha
 /* Gives back everything that the charge holds, and empties it. */
 void connection_counts_close(struct connection_counts *c, struct connection_charge *charge);
 
+/* What it was made for. */
+uint32_t connection_counts_max(const struct connection_counts *c);
 uint32_t connection_counts_total(const struct connection_counts *c);
 
 #endif

@@ -282,6 +282,7 @@ static void log_created(const struct allocation *a, uint32_t lifetime_s)
         }
         struct addr relayed = relay_leg_public(&a->legs[i]);
         log_event(LOG_INFO, "allocation_created", log_hex64("id", a->id),
+            log_str("transport", transport_name(a->flow.transport)),
             log_addr("client", &a->flow.remote), log_addr("server", &a->flow.local),
             log_addr("relayed", &relayed),
             log_bytes("user", slice_of(a->owner.user, a->owner.user_len)),

@@ -95,6 +95,7 @@ static void release_leg(struct allocation *a, struct relay_leg *leg)
 static void log_end(const struct allocation *a, const char *why, const struct instant *now)
 {
     log_event(LOG_INFO, "allocation_ended", log_hex64("id", a->id), log_str("why", why),
+        log_str("transport", transport_name(a->flow.transport)),
         log_addr("client", &a->flow.remote),
         log_bytes("user", slice_of(a->owner.user, a->owner.user_len)),
         log_u64("seconds", (now->mono_us - a->created_us) / US_PER_S),

@@ -157,6 +157,8 @@ enum reason park_request(struct request *q, uint64_t *handle);
  * runs it again from the top and frees it. A handle that is gone: false, they stay the caller's. */
 bool park_resume(struct relay *r, struct relay_message *m, const struct instant *now);
 void park_cancel(struct relay *r, uint64_t handle);
+/* Forgets what waits on a flow that is gone; counted as refused. */
+void park_cancel_flow(struct relay *r, const struct flow *flow);
 void park_end_all(struct relay *r);
 
 #endif

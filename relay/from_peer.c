@@ -39,7 +39,7 @@ static enum reason send_channel_data(
     e->body = p->bytes;
     /* "Over UDP, the padding is not required but MAY be included." (RFC 8656 section 12.5); streams
      * need it */
-    e->padding = a->flow.transport == TRANSPORT_UDP ? 0 : (uint8_t)(-p->bytes.len & 3);
+    e->padding = transport_is_stream(a->flow.transport) ? (uint8_t)(-p->bytes.len & 3) : 0;
     return REASON_NONE;
 }
 

@@ -101,6 +101,18 @@ void park_cancel(struct relay *r, uint64_t handle)
     }
 }
 
+void park_cancel_flow(struct relay *r, const struct flow *flow)
+{
+    for (uint32_t i = 0; i < slab_slots(r->parked); i++) {
+        struct parked *p = slab_at(r->parked, i);
+        if (p && same_flow(&p->packet.flow, flow)) {
+            /* It was counted as consumed when it was parked, so it is no drop. */
+            counters_refuse(r->deps.counters, REASON_FLOW_GONE);
+            end(p);
+        }
+    }
+}
+
 void park_end_all(struct relay *r)
 {
     for (uint32_t i = 0; i < slab_slots(r->parked); i++) {

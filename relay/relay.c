@@ -109,6 +109,25 @@ void relay_message(struct relay *r, struct relay_message *m, const struct instan
     }
 }
 
+/* "Also, TCP has explicit connection teardown; while for UDP, the firewall has to use timers to
+ * guess when the flow is finished." (RFC 8656 section 3.1) Nobody can come back on a 5-tuple that
+ * names a dead connection, so its ports and quota are free at once. */
+void relay_connection_closed(struct relay *r, const struct flow *flow, const struct instant *now)
+{
+    r->now = *now;
+    park_cancel_flow(r, flow);
+    struct allocation *a = allocation_find(r, flow);
+    if (a) {
+        counters_add(r->deps.counters, METRIC_ALLOCATIONS_ENDED, 1);
+        allocation_end(a, "connection_closed", now);
+    }
+}
+
+bool relay_flow_in_use(const struct relay *r, const struct flow *flow)
+{
+    return allocation_find(r, flow) != NULL;
+}
+
 uint32_t relay_allocations(const struct relay *r)
 {
     return (uint32_t)slab_count(r->allocations);

@@ -57,6 +57,13 @@ void relay_from_client(struct relay *r, const struct packet *p, const struct ins
 void relay_from_peer(struct relay *r, const struct peer_packet *p, const struct instant *now);
 void relay_icmp(struct relay *r, const struct icmp_error *e, const struct instant *now);
 void relay_message(struct relay *r, struct relay_message *m, const struct instant *now);
+/*
+ * The connection of this flow is gone for good, and its 5-tuple with it: what it had allocated ends,
+ * and requests of it that wait are forgotten. Sends what the outbox holds.
+ */
+void relay_connection_closed(struct relay *r, const struct flow *flow, const struct instant *now);
+/* A live allocation stands on this flow. */
+bool relay_flow_in_use(const struct relay *r, const struct flow *flow);
 /* Timers; call it every 100 ms or so. */
 void relay_tick(struct relay *r, const struct instant *now);
 

@@ -44,7 +44,11 @@ static bool is_unicast(const struct addr *a)
     return !multicast && !addr_is_unspecified(a);
 }
 
-/* Sources that are never answered, whatever they ask (THREATS row 5). */
+/*
+ * Sources that are never answered, whatever they ask (THREATS row 5). Nobody forges the source of a
+ * connection, and we open none, so no loop runs over one; a port of ours there would be another
+ * protocol's.
+ */
 static enum reason judge_source(const struct relay *r, const struct packet *p)
 {
     const struct addr *source = &p->flow.remote;
@@ -56,6 +60,9 @@ static enum reason judge_source(const struct relay *r, const struct packet *p)
     }
     if (!is_unicast(&p->flow.local)) {
         return REASON_DESTINATION_NOT_UNICAST;
+    }
+    if (transport_is_stream(p->flow.transport)) {
+        return REASON_NONE;
     }
     return peer_policy_is_ours(r->snapshot->policy, source) ? REASON_SOURCE_IS_OURS : REASON_NONE;
 }
