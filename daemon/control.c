@@ -21,10 +21,13 @@
 #include "daemon/observe.h"
 #include "net/socket_budget.h"
 #include "net/worker.h"
+#include "ratelimit/connection_counts.h"
 
 #define HOUSEKEEPING_MS    1000
 #define MAILBOX_CAPACITY   1024u
 #define RATE_TABLE_ENTRIES 131072u
+/* Where max_connections names no limit: the file limit is lower. */
+#define CONNECTIONS_MOST (1u << 20)
 /* SIGHUP, SIGTERM, SIGINT, SIGUSR1. */
 #define SIGNALS 4
 
@@ -42,6 +45,7 @@ struct control {
     struct relay_shared shared;
     struct worker_list workers;
     struct socket_budget sockets;
+    struct connection_counts *connections;
     struct net_snapshot *snapshot, *retiring;
     uint64_t version;
     unsigned waiting;  /* workers that have not taken the snapshot yet */
@@ -362,7 +366,8 @@ static unsigned control_worker_count(const struct config *config)
 
 static int control_new_shared(struct control *c, const struct config *config)
 {
-    uint8_t keys[2][16];
+    uint32_t connections = config->net.streams.max_connections;
+    uint8_t keys[3][16];
     const struct random_source *random = random_system();
     if (random_fill(random, keys, sizeof(keys)) < 0 ||
         random_fill(random, c->shared.hash_key, sizeof(c->shared.hash_key)) < 0) {
@@ -371,7 +376,8 @@ static int control_new_shared(struct control *c, const struct config *config)
     c->shared.rates = rate_table_new(RATE_TABLE_ENTRIES, keys[0]);
     c->shared.quotas = quota_new(config->relay.max_allocations, keys[1]);
     c->shared.ports = port_maps_new();
-    return c->shared.rates && c->shared.quotas && c->shared.ports ? 0 : -ENOMEM;
+    c->connections = connection_counts_new(connections ? connections : CONNECTIONS_MOST, keys[2]);
+    return c->shared.rates && c->shared.quotas && c->shared.ports && c->connections ? 0 : -ENOMEM;
 }
 
 static int control_start_workers(struct control *c, const struct config *config)
@@ -386,6 +392,7 @@ static int control_start_workers(struct control *c, const struct config *config)
             .shared = &c->shared,
             .random = random_system(),
             .sockets = &c->sockets,
+            .connections = c->connections,
             .max_allocations = config->relay.max_allocations,
         };
         int r = worker_new(&c->workers.items[i], &options);
@@ -568,6 +575,7 @@ void control_free(struct control *c)
     endpoints_close(&c->endpoints);
     port_maps_free(c->shared.ports);
     quota_free(c->shared.quotas);
+    connection_counts_free(c->connections);
     rate_table_free(c->shared.rates);
     secret_wipe(&c->nonce_secret);
     config_deinit(&c->config);

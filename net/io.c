@@ -54,6 +54,26 @@ void io_flush(struct io *io)
     io->ring_used = 0;
 }
 
+void io_sent(struct io *io, const struct outbox_entry *e, size_t bytes)
+{
+    if (!e->media) {
+        counters_add(io->counters, METRIC_REPLIES_SENT, 1);
+        return;
+    }
+    bool peer = e->target == OUTBOX_TO_PEER;
+    counters_add(io->counters, peer ? METRIC_RELAYED_TO_PEER : METRIC_RELAYED_TO_CLIENT, 1);
+    counters_add(io->counters, peer ? METRIC_BYTES_TO_PEER : METRIC_BYTES_TO_CLIENT, bytes);
+}
+
+void io_failed(struct io *io, const struct outbox_entry *e, enum reason why)
+{
+    if (e->media) {
+        counters_drop(io->counters, why);
+    } else {
+        counters_add(io->counters, METRIC_REPLIES_FAILED, 1);
+    }
+}
+
 const struct instant *io_now(struct io *io)
 {
     return io->now_known ? &io->now : io_now_fresh(io);

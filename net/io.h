@@ -32,6 +32,9 @@ struct io_handlers {
     void (*from_client)(void *ctx, const struct packet *packet, const struct instant *now);
     void (*from_peer)(void *ctx, const struct peer_packet *packet, const struct instant *now);
     void (*icmp)(void *ctx, const struct icmp_error *error, const struct instant *now);
+    /* Of streams: one that has delivered messages is gone; one may be kept though it is idle. */
+    void (*connection_closed)(void *ctx, const struct flow *flow, const struct instant *now);
+    bool (*flow_in_use)(void *ctx, const struct flow *flow);
 };
 
 struct io {
@@ -59,6 +62,10 @@ uint8_t *io_room(struct io *io, size_t len);
 void io_keep(struct io *io, size_t len);
 /* Sends everything; what was received may be written over. */
 void io_flush(struct io *io);
+/* Counts an entry of the outbox that left with so many bytes, or failed for a reason: media counts
+ * as relayed or dropped, replies and ICMP reports as sent or failed. */
+void io_sent(struct io *io, const struct outbox_entry *e, size_t bytes);
+void io_failed(struct io *io, const struct outbox_entry *e, enum reason why);
 /* The time, read once a loop turn. */
 const struct instant *io_now(struct io *io);
 /* The time, read now: after a batch, where a turn may have taken long. */

@@ -3,8 +3,7 @@
  * same socket.
  *
  * Always: entries leave in their order on each socket; nothing waits: what a full socket does not
- * take is dropped and counted. Media counts as relayed or dropped; replies and ICMP reports count
- * as sent or failed. Called by outbox_flush on the worker's thread.
+ * take is dropped and counted. Called by sender.c on the worker's thread.
  */
 #include "net/udp_out.h"
 
@@ -43,32 +42,17 @@ void udp_out_free(struct udp_out *out)
     free(out);
 }
 
-static void udp_out_sent(struct udp_out *out, const struct outbox_entry *e, size_t bytes)
-{
-    struct counters *c = out->io->counters;
-    if (!e->media) {
-        counters_add(c, METRIC_REPLIES_SENT, 1);
-        return;
-    }
-    bool peer = e->target == OUTBOX_TO_PEER;
-    counters_add(c, peer ? METRIC_RELAYED_TO_PEER : METRIC_RELAYED_TO_CLIENT, 1);
-    counters_add(c, peer ? METRIC_BYTES_TO_PEER : METRIC_BYTES_TO_CLIENT, bytes);
-}
-
 static void udp_out_failed(struct udp_out *out, const struct outbox_entry *e, int error)
 {
-    struct counters *c = out->io->counters;
-    if (!e->media) {
-        counters_add(c, METRIC_REPLIES_FAILED, 1);
-    } else if (error == EAGAIN || error == ENOBUFS) {
-        counters_drop(c, REASON_SEND_WOULD_BLOCK);
+    enum reason why = REASON_SEND_FAILED;
+    if (error == EAGAIN || error == ENOBUFS) {
+        why = REASON_SEND_WOULD_BLOCK;
     } else if (error == EMSGSIZE) {
-        counters_drop(c, REASON_SEND_TOO_BIG);
+        why = REASON_SEND_TOO_BIG;
     } else if (error == EBADF) {
-        counters_drop(c, REASON_RELAY_CLOSED);
-    } else {
-        counters_drop(c, REASON_SEND_FAILED);
+        why = REASON_RELAY_CLOSED;
     }
+    io_failed(out->io, e, why);
 }
 
 /* Fills in message `i` from its entry. */
@@ -106,8 +90,9 @@ static int udp_out_fd(const struct udp_out *out, const struct outbox_entry *e)
     if (e->target == OUTBOX_TO_PEER) {
         return relay_socket_fd(out->sockets, e->socket);
     }
-    return e->flow.listener < out->listeners->count ? out->listeners->items[e->flow.listener]->fd
-                                                    : -EBADF;
+    const struct udp_listener *l =
+        e->flow.listener < out->listeners->count ? out->listeners->items[e->flow.listener] : NULL;
+    return l ? l->fd : -EBADF;
 }
 
 /* True where an entry leaves by the same socket, with the same options, as the one before it. */
@@ -151,7 +136,7 @@ static void udp_out_run(
         int n = udp_out_call(out, fd, from, to);
         if (n > 0) {
             for (int i = 0; i < n; i++, from++) {
-                udp_out_sent(out, &entries[from], out->messages[from].msg_len);
+                io_sent(out->io, &entries[from], out->messages[from].msg_len);
             }
             retried = false;
             continue;
@@ -178,12 +163,10 @@ static void udp_out_run(
     }
 }
 
-void udp_out_send(void *ctx, struct outbox *outbox)
+void udp_out_send(
+    struct udp_out *out, const struct outbox_entry *entries, unsigned from, unsigned end)
 {
-    struct udp_out *out = ctx;
-    const struct outbox_entry *entries = outbox->entries;
-    unsigned from = 0;
-    while (from < outbox->count) {
+    while (from < end) {
         int fd = udp_out_fd(out, &entries[from]);
         unsigned to = from;
         do {
@@ -193,7 +176,7 @@ void udp_out_send(void *ctx, struct outbox *outbox)
                 udp_out_failed(out, &entries[to], EBADF);
             }
             to++;
-        } while (to < outbox->count && udp_out_joins(&entries[to - 1], &entries[to]));
+        } while (to < end && udp_out_joins(&entries[to - 1], &entries[to]));
         if (fd >= 0) {
             if (entries[from].target == OUTBOX_TO_PEER) {
                 relay_socket_dont_fragment(
@@ -204,5 +187,4 @@ void udp_out_send(void *ctx, struct outbox *outbox)
         }
         from = to;
     }
-    delay_forget(&out->io->delay);
 }

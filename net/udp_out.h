@@ -1,6 +1,6 @@
 /*
- * Sends the outbox: to clients through the listener their datagrams came to, to peers through their
- * relay socket.
+ * Sends datagrams of the outbox: to clients through the listener their datagrams came to, to peers
+ * through their relay socket.
  */
 #ifndef NET_UDP_OUT_H
 #define NET_UDP_OUT_H
@@ -13,7 +13,7 @@ struct udp_out;
 
 /* A worker's listeners as udp_out looks them up: the worker changes them as snapshots come. */
 struct udp_listener_list {
-    struct udp_listener **items;
+    struct udp_listener **items; /* by flow.listener; NULL: it is no UDP listener */
     size_t count;
 };
 
@@ -23,9 +23,10 @@ struct udp_out *udp_out_new(
 void udp_out_free(struct udp_out *out);
 
 /*
- * The outbox's `send`, with a struct udp_out as ctx. Every entry is counted once: sent, or dropped
- * with its reason.
+ * Sends entries [from, end) of an outbox: to peers, or to clients over UDP. Every entry is counted
+ * once: sent, or dropped with its reason.
  */
-void udp_out_send(void *ctx, struct outbox *outbox);
+void udp_out_send(
+    struct udp_out *out, const struct outbox_entry *entries, unsigned from, unsigned end);
 
 #endif

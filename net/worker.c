@@ -16,8 +16,10 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "net/connections.h"
+#include "net/listeners.h"
 #include "net/relay_socket.h"
-#include "net/udp_out.h"
+#include "net/sender.h"
 
 #define TICK_MS          100
 #define MAILBOX_CAPACITY 1024u
@@ -36,8 +38,9 @@ struct worker {
     struct io io;
     struct relay_socket_set *sockets;
     struct udp_batch *batch;
-    struct udp_listener_list listeners;
-    struct udp_out *out;
+    struct listeners listeners;
+    struct connections *connections;
+    struct sender sender;
     struct relay *relay;
     struct crypto *crypto;
     struct outbox outbox;
@@ -62,6 +65,20 @@ static void worker_icmp(void *ctx, const struct icmp_error *error, const struct 
     relay_icmp(w->relay, error, now);
 }
 
+static void worker_connection_closed(void *ctx, const struct flow *flow, const struct instant *now)
+{
+    struct worker *w = ctx;
+    if (w->relay) {
+        relay_connection_closed(w->relay, flow, now);
+    }
+}
+
+static bool worker_flow_in_use(void *ctx, const struct flow *flow)
+{
+    struct worker *w = ctx;
+    return relay_flow_in_use(w->relay, flow);
+}
+
 /* relay_deps.post: to another worker's mailbox. */
 static int worker_post(void *ctx, unsigned to, const struct relay_message *message)
 {
@@ -77,9 +94,13 @@ static int worker_post(void *ctx, unsigned to, const struct relay_message *messa
 static void worker_on_tick(uv_timer_t *tick)
 {
     struct worker *w = tick->data;
-    relay_tick(w->relay, io_now_fresh(&w->io));
-    delay_tick(&w->io.delay, io_now(&w->io));
+    const struct instant *now = io_now_fresh(&w->io);
+    relay_tick(w->relay, now);
+    delay_tick(&w->io.delay, now);
+    connections_tick(w->connections, now);
+    listeners_resume(&w->listeners);
     io_flush(&w->io);
+    connections_reap(w->connections);
 }
 
 static void worker_before_poll(uv_prepare_t *prepare)
@@ -92,38 +113,20 @@ static void worker_after_poll(uv_check_t *check)
 {
     struct worker *w = check->data;
     io_flush(&w->io);
+    connections_reap(w->connections);
 }
 
-/* Polls the listeners that a snapshot adds, and gives all of them its realms. 0 or -errno. */
+/* 0 or -errno. */
 static int worker_take_listeners(struct worker *w, const struct net_snapshot *snapshot)
 {
-    struct udp_listener_list *list = &w->listeners;
-    if (snapshot->listener_count > list->count) {
-        struct udp_listener **items =
-            realloc(list->items, snapshot->listener_count * sizeof(struct udp_listener *));
-        if (!items) {
-            return -ENOMEM;
-        }
-        list->items = items;
-    }
-    while (list->count < snapshot->listener_count) {
-        struct udp_listener *l = calloc(1, sizeof(*l));
-        if (!l) {
-            return -ENOMEM;
-        }
-        l->index = (uint16_t)list->count;
-        int r = udp_listener_start(
-            l, &w->io, w->batch, snapshot->listeners[list->count].udp, w->options.index);
-        if (r < 0) {
-            free(l);
-            return r;
-        }
-        list->items[list->count++] = l;
-    }
-    for (size_t i = 0; i < list->count && i < snapshot->listener_count; i++) {
-        list->items[i]->realm = snapshot->listeners[i].realm;
-    }
-    return 0;
+    const struct listeners_deps deps = {
+        .io = &w->io,
+        .batch = w->batch,
+        .connections = w->connections,
+        .worker = w->options.index,
+    };
+    connections_set_snapshot(w->connections, snapshot);
+    return listeners_take(&w->listeners, &deps, snapshot);
 }
 
 static void worker_take_snapshot(struct worker *w, const struct net_snapshot *snapshot)
@@ -176,6 +179,26 @@ static int worker_open_loop(struct worker *w)
     return mailbox_new(&w->mailbox, &w->loop, MAILBOX_CAPACITY, worker_deliver, w);
 }
 
+static int worker_build_sender(struct worker *w)
+{
+    const struct connections_options connections = {
+        .io = &w->io,
+        .counts = w->options.connections,
+        .budget = w->options.sockets,
+        .worker = w->options.index,
+        .max = connection_counts_max(w->options.connections),
+    };
+    w->connections = connections_new(&connections);
+    w->sender.io = &w->io;
+    w->sender.connections = w->connections;
+    w->sender.udp = udp_out_new(&w->io, w->sockets, &w->listeners.udp);
+    if (!w->sender.connections || !w->sender.udp) {
+        return -ENOMEM;
+    }
+    outbox_init(&w->outbox, sender_send, &w->sender);
+    return 0;
+}
+
 static int worker_build(struct worker *w)
 {
     int r = io_init(&w->io, &w->loop, &w->outbox, &w->counters);
@@ -187,19 +210,19 @@ static int worker_build(struct worker *w)
         .from_client = worker_from_client,
         .from_peer = worker_from_peer,
         .icmp = worker_icmp,
+        .connection_closed = worker_connection_closed,
+        .flow_in_use = worker_flow_in_use,
     };
     size_t sockets = (size_t)w->options.max_allocations * 2 + SPARE_SOCKETS;
     size_t most = (1u << 24) - 1;
     w->sockets = relay_socket_set_new(
         &w->io, w->options.sockets, w->options.index, sockets < most ? sockets : most);
     w->batch = udp_batch_new();
-    w->out = w->sockets ? udp_out_new(&w->io, w->sockets, &w->listeners) : NULL;
     w->crypto = crypto_new();
-    if (!w->sockets || !w->batch || !w->out || !w->crypto) {
+    if (!w->sockets || !w->batch || !w->crypto) {
         return -ENOMEM;
     }
-    outbox_init(&w->outbox, udp_out_send, w->out);
-    return 0;
+    return worker_build_sender(w);
 }
 
 int worker_new(struct worker **out, const struct worker_options *options)
@@ -308,9 +331,7 @@ uint32_t worker_settle(struct worker *w)
 
 static void worker_close_loop(struct worker *w)
 {
-    for (size_t i = 0; i < w->listeners.count; i++) {
-        udp_listener_stop(w->listeners.items[i]);
-    }
+    listeners_stop(&w->listeners);
     mailbox_close(w->mailbox);
     uv_close((uv_handle_t *)&w->tick, NULL);
     uv_close((uv_handle_t *)&w->before_poll, NULL);
@@ -322,10 +343,7 @@ static void worker_close_loop(struct worker *w)
     if (r < 0) {
         log_event(LOG_ERROR, "loop_not_empty", log_str("error", uv_strerror(r)));
     }
-    for (size_t i = 0; i < w->listeners.count; i++) {
-        free(w->listeners.items[i]);
-    }
-    free(w->listeners.items);
+    listeners_free(&w->listeners);
 }
 
 void worker_free(struct worker *w)
@@ -336,11 +354,16 @@ void worker_free(struct worker *w)
     if (w->relay) {
         relay_free(w->relay, io_now_fresh(&w->io));
         io_flush(&w->io);
+        w->relay = NULL;
+    }
+    if (w->connections) {
+        connections_end_all(w->connections);
     }
     if (w->loop_open) {
         worker_close_loop(w);
     }
-    udp_out_free(w->out);
+    connections_free(w->connections);
+    udp_out_free(w->sender.udp);
     udp_batch_free(w->batch);
     relay_socket_set_free(w->sockets);
     crypto_free(w->crypto);

@@ -13,6 +13,7 @@
 #define WORKERS_MAX 64
 
 struct worker;
+struct connection_counts;
 struct socket_budget;
 
 /* All workers of the process; filled in by control before the first starts. */
@@ -23,12 +24,13 @@ struct worker_list {
 
 struct worker_options {
     unsigned index;
-    const struct worker_list *workers;  /* borrowed for life */
-    struct mailbox *control;            /* borrowed for life: acknowledgements go there */
-    struct relay_shared *shared;        /* borrowed for life */
-    const struct random_source *random; /* borrowed for life */
-    struct socket_budget *sockets;      /* borrowed for life; shared by the workers */
-    uint32_t max_allocations;           /* of this worker */
+    const struct worker_list *workers;     /* borrowed for life */
+    struct mailbox *control;               /* borrowed for life: acknowledgements go there */
+    struct relay_shared *shared;           /* borrowed for life */
+    const struct random_source *random;    /* borrowed for life */
+    struct socket_budget *sockets;         /* borrowed for life; shared by the workers */
+    struct connection_counts *connections; /* borrowed for life; shared by the workers */
+    uint32_t max_allocations;              /* of this worker */
 };
 
 /* 0, -ENOMEM, or another -errno. Nothing is polled yet. */

@@ -51,6 +51,11 @@ struct fixture {
     unsigned icmp;
 };
 
+static void send_outbox(void *ctx, struct outbox *outbox)
+{
+    udp_out_send(ctx, outbox->entries, 0, outbox->count);
+}
+
 static void on_icmp(void *ctx, const struct icmp_error *error, const struct instant *now)
 {
     struct fixture *f = ctx;
@@ -106,7 +111,7 @@ static int setup_family(void **state, const char *loopback, const char *wildcard
     f->listeners = (struct udp_listener_list){f->list, 1};
     f->out = udp_out_new(&f->io, f->set, &f->listeners);
     assert_non_null(f->out);
-    outbox_init(f->outbox, udp_out_send, f->out);
+    outbox_init(f->outbox, send_outbox, f->out);
     struct addr listen = free_port(wildcard);
     assert_int_equal(udp_endpoint_open(&f->endpoint, &listen, 1, 0), 0);
     f->listener.endpoint = f->endpoint;
