@@ -73,8 +73,8 @@ static int read_key(struct tls_certificate *c, const char *path, const struct tl
     if (asked)
         return tls_report_error(report, -EINVAL, "tls.key %s: is encrypted", path);
     if (!c->key)
-        return tls_report_error(report, -EINVAL, "tls.key %s: %s", path,
-            at_end_of_pem() ? "holds no PEM private key" : "holds a broken private key");
+        return tls_report_error(
+            report, -EINVAL, "tls.key %s: holds no readable PEM private key", path);
     if (X509_check_private_key(c->leaf, c->key) != 1)
         return tls_report_error(
             report, -EINVAL, "tls.key %s: does not match the certificate %s", path, c->file);

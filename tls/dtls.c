@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <sys/time.h>
 
+#include "base/clock.h"
 #include "tls/context_internal.h"
 #include "tls/cookie.h"
 #include "tls/failure.h"
@@ -223,6 +224,23 @@ void dtls_session_feed(struct dtls_session *s, struct slice datagram)
     s->fed = datagram;
 }
 
+/*
+ * SSL_MODE_RELEASE_BUFFERS does nothing for DTLS, and 33 kB would stay with every idle session: the
+ * record buffers are given back by hand between calls, and OpenSSL must not be called without them.
+ * False: out of memory; what was to be done is lost, as datagrams are.
+ */
+static bool take_buffers(struct dtls_session *s)
+{
+    ERR_clear_error();
+    return SSL_alloc_buffers(s->ssl) == 1;
+}
+
+static void give_buffers_back(struct dtls_session *s)
+{
+    if (s->established)
+        SSL_free_buffers(s->ssl); /* not while a record is read in parts */
+}
+
 static enum tls_outcome read_record(struct dtls_session *s, uint8_t *out, size_t cap, size_t *len)
 {
     if (!s->established) {
@@ -243,8 +261,14 @@ enum tls_outcome dtls_session_read(struct dtls_session *s, uint8_t *out, size_t 
 {
     if (s->failure.reason != REASON_NONE)
         return TLS_FAILED;
-    ERR_clear_error();
-    return read_record(s, out, cap, len);
+    if (!take_buffers(s)) {
+        s->fed = (struct slice){0};
+        return TLS_MORE;
+    }
+    const enum tls_outcome outcome = read_record(s, out, cap, len);
+    if (outcome != TLS_DATA)
+        give_buffers_back(s);
+    return outcome;
 }
 
 bool dtls_session_established(const struct dtls_session *s)
@@ -260,36 +284,45 @@ int dtls_session_write(struct dtls_session *s, struct slice plain)
         return -EMSGSIZE;
     if (plain.len == 0)
         return 0;
-    ERR_clear_error();
+    if (!take_buffers(s))
+        return -ENOMEM;
     size_t written;
-    if (SSL_write_ex(s->ssl, plain.data, plain.len, &written) == 1)
-        return 0;
-    s->failure = tls_failure_of(s->ssl, true);
-    return -EPIPE;
+    const int result = SSL_write_ex(s->ssl, plain.data, plain.len, &written);
+    if (result != 1)
+        s->failure = tls_failure_of(s->ssl, true);
+    give_buffers_back(s);
+    return result == 1 ? 0 : -EPIPE;
 }
 
 void dtls_session_close(struct dtls_session *s)
 {
-    if (!s->established || s->failure.reason != REASON_NONE)
+    if (!s->established || s->failure.reason != REASON_NONE || !take_buffers(s))
         return;
-    ERR_clear_error();
     SSL_shutdown(s->ssl);
+    give_buffers_back(s);
     ERR_clear_error();
+}
+
+/* True if a flight that was due has been sent again, or none was due. */
+static bool retransmit(struct dtls_session *s)
+{
+    if (!take_buffers(s))
+        return true;
+    const bool ok = DTLSv1_handle_timeout(s->ssl) >= 0;
+    if (!ok)
+        s->failure = tls_failure_of(s->ssl, s->established);
+    give_buffers_back(s);
+    return ok;
 }
 
 uint64_t dtls_session_tick(struct dtls_session *s)
 {
-    if (s->failure.reason != REASON_NONE)
-        return UINT64_MAX;
-    ERR_clear_error();
-    if (DTLSv1_handle_timeout(s->ssl) < 0) {
-        s->failure = tls_failure_of(s->ssl, s->established);
-        return UINT64_MAX;
-    }
     struct timeval left;
-    if (DTLSv1_get_timeout(s->ssl, &left) != 1)
+    if (s->failure.reason != REASON_NONE || DTLSv1_get_timeout(s->ssl, &left) != 1)
         return UINT64_MAX;
-    return (uint64_t)left.tv_sec * 1000000 + (uint64_t)left.tv_usec;
+    if (!retransmit(s) || DTLSv1_get_timeout(s->ssl, &left) != 1)
+        return UINT64_MAX;
+    return (uint64_t)left.tv_sec * US_PER_S + (uint64_t)left.tv_usec;
 }
 
 enum reason dtls_session_failure(const struct dtls_session *s)

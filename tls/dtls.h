@@ -53,12 +53,14 @@ void dtls_session_free(struct dtls_session *s); /* sends nothing; NULL: nothing 
 /*
  * One datagram of the session, then read: each TLS_DATA is one record, one message of the client.
  * What fails its tag, is replayed or is malformed is dropped inside and changes nothing; TLS_FAILED
- * comes only before the handshake is complete, or at a fatal alert that was authenticated.
+ * comes only before the handshake is complete, or at a fatal alert that was authenticated. Call
+ * read until it says TLS_MORE before the next feed; `cap` ≥ 16384, or messages come in parts.
  */
 void dtls_session_feed(struct dtls_session *s, struct slice datagram);
 enum tls_outcome dtls_session_read(struct dtls_session *s, uint8_t *out, size_t cap, size_t *len);
 bool dtls_session_established(const struct dtls_session *s);
-/* One message as one record in one datagram. 0; -EMSGSIZE over 16384 bytes; -EPIPE. */
+/* One message as one record in one datagram. 0; -EMSGSIZE over 16384 bytes; -ENOMEM, and nothing
+ * was sent; -EPIPE before the handshake is complete, and after a failure or the end. */
 int dtls_session_write(struct dtls_session *s, struct slice plain);
 void dtls_session_close(struct dtls_session *s); /* sends close_notify */
 /*

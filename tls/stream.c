@@ -16,12 +16,20 @@
  * other way round. */
 #define CLIENT_SESSIONS "turnpike tls clients"
 
+/*
+ * Bytes of a handshake that are read from a client: two ClientHellos with every extension there is,
+ * and a chain of certificates as long as it may be. OpenSSL alone would keep a ClientHello of 128
+ * kB.
+ */
+#define HANDSHAKE_MAX (40u * 1024)
+
 struct tls_stream {
     SSL *ssl;
     struct tls_context *context;
     tls_stream_send_fn *send;
     void *ctx;
-    struct slice fed; /* what is left of it */
+    struct slice fed;      /* what is left of it */
+    size_t handshake_read; /* bytes, until it is complete */
     bool established;
     struct tls_failure failure;
 };
@@ -34,7 +42,11 @@ static int bio_read(BIO *bio, char *out, size_t cap, size_t *len)
         BIO_set_retry_read(bio);
         return 0;
     }
+    if (!s->established && s->handshake_read >= HANDSHAKE_MAX)
+        return 0; /* without a retry flag: a failure */
     *len = s->fed.len < cap ? s->fed.len : cap;
+    if (!s->established)
+        s->handshake_read += *len;
     memcpy(out, s->fed.data, *len);
     s->fed = slice_of(s->fed.data + *len, s->fed.len - *len);
     return 1;
@@ -138,6 +150,8 @@ static enum tls_outcome outcome_of(struct tls_stream *s, int result)
         return TLS_CLOSED;
     default:
         s->failure = tls_failure_of(s->ssl, s->established);
+        if (!s->established && s->handshake_read >= HANDSHAKE_MAX)
+            s->failure.text = "handshake too long";
         return TLS_FAILED;
     }
 }

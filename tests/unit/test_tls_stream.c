@@ -302,6 +302,26 @@ static void test_tls_stream_broken_bytes_fail_for_good(void **state)
     }
 }
 
+/* OpenSSL would take a ClientHello of 128 kB, and keep what has come of it. */
+static void test_tls_stream_endless_hello_fails_early(void **state)
+{
+    static uint8_t record[5 + 1024] = {22, 3, 1, 4, 0, 1, 1, 0xff, 0, 3, 3};
+    enum tls_outcome outcome = TLS_MORE;
+    unsigned records = 0;
+    uint8_t out[16];
+    size_t len;
+    begin(TLS1_3_VERSION);
+    for (; outcome == TLS_MORE && records < 128; records++) {
+        tls_stream_feed(pair.server, slice_of(record, sizeof(record)));
+        outcome = tls_stream_read(pair.server, out, sizeof(out), &len);
+        memset(record + 5, 0, 6);
+    }
+    assert_int_equal(outcome, TLS_FAILED);
+    assert_true(records > 32 && records <= 41);
+    assert_string_equal(tls_stream_failure_text(pair.server), "handshake too long");
+    test_pair_deinit(&pair);
+}
+
 static void test_tls_stream_outlives_its_replaced_context(void **state)
 {
     struct tls_context *old = test_server_context(&server, TEST_SECRET);
@@ -331,6 +351,7 @@ int main(void)
         cmocka_unit_test(test_tls_stream_long_messages_pass_and_are_read_in_parts),
         cmocka_unit_test(test_tls_stream_close_notify_goes_both_ways),
         cmocka_unit_test(test_tls_stream_broken_bytes_fail_for_good),
+        cmocka_unit_test(test_tls_stream_endless_hello_fails_early),
         cmocka_unit_test(test_tls_stream_outlives_its_replaced_context),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
