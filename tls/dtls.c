@@ -170,12 +170,19 @@ static enum dtls_hello accept_hello(struct dtls_session *s)
                                                             : DTLS_HELLO_REFUSED;
 }
 
+static bool admits(const struct dtls_hello_from *from, bool proven)
+{
+    return !from->admit || from->admit(from->ctx, proven);
+}
+
 static enum dtls_hello answer_hello(struct dtls_listener *l, const struct dtls_hello_from *from,
     const struct dtls_client_hello *hello, const struct dtls_cookie_input *input)
 {
     uint8_t cookie[DTLS_COOKIE_LEN], answer[DTLS_HELLO_VERIFY_LEN];
     if (dtls_cookie_make(cookie, l->crypto, input) < 0)
         return DTLS_HELLO_DROPPED;
+    if (!admits(from, false))
+        return DTLS_HELLO_DECLINED;
     dtls_hello_verify_write(answer, hello, cookie);
     from->send(from->ctx, slice_of(answer, sizeof(answer)));
     return DTLS_HELLO_ANSWERED;
@@ -193,6 +200,8 @@ enum dtls_hello dtls_listener_hello(struct dtls_listener *l, struct tls_context 
     /* RFC 6347 section 4.2.1: a ClientHello with an invalid cookie is treated like one without. */
     if (!dtls_cookie_verify(hello.cookie, l->crypto, &input))
         return answer_hello(l, from, &hello, &input);
+    if (!admits(from, true))
+        return DTLS_HELLO_DECLINED;
     ERR_clear_error();
     struct dtls_session *s = session_new(context, from, hello.cookie);
     const enum dtls_hello result = s ? accept_hello(s) : DTLS_HELLO_DROPPED;

@@ -21,18 +21,27 @@ void dtls_listener_free(struct dtls_listener *l); /* NULL: nothing happens */
 
 struct dtls_session;
 
+/*
+ * Asked before anything leaves or is kept: may this client be answered? `proven` false: a
+ * HelloVerifyRequest is about to go to an address that has proven nothing; true: its cookie is
+ * good, and a session is about to be made. False: nothing is sent.
+ */
+typedef bool dtls_admit_fn(void *ctx, bool proven);
+
 struct dtls_hello_from {
     struct slice datagram;
     struct addr client, local;
     int64_t now_s;
     dtls_send_fn *send;
-    void *ctx; /* for this call, and for the session until dtls_session_bind */
+    dtls_admit_fn *admit; /* NULL: everyone may */
+    void *ctx;            /* of both; for this call, and for the session until dtls_session_bind */
 };
 
 enum dtls_hello {
     DTLS_HELLO_ANSWERED, /* a HelloVerifyRequest was sent, at most as long as the ClientHello:
                             nothing is kept */
     DTLS_HELLO_DROPPED,  /* no ClientHello, or a malformed one: nothing sent */
+    DTLS_HELLO_DECLINED, /* `admit` said no: nothing sent */
     DTLS_HELLO_REFUSED,  /* the cookie proves the client's address, but the handshake cannot be: an
                             alert was sent, nothing is kept: REASON_TLS_HANDSHAKE_FAILED */
     DTLS_HELLO_ACCEPTED  /* the cookie proves the client's address: *out is its session, and the

@@ -486,6 +486,68 @@ static void test_dtls_write_before_the_handshake_is_refused(void **state)
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
+struct gate {
+    bool open, proven;
+    unsigned asked, sent;
+};
+
+static bool ask_gate(void *ctx, bool proven)
+{
+    struct gate *gate = ctx;
+    gate->asked++;
+    gate->proven = proven;
+    return gate->open;
+}
+
+static void through_gate(void *ctx, struct slice datagram)
+{
+    struct gate *gate = ctx;
+    gate->sent++;
+}
+
+static enum dtls_hello hello_at(struct gate *gate, struct test_datagram hello)
+{
+    const struct dtls_hello_from from = {.datagram = slice_of(hello.data, hello.len),
+        .client = t.client_addr,
+        .local = t.local_addr,
+        .now_s = t.now_s,
+        .send = through_gate,
+        .admit = ask_gate,
+        .ctx = gate};
+    return dtls_listener_hello(t.listener, context, &from, &t.session);
+}
+
+static void test_dtls_who_is_not_admitted_is_sent_nothing(void **state)
+{
+    struct gate gate = {0};
+    struct test_datagram hello = next_from_client();
+    assert_int_equal(hello_at(&gate, hello), DTLS_HELLO_DECLINED);
+    assert_int_equal(gate.asked, 1);
+    assert_false(gate.proven);
+    deliver(hello);
+    free(hello.data);
+    hello = next_from_client();
+    assert_int_equal(hello_at(&gate, hello), DTLS_HELLO_DECLINED);
+    assert_int_equal(gate.asked, 2);
+    assert_true(gate.proven);
+    assert_int_equal(gate.sent, 0);
+    assert_null(t.session);
+    gate.open = true;
+    assert_int_equal(hello_at(&gate, hello), DTLS_HELLO_ACCEPTED);
+    assert_true(gate.sent > 0);
+    free(hello.data);
+}
+
+static void test_dtls_malformed_hello_asks_for_nothing(void **state)
+{
+    struct gate gate = {.open = true};
+    struct test_datagram hello = next_from_client();
+    hello.len--;
+    assert_int_equal(hello_at(&gate, hello), DTLS_HELLO_DROPPED);
+    assert_int_equal(gate.asked, 0);
+    free(hello.data);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -509,6 +571,8 @@ int main(void)
         CASE(test_dtls_old_version_is_refused_behind_the_cookie),
         CASE(test_dtls_names_protocols_and_sessions_are_those_of_tls),
         CASE(test_dtls_write_before_the_handshake_is_refused),
+        CASE(test_dtls_who_is_not_admitted_is_sent_nothing),
+        CASE(test_dtls_malformed_hello_asks_for_nothing),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
