@@ -64,6 +64,14 @@ void relay_message(struct relay *r, struct relay_message *m, const struct instan
 void relay_connection_closed(struct relay *r, const struct flow *flow, const struct instant *now);
 /* A live allocation stands on this flow. */
 bool relay_flow_in_use(const struct relay *r, const struct flow *flow);
+/*
+ * For what net/ answers before there is a message, such as a HelloVerifyRequest of DTLS. Why
+ * nothing of this flow is ever answered, or REASON_NONE (THREATS row 5).
+ */
+enum reason relay_judge_source(const struct relay *r, const struct flow *flow);
+/* Charges one answer to a source that has proven nothing, as a challenge is charged (THREATS
+ * row 4). False: its budget is used up, and it goes unanswered. */
+bool relay_charge_answer(struct relay *r, const struct addr *source, const struct instant *now);
 /* Timers; call it every 100 ms or so. */
 void relay_tick(struct relay *r, const struct instant *now);
 

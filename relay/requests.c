@@ -49,19 +49,19 @@ static bool is_unicast(const struct addr *a)
  * connection, and we open none, so no loop runs over one; a port of ours there would be another
  * protocol's.
  */
-static enum reason judge_source(const struct relay *r, const struct packet *p)
+enum reason relay_judge_source(const struct relay *r, const struct flow *flow)
 {
-    const struct addr *source = &p->flow.remote;
+    const struct addr *source = &flow->remote;
     if (source->port == 0) {
         return REASON_SOURCE_PORT_ZERO;
     }
     if (!is_unicast(source)) {
         return REASON_SOURCE_NOT_UNICAST;
     }
-    if (!is_unicast(&p->flow.local)) {
+    if (!is_unicast(&flow->local)) {
         return REASON_DESTINATION_NOT_UNICAST;
     }
-    if (transport_is_stream(p->flow.transport)) {
+    if (transport_is_stream(flow->transport)) {
         return REASON_NONE;
     }
     return peer_policy_is_ours(r->snapshot->policy, source) ? REASON_SOURCE_IS_OURS : REASON_NONE;
@@ -110,6 +110,11 @@ static bool same_user(const struct request *q)
 static struct verdict judge(
     struct request *q, const struct method_row *row, struct reply_fields *reply)
 {
+    /* "Any STUN request or indication without the magic cookie (see Section 6 of [RFC5389]) over
+     * DTLS MUST always result in an error." (RFC 7350 section 3) */
+    if (q->msg.classic && q->packet->flow.transport == TRANSPORT_DTLS) {
+        return verdict_error(500, REASON_STUN_NO_COOKIE);
+    }
     if (row->authenticated) {
         struct verdict v = authenticate(q);
         if (v.kind != VERDICT_SUCCESS) {
@@ -179,7 +184,7 @@ static void request(struct request *q)
         counters_drop(r->deps.counters, REASON_STUN_UNKNOWN_METHOD);
         return;
     }
-    enum reason source = q->parked ? REASON_NONE : judge_source(r, q->packet);
+    enum reason source = q->parked ? REASON_NONE : relay_judge_source(r, &q->packet->flow);
     if (source) {
         counters_drop(r->deps.counters, source);
         return;
@@ -203,7 +208,10 @@ void requests_handle(
     q.authenticated = false;
     q.auth = (struct auth_result){0};
     enum reason bad = stun_parse(&q.msg, p->bytes);
-    if (bad) {
+    /* Over DTLS a request without the cookie is answered, with an error. */
+    bool answered = bad == REASON_STUN_NO_COOKIE && p->flow.transport == TRANSPORT_DTLS &&
+                    q.msg.class == STUN_REQUEST;
+    if (bad && !answered) {
         counters_drop(r->deps.counters, bad);
         return;
     }

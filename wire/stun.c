@@ -199,16 +199,14 @@ enum reason stun_parse(struct stun_msg *out, struct slice datagram)
 {
     struct cursor c;
     cursor_init(&c, datagram);
-    const enum reason reason = parse_header(out, &c, datagram);
-    if (reason != REASON_NONE)
-        return reason;
     out->bytes = datagram;
     out->attr_count = 0;
     out->unknown_count = 0;
     out->has_fingerprint = false;
     out->integrity_offset = 0;
     out->integrity256_offset = 0;
-    return parse_attrs(out, &c);
+    const enum reason reason = parse_header(out, &c, datagram);
+    return reason != REASON_NONE ? reason : parse_attrs(out, &c);
 }
 
 bool stun_next(const struct stun_msg *msg, uint16_t type, unsigned *index, struct slice *value)

@@ -95,7 +95,8 @@ struct stun_msg {
 
 /*
  * Parses one whole datagram. Returns REASON_NONE, or why it is no message (REASON_STUN_*), then
- * *out is not to be used. Refused: length not a multiple of 4 or not equal to the bytes given; an
+ * *out is not to be used, but for REASON_STUN_NO_COOKIE: then it is the header without attributes,
+ * for who must answer. Refused: length not a multiple of 4 or not equal to the bytes given; an
  * attribute over the end; FINGERPRINT wrong or not last; no cookie unless it is a Binding request;
  * a MESSAGE-INTEGRITY whose length is not 20, a MESSAGE-INTEGRITY-SHA256 whose length is not 16,
  * 20, 24, 28 or 32. REASON_NOT_STUN: one of the two first bits is set.

@@ -157,7 +157,9 @@ static bool is_classic_answer(const struct world *w, struct slice reply)
     struct stun_msg request;
     if (w->blind)
         return memcmp(reply.data + 4, "\x21\x12\xa4\x42", 4) != 0; /* whose it is, is not known */
-    if (stun_parse(&request, w->current) != REASON_NONE || !request.classic)
+    const enum reason bad = stun_parse(&request, w->current);
+    const bool dtls = w->current_flow && w->current_flow->transport == TRANSPORT_DTLS;
+    if ((bad && !(bad == REASON_STUN_NO_COOKIE && dtls)) || !request.classic)
         return false;
     if (reply.len > 44 || memcmp(reply.data + 4, request.transaction, STUN_TRANSACTION_LEN) != 0)
         world_fail("an answer to a classic request is too big, or of another transaction");
