@@ -5,8 +5,11 @@
 #include "tls/report.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 int tls_report_error(const struct tls_report *report, int code, const char *format, ...)
 {
@@ -17,20 +20,32 @@ int tls_report_error(const struct tls_report *report, int code, const char *form
     return code;
 }
 
+/* A descriptor, or -errno. Pipes and devices could block the control thread: they are no files. */
+static int tls_report_open_regular(const char *path)
+{
+    struct stat st;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0)
+        return -errno;
+    int error = fstat(fd, &st) < 0 ? errno : 0;
+    if (error == 0 && !S_ISREG(st.st_mode))
+        error = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
+    if (error == 0)
+        return fd;
+    close(fd);
+    return -error;
+}
+
 FILE *tls_report_open(const struct tls_report *report, const char *key, const char *path, int *code)
 {
-    errno = 0;
-    FILE *file = fopen(path, "re");
-    /* A folder opens and fails at the first byte. */
-    const int first = file ? getc(file) : EOF;
-    if (file && (first != EOF || !ferror(file))) {
-        if (first != EOF)
-            ungetc(first, file);
-        return file;
-    }
-    const int cause = errno ? errno : EIO;
+    const int fd = tls_report_open_regular(path);
+    FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
     if (file)
-        fclose(file);
-    *code = tls_report_error(report, -cause, "%s %s: %s", key, path, strerror(cause));
+        return file;
+    const int cause = fd >= 0 ? ENOMEM : -fd;
+    if (fd >= 0)
+        close(fd);
+    *code = tls_report_error(report, -cause, "%s %s: %s", key, path,
+        cause == EINVAL ? "not a regular file" : strerror(cause));
     return NULL;
 }

@@ -14,8 +14,8 @@ struct tls_report {
 int tls_report_error(const struct tls_report *report, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Opens `path` for reading and makes sure that bytes can be read. NULL: reported under `key`, and
- * *code is -errno. */
+/* Opens `path`, a regular file, for reading; never blocks. NULL: reported under `key`, and *code is
+ * -errno. */
 FILE *tls_report_open(
     const struct tls_report *report, const char *key, const char *path, int *code);
 

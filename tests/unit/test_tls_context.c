@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "tests/tls/server.h"
 #include "tls/certificate.h"
@@ -74,6 +75,20 @@ static void test_tls_context_unreadable_files_are_named(void **state)
     certificate = server.certificates[0];
     certificate.cert = server.folder;
     assert_refused(-EISDIR, "tls.cert", server.folder, "Is a directory");
+}
+
+/* Nobody writes to it: a reader that waits would wait for good. */
+static void test_tls_context_pipe_is_refused_at_once(void **state)
+{
+    char path[256];
+    snprintf(path, sizeof(path), "%s/pipe.pem", server.folder);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    certificate.cert = path;
+    assert_refused(-EINVAL, "tls.cert", path, "not a regular file");
+    certificate = server.certificates[0];
+    certificate.key = path;
+    assert_refused(-EINVAL, "tls.key", path, "not a regular file");
+    unlink(path);
 }
 
 static void test_tls_context_broken_files_are_named(void **state)
@@ -272,6 +287,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(test_tls_context_unreadable_files_are_named),
+        CASE(test_tls_context_pipe_is_refused_at_once),
         CASE(test_tls_context_broken_files_are_named),
         CASE(test_tls_context_key_of_another_certificate_is_named),
         CASE(test_tls_context_encrypted_key_asks_nobody),
