@@ -4,6 +4,8 @@
  */
 #include "config/check.h"
 
+#include "config/listeners.h"
+
 #include <string.h>
 
 /* "b64token = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="" (RFC 6750 section 2.1)
@@ -30,5 +32,5 @@ int check_config(const struct config *c, const struct document_node *root, struc
     if (!is_bearer_token(&c->admin.token))
         return fault_set(fault, document_line(root, "admin", "token"),
             "'admin.token' must be letters, digits and -._~+/= only: it travels in a header");
-    return 0;
+    return listeners_check(c, root, fault);
 }

@@ -7,7 +7,9 @@
 
 #include "config/check.h"
 #include "config/file.h"
+#include "config/listeners.h"
 #include "config/schema.h"
+#include "config/tls.h"
 #include "config/users.h"
 
 #include <errno.h>
@@ -27,6 +29,8 @@ int config_init(struct config *c)
         fresh.auth.realm_count = 1;
         rc = schema_set_defaults("", &fresh);
     }
+    if (rc == 0)
+        rc = listeners_complete(&fresh);
     if (rc < 0)
         config_deinit(&fresh);
     else
@@ -43,7 +47,10 @@ void config_deinit(struct config *c)
     }
     free(c->auth.realms);
     secret_wipe(&c->auth.nonce_secret);
-    free(c->net.listeners);
+    listeners_clear(&c->net);
+    tls_clear(&c->tls);
+    free(c->tls_pair.cert);
+    free(c->tls_pair.key);
     free(c->admin.socket);
     secret_wipe(&c->admin.token);
     free(c->relay.policy.deny);
@@ -52,6 +59,16 @@ void config_deinit(struct config *c)
     free(c->relay.policy.own_addresses);
     free(c->relay.policy.never);
     memset(c, 0, sizeof(*c));
+}
+
+/* What follows from several keys. */
+static int config_complete(struct config *c, const struct document_node *root, struct fault *fault)
+{
+    int rc = tls_complete(c, root, fault);
+
+    if (rc == 0 && listeners_complete(c) < 0)
+        rc = fault_out_of_memory(fault);
+    return rc;
 }
 
 int config_parse(struct config *c, const char *name, struct slice text, struct config_error *error)
@@ -68,6 +85,8 @@ int config_parse(struct config *c, const char *name, struct slice text, struct c
         return fault_out_of_memory(&fault);
     }
     rc = schema_read("", root, &fresh, &fault);
+    if (rc == 0)
+        rc = config_complete(&fresh, root, &fault);
     if (rc == 0)
         rc = check_config(&fresh, root, &fault);
     document_free(root);
@@ -110,6 +129,7 @@ int config_keep(struct config *next, const struct config *running)
     next->auth.realms[0].name = realm;
     next->net.workers = running->net.workers;
     next->net.receive_buffer = running->net.receive_buffer;
+    next->net.streams.max_connections = running->net.streams.max_connections;
     next->relay.max_allocations = running->relay.max_allocations;
     free(next->admin.socket);
     next->admin.socket = socket;

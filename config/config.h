@@ -13,12 +13,17 @@
 #include "net/net_settings.h"
 #include "ratelimit/ratelimit_settings.h"
 #include "relay/relay_settings.h"
+#include "tls/tls_settings.h"
 
 struct config {
     struct auth_settings auth;
     struct ratelimit_settings limits;
     struct relay_settings relay;
     struct net_settings net;
+    bool listen_auto; /* net.listeners are what `listen: auto` stands for */
+    struct tls_settings tls;
+    struct tls_certificate_settings tls_pair; /* `tls.cert` and `tls.key` while they are read; then
+                                                 the first of tls.certificates */
     struct admin_settings admin;
     enum log_level log_level;
     enum log_format log_format;

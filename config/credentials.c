@@ -4,11 +4,11 @@
  * passwords are prepared as OpaqueString by auth_new, not here. Called through the schema.
  */
 #include "config/file.h"
+#include "config/path.h"
 #include "config/schema.h"
 #include "config/values.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,34 +58,6 @@ static int set_secret(void *base, const struct schema_key *key, const struct doc
     return fill_secret(out, key, value, slice_of_string(value->text), fault);
 }
 
-static const char directory_variable[] = "${CREDENTIALS_DIRECTORY}";
-
-/* Replaces the variable at the beginning of a path; no other is known. */
-static int expand_path(char out[PATH_MAX], const struct schema_key *key,
-    const struct document_node *value, struct fault *fault)
-{
-    const char *rest = value->text, *directory = "";
-    int n;
-
-    if (strncmp(rest, directory_variable, sizeof(directory_variable) - 1) == 0) {
-        directory = getenv("CREDENTIALS_DIRECTORY");
-        if (!directory || *directory == '\0')
-            return fault_set(fault, value->line,
-                "'%s': the environment has no CREDENTIALS_DIRECTORY", key->path);
-        rest += sizeof(directory_variable) - 1;
-    }
-    if (strstr(rest, "${"))
-        return fault_set(fault, value->line, "'%s': only a leading %s is expanded", key->path,
-            directory_variable);
-    n = snprintf(out, PATH_MAX, "%s%s", directory, rest);
-    if (n < 0 || n >= PATH_MAX)
-        return fault_set(fault, value->line, "'%s': the path is too long", key->path);
-    if (out[0] != '/')
-        return fault_set(fault, value->line, "'%s' must be an absolute path, or begin with %s",
-            key->path, directory_variable);
-    return 0;
-}
-
 /* Editors and `echo` end a file with a newline that is not part of the secret. */
 static struct slice without_newline(struct slice bytes)
 {
@@ -103,7 +75,7 @@ static int set_secret_file(void *base, const struct schema_key *key,
 
     if (value->kind != DOCUMENT_SCALAR)
         return schema_bad_value(key, value, fault);
-    rc = expand_path(path, key, value, fault);
+    rc = path_expand(path, key, value, fault);
     if (rc < 0)
         return rc;
     rc = file_read(&content, path, key->max + 1);

@@ -48,9 +48,10 @@ static void write_range(const struct schema_key *key, FILE *out)
 
     if (key->max == 0)
         return;
-    if (type == &type_duration || type == &type_size) {
-        void (*print)(FILE *, uint32_t) =
-            type == &type_duration ? value_print_duration : value_print_size;
+    if (type == &type_duration || type == &type_milliseconds || type == &type_size) {
+        void (*print)(FILE *, uint32_t) = type == &type_duration ? value_print_duration
+                                          : type == &type_size   ? value_print_size
+                                                                 : value_print_milliseconds;
 
         fputs("; ", out);
         print(out, (uint32_t)key->min);

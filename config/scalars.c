@@ -55,6 +55,8 @@ static void print_u32(const struct schema_type *type, uint32_t value, FILE *out)
 {
     if (type == &type_duration)
         value_print_duration(out, value);
+    else if (type == &type_milliseconds)
+        value_print_milliseconds(out, value);
     else if (type == &type_size)
         value_print_size(out, value);
     else if (type == &type_limit && value == 0)
@@ -91,6 +93,8 @@ static bool parse_number(
 {
     if (key->type == &type_duration)
         return value_duration(value->text, out);
+    if (key->type == &type_milliseconds)
+        return value_milliseconds(value->text, out);
     if (key->type == &type_size)
         return value_size(value->text, out);
     if (key->type == &type_limit && strcmp(value->text, "unlimited") == 0) {
@@ -124,6 +128,10 @@ const struct schema_type type_limit = {.name = "limit",
     .print = print_number};
 const struct schema_type type_duration = {.name = "duration",
     .form = "a duration with its unit, such as 90s, 10min, 48h or 2d",
+    .set = set_number,
+    .print = print_number};
+const struct schema_type type_milliseconds = {.name = "duration",
+    .form = "a duration with its unit, such as 500ms, 5s or 10min",
     .set = set_number,
     .print = print_number};
 const struct schema_type type_size = {.name = "size",

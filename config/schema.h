@@ -71,10 +71,16 @@ int schema_bad_value(
 
 /* scalars.c */
 extern const struct schema_type type_section, type_boolean, type_number, type_limit, type_duration,
-    type_size, type_rate, type_relay_ports, type_log_level, type_log_format, type_realm;
+    type_size, type_rate, type_milliseconds, type_relay_ports, type_log_level, type_log_format,
+    type_realm;
 /* listeners.c */
-extern const struct schema_type type_listen, type_public_ip, type_proto, type_listen_addr,
-    type_listen_port;
+extern const struct schema_type type_listen, type_proto, type_listen_addr, type_listen_port,
+    type_proxy_from;
+/* public_ip.c */
+extern const struct schema_type type_public_ip;
+/* tls.c */
+extern const struct schema_type type_tls_file, type_tls_certificates, type_certificate_file,
+    type_tls_version, type_tls_ca, type_tls_crl, type_tls_names;
 /* peers.c */
 extern const struct schema_type type_deny_peers, type_allow_peers, type_nat64_prefixes;
 /* credentials.c */

@@ -13,6 +13,8 @@ struct unit {
 
 /* Largest first: printing takes the first that divides. */
 static const struct unit duration_units[] = {{"d", 86400}, {"h", 3600}, {"min", 60}, {"s", 1}};
+static const struct unit millisecond_units[] = {
+    {"d", 86400000}, {"h", 3600000}, {"min", 60000}, {"s", 1000}, {"ms", 1}};
 static const struct unit size_units[] = {
     {"GiB", 1u << 30}, {"MiB", 1u << 20}, {"KiB", 1u << 10}, {"", 1}};
 static const struct unit rate_units[] = {{"/h", 3600}, {"/min", 60}, {"/s", 1}};
@@ -72,6 +74,12 @@ bool value_duration(const char *text, uint64_t *seconds)
 {
     return scaled(
         text, duration_units, sizeof(duration_units) / sizeof(duration_units[0]), seconds);
+}
+
+bool value_milliseconds(const char *text, uint64_t *ms)
+{
+    return scaled(
+        text, millisecond_units, sizeof(millisecond_units) / sizeof(millisecond_units[0]), ms);
 }
 
 bool value_size(const char *text, uint64_t *bytes)
@@ -150,6 +158,11 @@ static void print_scaled(FILE *out, const struct unit *units, uint32_t value)
 void value_print_duration(FILE *out, uint32_t seconds)
 {
     print_scaled(out, duration_units + 1, seconds); /* hours are what people say: 48h, not 2d */
+}
+
+void value_print_milliseconds(FILE *out, uint32_t ms)
+{
+    print_scaled(out, millisecond_units + 1, ms);
 }
 
 void value_print_size(FILE *out, uint32_t bytes)

@@ -19,6 +19,7 @@ struct port_range {
 /* All: true and *out written, or false and *out untouched. Nothing may be left over. */
 bool value_number(const char *text, uint64_t *out); /* decimal digits, no sign, no leading zero */
 bool value_duration(const char *text, uint64_t *seconds); /* "90s", "10min", "48h", "2d" */
+bool value_milliseconds(const char *text, uint64_t *ms);  /* the same, and "500ms" */
 bool value_size(const char *text, uint64_t *bytes);       /* "65536", "512KiB", "4MiB", "1GiB" */
 bool value_rate(
     const char *text, struct rate *out); /* "100/s", "600/min", "10/h", "0", "unlimited" */
@@ -27,6 +28,7 @@ bool value_ports(
 bool value_hex(const char *text, uint8_t *out, size_t len); /* exactly 2 × len hexadecimal digits */
 
 void value_print_duration(FILE *out, uint32_t seconds);
+void value_print_milliseconds(FILE *out, uint32_t ms);
 void value_print_size(FILE *out, uint32_t bytes);
 void value_print_rate(FILE *out, const struct rate *rate);
 void value_print_ports(FILE *out, struct port_range ports);

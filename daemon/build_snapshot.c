@@ -111,6 +111,16 @@ static bool snapshot_add_listeners(
     return ok;
 }
 
+/* Workers keep nothing between two starts: what seals their tickets comes from the nonce secret,
+ * which all instances share. */
+static bool snapshot_add_tls(
+    struct net_snapshot *s, const struct config *config, char *error, size_t error_cap)
+{
+    return config->tls.certificate_count == 0 ||
+           tls_context_new(&s->tls, &config->tls, secret_slice(&config->auth.nonce_secret), error,
+               error_cap) == 0;
+}
+
 static bool snapshot_add_relay(struct net_snapshot *s, const struct config *config,
     struct port_maps *ports, char *error, size_t error_cap)
 {
@@ -143,6 +153,7 @@ struct net_snapshot *snapshot_build(const struct config *config, struct port_map
     s->dtls = config->net.dtls;
     /* Ports come last: a relayed address stays in their map for good. */
     if (!snapshot_add_listeners(s, plan, error, error_cap) ||
+        !snapshot_add_tls(s, config, error, error_cap) ||
         !snapshot_add_relay(s, config, ports, error, error_cap)) {
         snapshot_free(s);
         return NULL;
@@ -162,5 +173,6 @@ void snapshot_free(struct net_snapshot *s)
         prefix_set_free((struct prefix_set *)(uintptr_t)s->listeners[i].proxy_from);
     }
     free(s->listeners);
+    tls_context_release(s->tls);
     free(s);
 }

@@ -9,7 +9,7 @@
 /*
  * A whole snapshot, or NULL with one line in `error`. `config` has everything filled in; nothing of
  * it is borrowed. `ports` is borrowed for life; a relayed address stays in it once it was there.
- * `plan`: its endpoints outlive the snapshot.
+ * `plan`: its endpoints outlive the snapshot. Certificates are read here.
  */
 struct net_snapshot *snapshot_build(const struct config *config, struct port_maps *ports,
     const struct endpoint_plan *plan, uint64_t version, char *error, size_t error_cap);

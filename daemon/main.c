@@ -17,6 +17,7 @@
 #include "auth/auth.h"
 #include "daemon/banner.h"
 #include "daemon/control.h"
+#include "tls/context.h"
 
 #define DEFAULT_CONFIG "/etc/turnpike/turnpike.yaml"
 #define EXIT_USAGE     2
@@ -102,7 +103,21 @@ static void main_protect(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
-/* What loading alone does not show: names and rules that the folders refuse. 0 or the exit code. */
+/* True, or false with a line in `error`. */
+static bool main_check_folders(const struct config *config, char *error, size_t error_cap)
+{
+    struct tls_context *tls = NULL;
+    struct auth *auth = auth_new(&config->auth, error, error_cap);
+    bool ok = auth && (config->tls.certificate_count == 0 ||
+                          tls_context_new(&tls, &config->tls,
+                              secret_slice(&config->auth.nonce_secret), error, error_cap) == 0);
+    tls_context_release(tls);
+    auth_free(auth);
+    return ok;
+}
+
+/* What loading alone does not show: names, rules and files that the folders refuse. 0 or the exit
+ * code. */
 static int main_check(const struct config *config, const char *path)
 {
     char error[512];
@@ -111,11 +126,9 @@ static int main_check(const struct config *config, const char *path)
     if (filled.auth.nonce_secret.len == 0) {
         filled.auth.nonce_secret = (struct secret){stand_in, sizeof(stand_in)};
     }
-    struct auth *auth = auth_new(&filled.auth, error, sizeof(error));
-    if (!auth) {
+    if (!main_check_folders(&filled, error, sizeof(error))) {
         return main_fail(error);
     }
-    auth_free(auth);
     printf("%s: good\n", path ? path : "built-in defaults");
     return EXIT_SUCCESS;
 }

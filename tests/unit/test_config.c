@@ -13,6 +13,34 @@ static void assert_ip(const struct addr *a, const char *text)
     assert_string_equal(addr_format_ip(a, ip, sizeof(ip)), text);
 }
 
+/* The first `count` of the built-in list. */
+static void assert_automatic_listeners(const struct net_settings *net, size_t count)
+{
+    static const struct {
+        uint8_t transport;
+        uint16_t port;
+        bool optional;
+    } expected[] = {
+        {TRANSPORT_UDP, 3478, false},
+        {TRANSPORT_UDP, 3479, false},
+        {TRANSPORT_UDP, 3480, false},
+        {TRANSPORT_UDP, 3481, false},
+        {TRANSPORT_TCP, 3478, false},
+        {TRANSPORT_TLS, 443, true},
+        {TRANSPORT_TLS, 5349, true},
+    };
+    assert_int_equal(net->listener_count, count);
+    for (size_t i = 0; i < count; i++) {
+        const struct listener_settings *l = &net->listeners[i];
+        assert_int_equal(l->addr.family, ADDR_IPV6);
+        assert_true(addr_is_unspecified(&l->addr));
+        assert_int_equal(l->addr.port, expected[i].port);
+        assert_int_equal(l->transport, expected[i].transport);
+        assert_int_equal(l->optional, expected[i].optional);
+        assert_false(l->accept_plain || l->client_certificate || l->proxy_from_count > 0);
+    }
+}
+
 static void test_config_init_gives_the_documented_defaults(void **state)
 {
     struct config c = {0};
@@ -24,12 +52,7 @@ static void test_config_init_gives_the_documented_defaults(void **state)
     assert_int_equal(c.auth.nonce_lifetime_s, 600);
     assert_true(c.auth.password_sha256);
     assert_null(c.auth.nonce_secret.data);
-    assert_int_equal(c.net.listener_count, 4);
-    for (unsigned i = 0; i < 4; i++) {
-        assert_int_equal(c.net.listeners[i].addr.family, ADDR_IPV6);
-        assert_true(addr_is_unspecified(&c.net.listeners[i].addr));
-        assert_int_equal(c.net.listeners[i].addr.port, 3478 + i);
-    }
+    assert_automatic_listeners(&c.net, 5);
     assert_int_equal(c.net.workers, 0);
     assert_int_equal(c.net.receive_buffer, 4 << 20);
     config_deinit(&c);
@@ -67,7 +90,7 @@ static void test_config_load_every_network_key_is_set(void **state)
 {
     struct config c = {0};
     load(&c, good);
-    assert_int_equal(c.net.listener_count, 5);
+    assert_int_equal(c.net.listener_count, 9);
     assert_ip(&c.net.listeners[2].addr, "192.0.2.1");
     assert_int_equal(c.net.listeners[2].addr.port, 3480);
     assert_ip(&c.net.listeners[3].addr, "2001:db8::4");
@@ -81,6 +104,128 @@ static void test_config_load_every_network_key_is_set(void **state)
     assert_ip(&c.relay.addresses[1].local, "2001:db8::4");
     assert_int_equal(c.log_level, LOG_DEBUG);
     assert_int_equal(c.log_format, LOG_JSON);
+    config_deinit(&c);
+}
+
+static void test_config_init_gives_stream_and_tls_defaults(void **state)
+{
+    struct config c = {0};
+    assert_int_equal(config_init(&c), 0);
+    const struct stream_settings streams = {65536, 0, 256, 5000, 5000, 30000, 300000, 256 << 10};
+    assert_memory_equal(&c.net.streams, &streams, sizeof(streams));
+    assert_int_equal(c.tls.certificate_count + c.tls.client_name_count, 0);
+    assert_int_equal(c.tls.min_version, TLS_VERSION_1_2);
+    assert_true(c.tls.client_crl_check);
+    assert_null(c.tls.client_ca);
+    assert_null(c.tls.client_crl);
+    config_deinit(&c);
+}
+
+static void test_config_load_every_listener_key_is_set(void **state)
+{
+    struct config c = {0};
+    load(&c, good);
+    const struct listener_settings *l = c.net.listeners;
+    assert_int_equal(l[4].transport, TRANSPORT_UDP);
+    for (unsigned i = 5; i < 7; i++) {
+        assert_int_equal(l[i].transport, TRANSPORT_TCP);
+        assert_int_equal(l[i].addr.port, 3478 + i - 5);
+        assert_int_equal(l[i].proxy_from_count, 2);
+        assert_ip(&l[i].proxy_from[0].ip, "10.0.0.0");
+        assert_int_equal(l[i].proxy_from[0].bits, 8);
+        assert_ip(&l[i].proxy_from[1].ip, "192.0.2.9");
+        assert_int_equal(l[i].proxy_from[1].bits, 32);
+    }
+    assert_ptr_not_equal(l[5].proxy_from, l[6].proxy_from);
+    assert_int_equal(l[7].transport, TRANSPORT_TLS);
+    assert_true(l[7].accept_plain && !l[7].client_certificate);
+    assert_true(l[8].client_certificate && !l[8].accept_plain);
+    assert_int_equal(l[8].proxy_from[0].bits, 32);
+    assert_false(l[5].optional || l[8].optional);
+    config_deinit(&c);
+}
+
+static void test_config_load_every_tls_key_is_set(void **state)
+{
+    struct config c = {0};
+    load(&c, good);
+    assert_int_equal(c.tls.certificate_count, 3);
+    assert_string_equal(c.tls.certificates[0].cert, "/etc/turnpike/a b.pem");
+    assert_string_equal(c.tls.certificates[0].key, "/etc/turnpike/key.pem");
+    assert_string_equal(c.tls.certificates[2].cert, "/c2");
+    assert_string_equal(c.tls.certificates[2].key, "/k2");
+    assert_int_equal(c.tls.min_version, TLS_VERSION_1_3);
+    assert_string_equal(c.tls.client_ca, "/ca");
+    assert_string_equal(c.tls.client_crl, "/crl");
+    assert_false(c.tls.client_crl_check);
+    assert_int_equal(c.tls.client_name_count, 2);
+    assert_string_equal(c.tls.client_names[1], "B.example");
+    config_deinit(&c);
+}
+
+static void test_config_load_every_stream_key_is_set(void **state)
+{
+    struct config c = {0};
+    load(&c, good);
+    const struct stream_settings streams = {1000, 11, 12, 1500, 4000, 60000, 7200000, 64 << 10};
+    assert_memory_equal(&c.net.streams, &streams, sizeof(streams));
+    config_deinit(&c);
+}
+
+#define WHO "auth: { users: [{ name: a, password: b }] }\n"
+
+static void test_config_load_a_certificate_adds_listeners_to_the_built_in_ones(void **state)
+{
+    struct config c = {0};
+    load(&c, WHO "tls: { cert: /c, key: /k }\n");
+    assert_automatic_listeners(&c.net, 7);
+    load(&c, WHO "listen: auto\n");
+    assert_automatic_listeners(&c.net, 5);
+    load(&c, WHO "tls: { certificates: [{ cert: /c, key: /k }] }\n");
+    assert_automatic_listeners(&c.net, 7);
+    assert_string_equal(c.tls.certificates[0].key, "/k");
+    load(&c, WHO "tls: { cert: /c, key: /k }\nlisten: [{ proto: tcp, port: 1 }]\n");
+    assert_int_equal(c.net.listener_count, 1);
+    config_deinit(&c);
+}
+
+/* What operators write: listeners of every transport before and behind a balancer. */
+static void test_config_load_the_usual_listeners(void **state)
+{
+    struct config c = {0};
+    load(&c, "listen:\n"
+             "  - { proto: udp, addr: \"::\", port: 3478-3481 }\n"
+             "  - { proto: tcp, addr: \"::\", port: 3478 }\n"
+             "  - { proto: tls, addr: \"::\", port: 443 }\n"
+             "  - { proto: tls, addr: \"10.0.0.5\", port: 4443, proxy_from: [\"10.0.0.0/8\"] }\n"
+             "tls: { cert: /etc/turnpike/tls/fullchain.pem, key: /etc/turnpike/tls/privkey.pem, "
+             "min_version: \"1.2\" }\n" WHO);
+    assert_int_equal(c.net.listener_count, 7);
+    assert_int_equal(c.net.listeners[6].transport, TRANSPORT_TLS);
+    assert_int_equal(c.net.listeners[6].proxy_from_count, 1);
+    assert_string_equal(c.tls.certificates[0].cert, "/etc/turnpike/tls/fullchain.pem");
+    config_deinit(&c);
+}
+
+/* TCP and UDP ports are apart: what clashes within one space does not across. */
+static void test_config_load_same_port_of_tcp_and_udp_is_taken(void **state)
+{
+    struct config c = {0};
+    load(&c, WHO "tls: { cert: /c, key: /k }\nlisten:\n  - { proto: udp, port: 443 }\n"
+                 "  - { proto: tls, port: 443 }\n");
+    assert_int_equal(c.net.listener_count, 2);
+    config_deinit(&c);
+}
+
+static void test_config_load_tls_paths_are_expanded(void **state)
+{
+    struct config c = {0};
+    setenv("CREDENTIALS_DIRECTORY", "/run/credentials/turnpike", 1);
+    load(&c, WHO "tls: { cert: \"${CREDENTIALS_DIRECTORY}/c\", key: /k,\n"
+                 "  client_ca: \"${CREDENTIALS_DIRECTORY}/ca\", client_crl_check: false }\n");
+    unsetenv("CREDENTIALS_DIRECTORY");
+    assert_string_equal(c.tls.certificates[0].cert, "/run/credentials/turnpike/c");
+    assert_string_equal(c.tls.client_ca, "/run/credentials/turnpike/ca");
     config_deinit(&c);
 }
 
@@ -345,7 +490,15 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_config_init_gives_the_documented_defaults),
         cmocka_unit_test(test_config_init_gives_relay_and_limits_defaults),
+        cmocka_unit_test(test_config_init_gives_stream_and_tls_defaults),
         cmocka_unit_test(test_config_load_every_network_key_is_set),
+        cmocka_unit_test(test_config_load_every_listener_key_is_set),
+        cmocka_unit_test(test_config_load_every_tls_key_is_set),
+        cmocka_unit_test(test_config_load_every_stream_key_is_set),
+        cmocka_unit_test(test_config_load_a_certificate_adds_listeners_to_the_built_in_ones),
+        cmocka_unit_test(test_config_load_the_usual_listeners),
+        cmocka_unit_test(test_config_load_same_port_of_tcp_and_udp_is_taken),
+        cmocka_unit_test(test_config_load_tls_paths_are_expanded),
         cmocka_unit_test(test_config_load_every_relay_key_is_set),
         cmocka_unit_test(test_config_load_every_auth_key_is_set),
         cmocka_unit_test(test_config_load_every_admin_key_is_set),

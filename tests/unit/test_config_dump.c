@@ -17,6 +17,8 @@ static void assert_dump_reads_back(const struct config *c)
     char *second = config_text(&again);
     assert_string_equal(second, dump);
     assert_int_equal(again.net.listener_count, c->net.listener_count);
+    assert_int_equal(again.listen_auto, c->listen_auto);
+    assert_memory_equal(&again.net.streams, &c->net.streams, sizeof(again.net.streams));
     assert_memory_equal(&again.limits, &c->limits, sizeof(again.limits));
     assert_int_equal(again.relay.policy.deny_count, c->relay.policy.deny_count);
     for (size_t i = 0; i < c->relay.policy.deny_count; i++)
@@ -34,6 +36,19 @@ static void test_config_dump_is_read_back(void **state)
 {
     struct config c = {0};
     load(&c, good);
+    assert_dump_reads_back(&c);
+    config_deinit(&c);
+}
+
+static void test_config_dump_of_the_built_in_listeners_is_read_back(void **state)
+{
+    struct config c = {0};
+    load(&c, "auth: { users: [{ name: a, password: b }] }\n"
+             "tls: { certificates: [{ cert: /c, key: /k }] }\n");
+    char *dump = config_text(&c);
+    assert_non_null(strstr(dump, "listen: auto\n"));
+    assert_non_null(strstr(dump, "# { proto: tls, addr: \"::\", port: 443 }\n"));
+    free(dump);
     assert_dump_reads_back(&c);
     config_deinit(&c);
 }
@@ -116,7 +131,10 @@ static char *random_text(void)
     fprintf(out, "workers: %u\nreceive_buffer: %u\n", below(65), below(1u << 30));
     fprintf(out, "listen:\n  - { proto: udp, addr: 10.0.0.1, port: %u-%u }\n", 1 + below(10),
         20 + below(10));
-    fprintf(out, "  - { proto: udp, addr: \"::\", port: %u }\nrelay:\n", 100 + below(60000));
+    fprintf(out, "  - { proto: udp, addr: \"::\", port: %u }\n", 100 + below(60000));
+    fprintf(out, "  - { proto: tcp, port: %u-%u, proxy_from: [10.%u.0.0/16] }\n", 1 + below(10),
+        20 + below(10), below(256));
+    fprintf(out, "streams: { frame_timeout: %ums }\nrelay:\n", 100 + below(599901));
     fprintf(out, "  ports: %u-%u\n", 1024 + below(20000), 30000 + below(20000));
     write_random_rules(out);
     fprintf(out, "  default_lifetime: %us\n  max_lifetime: %uh\n", 60 + below(3000), 1 + below(24));
@@ -187,6 +205,14 @@ static void test_config_diff_names_what_is_applied(void **state)
         "limits.allocations_per_user: unlimited -> 5\n",
         false);
     assert_diff(WHO "log: { level: warn }\n", "log.level: info -> warn\n", false);
+    assert_diff(WHO "listen: [{ proto: udp, port: 3478 }]\n", "listen: changed\n", false);
+    assert_diff(WHO "streams: { idle_timeout: 500s, frame_timeout: 1500ms }\n",
+        "streams.frame_timeout: 5s -> 1500ms\nstreams.idle_timeout: 5min -> 500s\n", false);
+    /* The built-in list has grown. */
+    assert_diff(WHO "tls: { cert: /c, key: /k, min_version: 1.3 }\n",
+        "listen: changed\ntls.cert: none -> \"/c\"\ntls.key: none -> \"/k\"\n"
+        "tls.min_version: \"1.2\" -> \"1.3\"\n",
+        false);
 }
 
 static void test_config_diff_names_what_needs_a_restart(void **state)
@@ -194,8 +220,8 @@ static void test_config_diff_names_what_needs_a_restart(void **state)
     assert_diff(WHO "workers: 2\n", "workers: 0 -> 2, needs a restart\n", true);
     assert_diff(
         WHO "receive_buffer: 1MiB\n", "receive_buffer: 4MiB -> 1MiB, needs a restart\n", true);
-    assert_diff(
-        WHO "listen: [{ proto: udp, port: 3478 }]\n", "listen: changed, needs a restart\n", true);
+    assert_diff(WHO "streams: { max_connections: 7 }\n",
+        "streams.max_connections: 65536 -> 7, needs a restart\n", true);
     assert_diff(WHO "relay: { max_allocations: 7, ports: 50000-50009 }\n",
         "relay.ports: 49152-65535 -> 50000-50009\n"
         "relay.max_allocations: 100000 -> 7, needs a restart\n",
@@ -214,6 +240,7 @@ static void test_config_keep_takes_over_what_needs_a_restart(void **state)
     struct slice a = slice_of_string(WHO "realm: one\nworkers: 2\n"
                                          "admin: { listen: 127.0.0.1:1, socket: /a }\n");
     struct slice b = slice_of_string(WHO "realm: two\nworkers: 3\nreceive_buffer: 1MiB\n"
+                                         "streams: { max_connections: 7, frame_timeout: 1s }\n"
                                          "relay: { max_allocations: 7, max_lifetime: 700s }\n");
     assert_int_equal(config_parse(&running, "a", a, &error), 0);
     assert_int_equal(config_parse(&next, "b", b, &error), 0);
@@ -222,6 +249,8 @@ static void test_config_keep_takes_over_what_needs_a_restart(void **state)
     assert_int_equal(next.net.workers, 2);
     assert_int_equal(next.net.receive_buffer, running.net.receive_buffer);
     assert_int_equal(next.relay.max_allocations, running.relay.max_allocations);
+    assert_int_equal(next.net.streams.max_connections, running.net.streams.max_connections);
+    assert_int_equal(next.net.streams.frame_timeout_ms, 1000);
     assert_int_equal(next.relay.max_lifetime_s, 700);
     assert_int_equal(next.admin.listen, ADMIN_PLACE_SET);
     assert_int_equal(next.admin.addr.port, 1);
@@ -260,6 +289,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_config_dump_is_read_back),
+        cmocka_unit_test(test_config_dump_of_the_built_in_listeners_is_read_back),
         cmocka_unit_test(test_config_dump_with_its_masks_is_refused),
         cmocka_unit_test(test_config_dump_shows_no_secret),
         cmocka_unit_test(test_config_dump_of_random_configurations_is_read_back),
