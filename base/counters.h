@@ -89,6 +89,12 @@ static inline void counters_gauge(struct counters *c, enum gauge g, int by)
     counter_add_(&c->gauge[g], (uint64_t)(int64_t)by);
 }
 
+/* For a gauge that one thread alone writes. */
+static inline void counters_gauge_set(struct counters *c, enum gauge g, uint64_t value)
+{
+    atomic_store_explicit(&c->gauge[g], value, memory_order_relaxed);
+}
+
 static inline void counters_request(
     struct counters *c, enum request_method method, enum request_code code)
 {

@@ -16,6 +16,7 @@
 #include "admin/admin.h"
 #include "base/random.h"
 #include "daemon/build_snapshot.h"
+#include "daemon/certificates.h"
 #include "daemon/counters_dump.h"
 #include "daemon/fill_in.h"
 #include "daemon/observe.h"
@@ -56,6 +57,7 @@ struct control {
     struct observe observe;
     struct admin *admin;
     uint64_t lost_logged_us, lost_suppressed;
+    struct certificates certificates;
 };
 
 /* What the file leaves to this host and this run. 0, or -errno with a line in `error`. */
@@ -158,6 +160,7 @@ static void control_switch(
         log_event(LOG_ERROR, "admin_token_kept", log_str("error", "out of memory"));
     }
     control_post_snapshot(c);
+    certificates_take(&c->certificates, built->tls, &c->counters);
     log_event(LOG_INFO, "reloaded", log_str("file", c->path), log_u64("version", c->version));
 }
 
@@ -301,7 +304,9 @@ static void control_on_signal(uv_signal_t *handle, int number)
 
 static void control_on_housekeeping(uv_timer_t *timer)
 {
-    control_note_lost_lines(timer->data);
+    struct control *c = timer->data;
+    control_note_lost_lines(c);
+    certificates_watch(&c->certificates, c->snapshot->tls);
 }
 
 static void control_snapshot_taken(struct control *c)
@@ -442,6 +447,7 @@ static int control_start_admin(
 static void control_log_start(struct control *c)
 {
     endpoints_log(&c->endpoints, 0);
+    certificates_take(&c->certificates, c->snapshot->tls, &c->counters);
     for (size_t i = 0; i < c->config.relay.address_count; i++) {
         const struct relay_address *a = &c->config.relay.addresses[i];
         char public[ADDR_TEXT_MAX], local[ADDR_TEXT_MAX];
