@@ -6,7 +6,8 @@ build_packages=(gcc libc6-dev meson ninja-build pkg-config libuv1-dev libssl-dev
 # Without these meson does not configure the tests.
 test_packages=(git python3 libcmocka-dev libnice-dev util-linux)
 fuzz_packages=(clang-14 libclang-rt-14-dev llvm-14)
-interop_packages=(iproute2 coturn prometheus chromium firefox-esr)
+interop_packages=(iproute2 coturn prometheus chromium firefox-esr libnss3-tools openssl python3-openssl haproxy nginx
+    libnginx-mod-stream)
 # Other packages of Node.js bring npm along, and Debian's npm excludes them.
 command -v npm >/dev/null || interop_packages+=(nodejs npm)
 
@@ -17,7 +18,7 @@ mask_line()
     [ -d /run/systemd/system ] || return 0
     for package in "$@"; do
         case $package in
-            coturn | prometheus) printf 'systemctl mask %s.service && ' "$package" ;;
+            coturn | haproxy | nginx | prometheus) printf 'systemctl mask %s.service && ' "$package" ;;
         esac
     done
 }
@@ -39,9 +40,9 @@ install_packages()
         privilege=(sudo)
     fi
     echo "installing: ${missing[*]}" >&2
-    # Only their tools are wanted, and their packages would start servers: under systemd a mask prevents it, elsewhere a
+    # Only their programs are wanted, and their packages would start servers: under systemd a mask prevents it, elsewhere a
     # runlevel in which init scripts start nothing.
-    for package in coturn prometheus; do
+    for package in coturn haproxy nginx prometheus; do
         case " ${missing[*]} " in
             *" $package "*)
                 if [ -d /run/systemd/system ]; then

@@ -65,6 +65,17 @@ def until(condition, seconds, text):
     return value
 
 
+def run_command(*command, seconds=20):
+    """Runs it to its end, which must be a good one; returns what it printed."""
+    try:
+        result = subprocess.run([str(c) for c in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, text=True, errors="replace", timeout=seconds, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Failed(f"{command[0]}: {error}") from error
+    expect(result.returncode == 0, f"{' '.join(map(str, command))}: exit code {result.returncode}\n{result.stdout[-3000:]}")
+    return result.stdout
+
+
 def die_with_parent():
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
@@ -165,9 +176,22 @@ class Server(Process):
             time.sleep(0.3)
         raise Failed(f"counters do not add up ({difference}): {text}")
 
+    def connections(self):
+        """(accepted, open, {reason: closed}) of TCP and TLS."""
+        values = self.counters()
+        accepted, active = (sum(values[f"turnpike_connections_{what}"].values()) for what in ("total", "active"))
+        closed = {label[len('reason="'):-1]: count for label, count in values["turnpike_connections_closed_total"].items() if count}
+        return accepted, active, closed
+
+    def check_connections(self):
+        """Every connection is open, or was closed for one reason."""
+        accepted, active, closed = self.connections()
+        expect(accepted == active + sum(closed.values()), f"accepted {accepted}, open {active}, closed {closed}")
+
     def check(self):
         expect(self.popen.poll() is None, f"the server ended with {self.popen.returncode}")
         self.check_balance()
+        self.check_connections()
         code = self.end()
         expect(code == 0, f"exit code {code} after SIGTERM")
         expect(not SANITIZER.search(self.output()), "a sanitizer's report")
@@ -190,7 +214,7 @@ class Server(Process):
 class Coturn(Server):
     """Debian's turnserver with the same users, to prove the cases themselves."""
 
-    def __init__(self, lab, **_):
+    def __init__(self, lab, _config=None, **_options):
         command = ["turnserver", "--no-cli", "-n", "-L", "127.0.0.1", "-L", "::1", "--allow-loopback-peers", "--lt-cred-mech",
                    "-r", REALM, "--log-file", "stdout", "--simple-log", "-m", "2", "--no-tls", "--no-dtls", "--pidfile",
                    lab.folder / "turnserver.pid"]
@@ -237,8 +261,8 @@ class Lab:
         for family in ("/proc/net/udp", "/proc/net/udp6"):
             until(lambda f=family: f":{PEER_PORT:04X} " in pathlib.Path(f).read_text(), 5, "turnutils_peer does not listen")
 
-    def client(self, server=("127.0.0.1", 3478), **options):
-        client = stun.Client(server, **options)
+    def client(self, server=("127.0.0.1", 3478), kind=stun.Client, **options):
+        client = kind(server, **options)
         self.clients.append(client)
         return client
 

@@ -86,17 +86,20 @@ def rest_credential(secret, name, ttl=3600):
 
 
 class Client:
-    """One UDP client of one server: `server` is (ip, port)."""
+    """One client of one server: `server` is (ip, port). Over UDP; transports.py has the others."""
 
     def __init__(self, server, user="u", password="p", bind=None):
         self.server, self.user, self.password = server, user, password
-        family = socket.AF_INET6 if ":" in server[0] else socket.AF_INET
-        self.socket = socket.socket(family, socket.SOCK_DGRAM)
-        if bind:
-            self.socket.bind(bind)
+        self.family = socket.AF_INET6 if ":" in server[0] else socket.AF_INET
         self.realm = self.nonce = None
         self.relayed = None
         self.media = []  # what arrived while an answer was awaited
+        self.open(bind)
+
+    def open(self, bind):
+        self.socket = socket.socket(self.family, socket.SOCK_DGRAM)
+        if bind:
+            self.socket.bind(bind)
 
     def close(self):
         self.socket.close()

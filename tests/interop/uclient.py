@@ -2,7 +2,7 @@
 import re
 import subprocess
 
-from harness import PASSWORD, PEER_PORT, SECRET, USER, Failed, Process, case, expect, listening_peer
+from harness import CONFIG, PASSWORD, PEER_PORT, SECRET, USER, Failed, Process, case, expect, listening_peer
 
 TOTALS = re.compile(r"start_mclient: tot_send_msgs=(\d+), tot_recv_msgs=(\d+)$", re.M)
 LOST = re.compile(r"Total lost packets (\d+) \([^)]*\), total send dropped (\d+) ")
@@ -16,11 +16,10 @@ def command(flags, server="127.0.0.1", credential=("-u", USER, "-w", PASSWORD)):
 
 
 def sessions(flags):
-    """How many sessions the flags make: each client one, and one for RTCP; client to client they come in pairs."""
+    """How many sessions the flags make: -m counts those for RTCP too, and is rounded up to whole clients and pairs of them."""
     clients = int(flags[flags.index("-m") + 1]) if "-m" in flags else 1
-    if "-y" in flags:
-        clients += clients % 2
-    return clients if "-c" in flags or "-Z" in flags else 2 * clients
+    group = (2 if "-y" in flags else 1) * (1 if "-c" in flags or "-Z" in flags else 2)
+    return clients + -clients % group
 
 
 def check_output(output, expected):
@@ -72,13 +71,13 @@ def drew_a_number_twice(server, failure):
     return COLLISION.match(str(failure)) is not None and conflict >= 1 and not refused
 
 
-def run_proven(lab, flags, **options):
-    """run() with a server and a peer of its own; returns the server.
+def run_proven(lab, flags, config=lambda _: CONFIG, **options):
+    """run() with a server and a peer of its own; returns the server. `config(lab)` is what it is started with.
 
     After a proven collision of the client's own random numbers it runs once more, from nothing. That retries no flake away:
     without the proof the first failure stands, and a server that refused what it should not would do so again.
     """
-    server = lab.server()
+    server = lab.server(config(lab))
     lab.peer()
     try:
         run(flags, **options)
@@ -87,13 +86,13 @@ def run_proven(lab, flags, **options):
         if lab.kind != "turnpike" or not drew_a_number_twice(server, failure):
             raise
     lab.renew()
-    server = lab.server()
+    server = lab.server(config(lab))
     lab.peer()
     run(flags, **options)
     return server
 
 
-def row(name, *flags, **options):
+def row(name, *flags, coturn=True, **options):
     """A case that runs one command line against the server."""
     def run_row(lab):
         server = run_proven(lab, list(flags), **options)
@@ -103,7 +102,7 @@ def row(name, *flags, **options):
             expect((used > 0) == rtcp, f"{used} reservations used, with{'' if rtcp else 'out'} RTCP")
         server.check()
     run_row.__name__ = f"uclient_{name}"
-    case(run_row, coturn=True)
+    case(run_row, coturn=coturn)
 
 
 N = ("-n", "20")
