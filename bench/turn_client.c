@@ -23,6 +23,7 @@
 #define REQUEST_MAX      1200
 #define REALM_MAX        128
 #define REPEAT_NS        250000000u
+#define CONNECTED_NS     1000000000u /* nothing is lost there, but a handshake may take time */
 #define REPEATS_MAX      8
 #define AT_ONCE          32 /* sessions that are set up at the same time */
 #define UDP_PROTOCOL     17
@@ -227,7 +228,9 @@ static bool session_waits(const struct session *s)
 
 void session_repeat(struct turn_client *c, struct session *s, uint64_t now_ns)
 {
-    if (!session_waits(s) || now_ns < s->sent_ns + REPEAT_NS) {
+    bool connected = c->settings.target->transport != TRANSPORT_UDP;
+
+    if (!session_waits(s) || now_ns < s->sent_ns + (connected ? CONNECTED_NS : REPEAT_NS)) {
         return;
     }
     if (s->repeats == REPEATS_MAX) {
