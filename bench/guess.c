@@ -32,7 +32,7 @@
 #define BLOCK_MIN       64u   /* requests */
 #define WARM_UP         5000u /* requests; at least each name twice */
 #define LOST_PERMILLE   5
-#define CROP_PERCENT    5.0
+#define CROP_PERCENT    10.0
 #define REFUSED         401
 #define STALE_NONCE     438
 
@@ -166,7 +166,7 @@ static unsigned take_challenge(struct guess *g, size_t len)
 static int first_challenge(struct guess *g)
 {
     struct stun_writer w;
-    size_t len;
+    size_t len = 0;
 
     write_begin(g, &w);
     const int64_t ns = exchange(g, stun_write_end(&w), &len);
@@ -182,7 +182,7 @@ static int64_t ask(struct guess *g, unsigned kind, unsigned index)
 {
     const struct guessing *what = &g->options->guess;
     char name[NAME_MAX_BYTES + 1];
-    size_t len;
+    size_t len = 0;
 
     snprintf(name, sizeof(name), "%s%06u", kind == 0 ? what->known : what->unknown, index);
     const int64_t ns = exchange(g, write_guess(g, name), &len);

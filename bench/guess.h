@@ -11,7 +11,7 @@ struct guess_result {
     struct welch compare; /* ns; first the known users, then the others */
 };
 
-/* Asks for options->guess.samples users of either kind. 0, or -errno after one line on stderr. */
+/* Asks for options->guess.samples users of either kind. 0 or -errno. */
 int guess_run(const struct options *options, struct guess_result *out);
 
 #endif

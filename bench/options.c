@@ -339,8 +339,13 @@ static bool parse_guessing(struct guessing *g, int option, const char *value)
     }
 }
 
-static const char *guess_contradiction(const struct guessing *g)
+static const char *guess_contradiction(const struct options *o)
 {
+    const struct guessing *g = &o->guess;
+
+    if (o->target.transport != TRANSPORT_UDP) {
+        return "guess is for --transport udp";
+    }
     if (g->known == NULL || g->unknown == NULL) {
         return "guess needs --known and --unknown";
     }
@@ -359,7 +364,7 @@ static const char *contradiction(const struct options *o)
         return "--server is missing";
     }
     if (w->kind == ROW_GUESS) {
-        return guess_contradiction(&o->guess);
+        return guess_contradiction(o);
     }
     if (w->size < MEDIA_SIZE_MIN) {
         return "--size is too small for the time stamp";
