@@ -225,7 +225,9 @@ def first_five_minutes(lab, *addresses):
         line = paste(terminal)
         expect(addresses[0].split("/")[0] in line, f"the line does not name the public address: {line}")
         relays_pasted(line)
-        expect("turn:" in terminal.text, f"no URL:\n{terminal.text}")
+        for url in (r"turn:\S+:3481\?transport=udp\b", r"turn:\S+:3478\?transport=tcp\b"):
+            expect(re.search(url, terminal.text), f"no URL {url}:\n{terminal.text}")
+        expect("turns:" not in terminal.text, f"TLS without a certificate:\n{terminal.text}")
     finally:
         code = terminal.end()
     expect(code == 0, f"exit code {code}\n{terminal.text}")
