@@ -151,12 +151,27 @@ void request_finish(struct request *r, struct client *c)
     request_close(r);
 }
 
+struct flow client_flow(const struct client *c)
+{
+    return (struct flow){.transport = c->transport,
+        .connection = c->connection,
+        .local = c->server,
+        .remote = c->addr};
+}
+
+void client_close(struct client *c)
+{
+    const struct flow flow = client_flow(c);
+    relay_connection_closed(c->world->worker[c->worker].relay, &flow, &c->world->now);
+    world_run(c->world);
+}
+
 void client_send_raw(struct client *c, const void *bytes, size_t len)
 {
     const struct world_datagram d = {.worker = c->worker,
         .realm = c->realm_id,
         .tos = c->tos,
-        .flow = {.transport = TRANSPORT_UDP, .local = c->server, .remote = c->addr},
+        .flow = client_flow(c),
         .bytes = slice_of(bytes, len)};
     world_from_client(c->world, &d);
 }

@@ -22,7 +22,9 @@ struct client {
     struct world *world;
     unsigned worker;
     struct addr addr, server;
-    uint32_t realm_id; /* of the listener that it speaks to */
+    uint8_t transport;   /* enum transport */
+    uint64_t connection; /* of a stream */
+    uint32_t realm_id;   /* of the listener that it speaks to */
     uint8_t tos;
     enum client_auth auth;
     bool userhash, fingerprint;
@@ -91,6 +93,9 @@ struct response {
 /* Sends the finished request and takes its answer. Returns out->code. The client keeps a
  * challenge's realm and nonce. */
 int client_send(struct client *c, const struct request *r, struct response *out);
+struct flow client_flow(const struct client *c);
+/* Its connection has closed. */
+void client_close(struct client *c);
 void client_send_raw(struct client *c, const void *bytes, size_t len);
 /* Takes the answer to a transaction that was sent before. Returns out->code, 0 when there is none.
  */
