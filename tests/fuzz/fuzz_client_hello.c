@@ -6,7 +6,6 @@
  */
 #include <openssl/err.h>
 
-#include "base/clock.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/tls/server.h"
 #include "tls/context_internal.h"
@@ -177,7 +176,7 @@ static void run_datagrams(uint8_t choice, struct slice input)
     while (input.len > 0 && outcome == TLS_MORE)
         outcome = feed_session(session, take_datagram(&input));
     FUZZ_REQUIRE((outcome == TLS_FAILED) == (dtls_session_failure(session) != REASON_NONE));
-    FUZZ_REQUIRE(dtls_session_tick(session) <= US_PER_S || outcome == TLS_FAILED);
+    dtls_session_tick(session);
     static const enum outcome outcomes[] = {
         [TLS_MORE] = ACCEPTED_MORE, [TLS_CLOSED] = CLOSED, [TLS_FAILED] = ACCEPTED_FAILED};
     fuzz_note_outcome(outcomes[outcome]);
