@@ -10,7 +10,8 @@
 #include "tests/tls/client.h"
 #include "tests/tls/server.h"
 
-#define REVOKED 66
+#define REVOKED       66
+#define MIDDLE_SERIAL 11
 
 static struct test_server server;
 static struct test_pair pair;
@@ -19,7 +20,17 @@ static char names[2][16] = {"alice.example", "bob.example"};
 static char *name_list[2] = {names[0], names[1]};
 
 /* Lists by what is wrong with them. */
-enum list { FRESH, MISSING, STALE, EARLY, NO_MIDDLE, UNCHECKED, LIST_COUNT };
+enum list {
+    FRESH,
+    MISSING,
+    STALE,
+    EARLY,
+    NO_MIDDLE,
+    NO_ROOT,
+    MIDDLE_REVOKED,
+    UNCHECKED,
+    LIST_COUNT
+};
 static struct tls_context *contexts[LIST_COUNT];
 
 static struct test_list list_of(const struct test_identity *issuer, enum list kind)
@@ -45,7 +56,10 @@ static struct tls_context *make_context(enum list kind, const char *authorities)
     char file[32];
     snprintf(file, sizeof(file), "crl-%d.pem", kind);
     /* MISSING: a list, but of an authority that has issued nothing. */
-    struct test_list form = list_of(kind == MISSING ? &other : &authority, kind);
+    const bool stranger = kind == MISSING || kind == NO_ROOT;
+    struct test_list form = list_of(stranger ? &other : &authority, kind);
+    if (kind == MIDDLE_REVOKED)
+        form.revoked = MIDDLE_SERIAL;
     const char *path = write_list(&form, file);
     if (kind != NO_MIDDLE && kind != MISSING) {
         form = list_of(&middle, kind);
@@ -69,7 +83,7 @@ static int setup(void **state)
     authority = test_identity_new(
         &(struct test_certificate){.name = "Clients", .authority = true, .serial = 10});
     middle = test_identity_new(&(struct test_certificate){
-        .issuer = &authority, .name = "Middle", .authority = true, .serial = 11});
+        .issuer = &authority, .name = "Middle", .authority = true, .serial = MIDDLE_SERIAL});
     other = test_identity_new(
         &(struct test_certificate){.name = "Stranger", .authority = true, .serial = 12});
     char *path = strdup(test_write_cert(server.folder, "clients.pem", authority.cert));
@@ -176,6 +190,8 @@ static void test_tls_clients_every_check_refuses_and_says_so(void **state)
         {.title = "no usage", .refusal = usage, .usage = ""},
         {.title = "any usage", .refusal = usage, .usage = "anyExtendedKeyUsage"},
         {.title = "missing lists", .list = MISSING, .refusal = "missing CRL"},
+        {.title = "root's list missing", .list = NO_ROOT, .refusal = "missing CRL"},
+        {.title = "authority revoked", .list = MIDDLE_REVOKED, .refusal = "revoked"},
         {.title = "one list missing", .list = NO_MIDDLE, .refusal = "missing CRL"},
         {.title = "stale lists", .list = STALE, .refusal = "stale CRL"},
         {.title = "early lists", .list = EARLY, .refusal = "stale CRL"},
