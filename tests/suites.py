@@ -232,7 +232,7 @@ def fuzz_programs(seconds):
 
 def interop_programs(folder, prefix=()):
     script = ROOT / "tests/interop/run"
-    return [Program("interop", [*prefix, *python(script, "--daemon", folder / "daemon/turnpike")], timeout=300)]
+    return [Program("interop", [*prefix, *python(script, "--daemon", folder / "daemon/turnpike")], timeout=420)]
 
 
 def release_programs():

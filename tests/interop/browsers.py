@@ -19,7 +19,7 @@ from process import public_interface
 
 HERE = pathlib.Path(__file__).resolve().parent / "browser"
 MODULES = HERE.parent.parent.parent / "build/interop-browser"
-ADDRESS = "198.18.0.1"
+ADDRESS, HOST = "198.18.0.1", "turn.test"  # Firefox takes no address in a URL of turns
 CONFIG = f"""\
 realm: {REALM}
 public_ip: [{ADDRESS}]
@@ -34,7 +34,7 @@ CHROMIUM_FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--no-default-browser-check",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic",
     "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", "--autoplay-policy=no-user-gesture-required",
-    "--log-level=3", "--remote-debugging-port=0"]
+    "--log-level=3", "--remote-debugging-port=0", f"--host-resolver-rules=MAP {HOST} {ADDRESS}"]
 FIREFOX_PREFERENCES = {
     "media.navigator.permission.disabled": True,
     "media.navigator.streams.fake": True,
@@ -45,6 +45,7 @@ FIREFOX_PREFERENCES = {
     "network.captive-portal-service.enabled": False,
     "network.connectivity-service.enabled": False,
     "browser.shell.checkDefaultBrowser": False,
+    "network.dns.forceResolve": ADDRESS,
 }
 
 
@@ -99,7 +100,7 @@ def start_chromium(lab):
 
 def start_firefox(lab):
     profile = lab.folder / "profile"
-    profile.mkdir()
+    profile.mkdir(exist_ok=True)
     (profile / "user.js").write_text("".join(f"user_pref({json.dumps(name)}, {json.dumps(value)});\n"
                                              for name, value in FIREFOX_PREFERENCES.items()))
     return start_browser(lab, "firefox", [FIREFOX, "--headless", "--no-remote", "--profile", profile,
@@ -109,10 +110,10 @@ def start_firefox(lab):
 START = {"chromium": start_chromium, "firefox": start_firefox}
 
 
-def call(lab, browser, name, options):
-    """Makes the call in a new browser; returns what the page says of it."""
+def call(lab, browser, name, options, server=ICE_SERVER, protocol="udp"):
+    """Makes the call in a new browser, over a relay that it must reach by `protocol`; returns what the page says of it."""
     endpoint = START[browser](lab)
-    command = ["node", HERE / "drive.mjs", browser, endpoint, serve_page(), name, json.dumps(ICE_SERVER), json.dumps(options)]
+    command = ["node", HERE / "drive.mjs", browser, endpoint, serve_page(), name, json.dumps(server), json.dumps(options)]
     driver = lab.start(Process, "driver", command, env={**os.environ, "MODULES": str(MODULES)})
     try:
         code = driver.popen.wait(CALL_SECONDS)
@@ -121,7 +122,7 @@ def call(lab, browser, name, options):
     expect(code == 0, f"the driver ended with {code}\n{driver.output()}")
     result = json.loads(driver.output().splitlines()[-1])
     for pair in result["pairs"]:
-        expect(pair == {"local": "relay", "remote": "relay", "protocol": "udp"}, f"the selected pair is {pair}")
+        expect(pair == {"local": "relay", "remote": "relay", "protocol": protocol}, f"the selected pair is {pair}")
     for candidate in result["candidates"]:
         expect(f" {ADDRESS} " in candidate and " typ relay " in candidate, f"a candidate is not ours: {candidate}")
     return result
@@ -135,12 +136,13 @@ def requests(values, method):
     return values["turnpike_requests_received_total"][f'method="{method}"']
 
 
-def ends_cleanly(server):
+def ends_cleanly(server, gone=("deleted",)):
     """All allocations were deleted by their clients, a call lost nothing, and the checks of every case; returns counters."""
     def deleted():
         values = server.counters()
         allocations = values["turnpike_allocations_total"]
-        return values if allocations['result="created"'] == allocations['result="deleted"'] >= 2 else None
+        ended = sum(allocations[f'result="{what}"'] for what in gone)
+        return values if allocations['result="created"'] == ended >= 2 else None
     values = until(deleted, 10, lambda: f"allocations left: {server.counters()['turnpike_allocations_total']}")
     dropped = {label for label, count in values["turnpike_packets_dropped_total"].items() if count}
     expect(dropped <= DROPPED_AT_ENDS, f"dropped for {dropped - DROPPED_AT_ENDS}")

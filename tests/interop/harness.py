@@ -34,10 +34,11 @@ COUNTER = re.compile(r"(turnpike_\w+)(?:\{([^}]*)\})? (\d+(?:\.\d+)?)$", re.M)
 CASES = []
 
 
-def case(function=None, *, coturn=False, prepare=None):
-    """Registers a case; `coturn`: it holds for Debian's turnserver as well; `prepare` is run once, outside all namespaces."""
+def case(function=None, *, coturn=False, prepare=None, alone=False):
+    """Registers a case; `coturn`: it holds for Debian's turnserver as well; `prepare` is run once, outside all namespaces;
+    `alone`: it measures time, so that no other case runs beside it."""
     def register(f):
-        f.prepare = prepare
+        f.prepare, f.alone = prepare, alone
         CASES.append((f.__name__, f, coturn))
         return f
     return register(function) if function else register

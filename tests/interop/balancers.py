@@ -1,0 +1,171 @@
+"""HAProxy and nginx in front of the relay, with the configurations of deploy/, on a network of their own:
+
+    client 198.51.100.7 -- 198.51.100.1 balancer 10.0.0.4 -- 10.0.0.5 relay (this namespace)
+
+The client and the balancer are namespaces that end with the process that holds them.
+"""
+import contextlib
+import ctypes
+import os
+import pathlib
+import socket
+
+import stun
+import uclient
+from certificates import Authority
+from harness import CONFIG, Process, case, expect, run_command, until
+from streams import all_closed, clients_in_log, relays_and_ends, success
+from transports import Tcp, tls_context
+
+DEPLOY = pathlib.Path(__file__).resolve().parent.parent.parent / "deploy"
+CLIENT, BALANCER, INSIDE, RELAY = "198.51.100.7", "198.51.100.1", "10.0.0.4", "10.0.0.5"
+HOST = "turn.example.com"
+LISTEN = f"""\
+listen:
+  - {{ proto: udp, addr: "::", port: 3478 }}
+  - {{ proto: tcp, addr: {RELAY}, port: 4478, proxy_from: [{INSIDE}] }}
+"""
+LISTEN_TLS = f"  - {{ proto: tls, addr: {RELAY}, port: 4443, proxy_from: [{INSIDE}] }}\n"
+CLONE_NEWNET = 0x40000000
+
+
+@contextlib.contextmanager
+def inside(process):
+    """Sockets and processes made in here belong to that process's namespace."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with open("/proc/thread-self/ns/net", "rb") as own, open(f"/proc/{process.pid}/ns/net", "rb") as other:
+        expect(libc.setns(other.fileno(), CLONE_NEWNET) == 0, f"setns: {os.strerror(ctypes.get_errno())}")
+        try:
+            yield
+        finally:
+            expect(libc.setns(own.fileno(), CLONE_NEWNET) == 0, f"setns: {os.strerror(ctypes.get_errno())}")
+
+
+class Network:
+    def __init__(self, lab):
+        own = os.readlink("/proc/self/ns/net")
+        self.client, self.balancer = (lab.start(Process, name, ["unshare", "--net", "sleep", "infinity"])
+                                      for name in ("client-namespace", "balancer-namespace"))
+        for process in (self.client, self.balancer):
+            until(lambda p=process: os.readlink(f"/proc/{p.pid}/ns/net") != own, 5, "no new namespace")
+        run_command("ip", "link", "add", "relay0", "type", "veth", "peer", "name", "eth1", "netns", self.balancer.pid)
+        self.up("relay0", RELAY)
+        with inside(self.balancer):
+            run_command("ip", "link", "add", "eth0", "type", "veth", "peer", "name", "client0", "netns", self.client.pid)
+            self.up("lo")
+            self.up("eth0", BALANCER)
+            self.up("eth1", INSIDE)
+        with inside(self.client):
+            self.up("lo")
+            self.up("client0", CLIENT)
+            run_command("ip", "route", "add", "default", "via", BALANCER)
+        run_command("ip", "route", "add", "default", "via", INSIDE)
+
+    @staticmethod
+    def up(interface, address=None):
+        if address:
+            run_command("ip", "address", "add", f"{address}/24", "dev", interface)
+        run_command("ip", "link", "set", interface, "up")
+
+
+def haproxy(lab, network, name, certificate=None):
+    """Starts it with one of deploy/haproxy/, where only the certificate's place is another."""
+    text = (DEPLOY / "haproxy" / name).read_text()
+    if certificate:
+        path = certificate.bundle(lab.folder / "haproxy.pem")
+        expect("/etc/haproxy/turn.example.com.pem" in text, "the example has another certificate")
+        text = text.replace("/etc/haproxy/turn.example.com.pem", str(path))
+    config = lab.folder / name
+    config.write_text(text)
+    with inside(network.balancer):
+        process = lab.start(Process, "haproxy", ["haproxy", "-db", "-f", config])
+
+    def listens():
+        expect(process.popen.poll() is None, f"haproxy ended with {process.popen.returncode}")
+        with inside(network.client), socket.socket() as s:
+            return s.connect_ex((BALANCER, 443)) == 0
+    until(listens, 10, "haproxy does not listen")
+
+
+def relays_through(lab, network, server, authority):
+    """Our own client and turnutils' from the client's namespace; the relay knows the client's address, not the balancer's."""
+    with inside(network.client):
+        client = lab.client((BALANCER, 443), kind=Tcp, tls=tls_context(authority.cert), name=HOST)
+    relays_and_ends(client)
+    answer = client.request(stun.BINDING)
+    expect(answer and answer.address(stun.MAPPED) == client.local, f"mapped to {answer and answer.addresses(stun.MAPPED)}")
+    lab.peer()
+    with inside(network.client):
+        uclient.run(["-t", "-S", "-p", "443", "-m", "10", "-n", "50", *uclient.TO_PEER], server=BALANCER)
+    seen = {address.rsplit(":", 1)[0] for address in clients_in_log(server)}
+    expect(seen == {CLIENT} and len(clients_in_log(server)) >= 11, f"clients in the log: {seen}")
+
+
+def with_certificates(lab, listen):
+    authority = Authority(lab.folder)
+    certificate = authority.issue(HOST)
+    return authority, certificate, CONFIG + listen + f"tls: {{ cert: {certificate.cert}, key: {certificate.key} }}\n"
+
+
+def ends_well(lab, server, balancer):
+    for client in lab.clients:
+        client.close()
+    balancer.end()
+    reasons = all_closed(server)
+    # turnutils tries older versions of TLS as well.
+    expect(set(reasons) <= {"closed_by_client", "connection_reset", "http_probe", "tls_handshake_failed"}, f"closed for {reasons}")
+    expect(reasons.get("http_probe", 0) > 0, f"no health check was answered: {reasons}")
+    server.check()
+
+
+@case
+def haproxy_passes_tls_through_by_name(lab):
+    network = Network(lab)
+    authority, _, config = with_certificates(lab, LISTEN + LISTEN_TLS)
+    server = lab.server(config)
+    haproxy(lab, network, "pass-through.cfg")
+    relays_through(lab, network, server, authority)
+    accepted = server.connections()[0]
+    with inside(network.client):
+        try:
+            lab.client((BALANCER, 443), kind=Tcp, tls=tls_context(), name="www.example.com", seconds=1)
+            expect(False, "another name comes to the relay")
+        except OSError:
+            pass
+    ends_well(lab, server, lab.processes[-2])
+    expect(accepted >= 11, f"{accepted} connections")
+
+
+@case
+def haproxy_ends_tls_and_names_the_client(lab):
+    network = Network(lab)
+    authority, certificate, _ = with_certificates(lab, "")
+    server = lab.server(CONFIG + LISTEN)
+    haproxy(lab, network, "terminate.cfg", certificate)
+    relays_through(lab, network, server, authority)
+    ends_well(lab, server, lab.processes[-2])
+
+
+@case
+def nginx_forwards_udp_transparently(lab):
+    network = Network(lab)
+    server = lab.server(CONFIG)
+    config = DEPLOY / "nginx/udp-transparent.conf"
+    for line in config.read_text().splitlines():
+        if line.startswith("#   ip "):
+            with inside(network.balancer):
+                run_command(*line[1:].split())
+    with inside(network.balancer):
+        nginx = lab.start(Process, "nginx", ["nginx", "-e", "stderr", "-p", lab.folder, "-c", config, "-g",
+                                             f"daemon off; pid {lab.folder}/nginx.pid;"])
+    with inside(network.client):
+        client = lab.client((BALANCER, 3478))
+    until(lambda: success(client.exchange(stun.build(stun.REQUEST, stun.BINDING), 1, 0.2)), 10, "no answer through nginx")
+    relays_and_ends(client)
+    lab.peer()
+    with inside(network.client):
+        uclient.run(["-m", "10", "-n", "50", *uclient.TO_PEER], server=BALANCER)
+    seen = {address.rsplit(":", 1)[0] for address in clients_in_log(server)}
+    expect(seen == {CLIENT} and len(clients_in_log(server)) >= 11, f"clients in the log: {seen}")
+    expect(nginx.end() == 0, "nginx did not end well")
+    server.check()
