@@ -46,7 +46,7 @@ struct control {
     struct relay_shared shared;
     struct worker_list workers;
     struct socket_budget sockets;
-    struct connection_counts *connections;
+    struct connection_counts *connections, *dtls;
     struct net_snapshot *snapshot, *retiring;
     uint64_t version;
     unsigned waiting;  /* workers that have not taken the snapshot yet */
@@ -372,7 +372,8 @@ static unsigned control_worker_count(const struct config *config)
 static int control_new_shared(struct control *c, const struct config *config)
 {
     uint32_t connections = config->net.streams.max_connections;
-    uint8_t keys[3][16];
+    uint32_t dtls = config->net.dtls.max_sessions;
+    uint8_t keys[4][16];
     const struct random_source *random = random_system();
     if (random_fill(random, keys, sizeof(keys)) < 0 ||
         random_fill(random, c->shared.hash_key, sizeof(c->shared.hash_key)) < 0) {
@@ -382,7 +383,9 @@ static int control_new_shared(struct control *c, const struct config *config)
     c->shared.quotas = quota_new(config->relay.max_allocations, keys[1]);
     c->shared.ports = port_maps_new();
     c->connections = connection_counts_new(connections ? connections : CONNECTIONS_MOST, keys[2]);
-    return c->shared.rates && c->shared.quotas && c->shared.ports && c->connections ? 0 : -ENOMEM;
+    c->dtls = connection_counts_new(dtls ? dtls : CONNECTIONS_MOST, keys[3]);
+    bool ok = c->shared.rates && c->shared.quotas && c->shared.ports && c->connections && c->dtls;
+    return ok ? 0 : -ENOMEM;
 }
 
 static int control_start_workers(struct control *c, const struct config *config)
@@ -398,6 +401,7 @@ static int control_start_workers(struct control *c, const struct config *config)
             .random = random_system(),
             .sockets = &c->sockets,
             .connections = c->connections,
+            .dtls = c->dtls,
             .max_allocations = config->relay.max_allocations,
         };
         int r = worker_new(&c->workers.items[i], &options);
@@ -582,6 +586,7 @@ void control_free(struct control *c)
     port_maps_free(c->shared.ports);
     quota_free(c->shared.quotas);
     connection_counts_free(c->connections);
+    connection_counts_free(c->dtls);
     rate_table_free(c->shared.rates);
     secret_wipe(&c->nonce_secret);
     config_deinit(&c->config);

@@ -32,9 +32,14 @@ struct io_handlers {
     void (*from_client)(void *ctx, const struct packet *packet, const struct instant *now);
     void (*from_peer)(void *ctx, const struct peer_packet *packet, const struct instant *now);
     void (*icmp)(void *ctx, const struct icmp_error *error, const struct instant *now);
-    /* Of streams: one that has delivered messages is gone; one may be kept though it is idle. */
+    /* Of streams and DTLS: one that has delivered messages is gone; one may be kept though it is
+     * idle. */
     void (*connection_closed)(void *ctx, const struct flow *flow, const struct instant *now);
     bool (*flow_in_use)(void *ctx, const struct flow *flow);
+    /* Of DTLS, before an address is proven: why nothing of this flow is ever answered, or
+     * REASON_NONE; and whether its budget allows one answer more, which it then takes. */
+    enum reason (*judge_source)(void *ctx, const struct flow *flow);
+    bool (*charge_answer)(void *ctx, const struct addr *source, const struct instant *now);
 };
 
 struct io {

@@ -24,14 +24,16 @@ static int listeners_grow(struct listeners *l, size_t count)
 }
 
 static int listeners_add_udp(
-    struct listeners *l, const struct listeners_deps *deps, const struct udp_endpoint *endpoint)
+    struct listeners *l, const struct listeners_deps *deps, const struct net_listener *added)
 {
     struct udp_listener *udp = calloc(1, sizeof(*udp));
     if (!udp) {
         return -ENOMEM;
     }
     udp->index = (uint16_t)l->udp.count;
-    int r = udp_listener_start(udp, deps->io, deps->batch, endpoint, deps->worker);
+    udp->dtls = deps->dtls;
+    udp->dtls_only = added->transport == TRANSPORT_DTLS;
+    int r = udp_listener_start(udp, deps->io, deps->batch, added->udp, deps->worker);
     if (r < 0) {
         free(udp);
         return r;
@@ -69,7 +71,7 @@ int listeners_take(
     while (r == 0 && l->udp.count < snapshot->listener_count) {
         const struct net_listener *added = &snapshot->listeners[l->udp.count];
         r = transport_is_stream(added->transport) ? listeners_add_stream(l, deps, added->stream)
-                                                  : listeners_add_udp(l, deps, added->udp);
+                                                  : listeners_add_udp(l, deps, added);
     }
     for (size_t i = 0; i < l->udp.count && i < snapshot->listener_count; i++) {
         if (l->udp.items[i]) {

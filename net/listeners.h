@@ -14,6 +14,7 @@ struct listeners_deps {
     struct io *io;
     struct udp_batch *batch;
     struct connections *connections;
+    struct dtls_sessions *dtls;
     unsigned worker;
 };
 

@@ -3,6 +3,7 @@
 #define NET_SENDER_H
 
 #include "net/connections.h"
+#include "net/dtls_sessions.h"
 #include "net/udp_out.h"
 
 /* All borrowed for life. */
@@ -10,6 +11,7 @@ struct sender {
     struct io *io;
     struct udp_out *udp;             /* peers, and clients over UDP */
     struct connections *connections; /* clients over TCP and TLS */
+    struct dtls_sessions *dtls;      /* clients over DTLS */
 };
 
 /* The outbox's `send`, with a struct sender as ctx. Every entry is counted once: sent, or dropped

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "net/cmsg.h"
+#include "net/dtls_sessions.h"
 
 #define BATCHES_A_WAKEUP 4
 
@@ -158,6 +159,9 @@ static void udp_listener_deliver(
         return;
     }
     cmsg_read(&message->msg_hdr, &packet.flow.local, &packet.tos);
+    if (l->dtls && dtls_sessions_take(l->dtls, l, &packet)) {
+        return;
+    }
     io->handlers.from_client(io->handlers.ctx, &packet, now);
 }
 

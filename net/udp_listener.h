@@ -32,6 +32,8 @@ struct udp_batch;
 struct udp_batch *udp_batch_new(void); /* NULL: out of memory */
 void udp_batch_free(struct udp_batch *b);
 
+struct dtls_sessions;
+
 /*
  * One worker's share of an endpoint. Embedded; must stay where it is until udp_listener_stop's
  * closing has run.
@@ -44,6 +46,8 @@ struct udp_listener {
     int fd;         /* borrowed from the endpoint */
     uint16_t index; /* in the worker's list: flow.listener */
     uint32_t realm;
+    struct dtls_sessions *dtls; /* sees each datagram first; borrowed; NULL: none does */
+    bool dtls_only;             /* what is no DTLS is dropped */
 };
 
 /* Starts to poll. 0 or libuv's error. */

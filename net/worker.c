@@ -17,6 +17,7 @@
 
 #include "base/log.h"
 #include "net/connections.h"
+#include "net/dtls_sessions.h"
 #include "net/listeners.h"
 #include "net/relay_socket.h"
 #include "net/sender.h"
@@ -40,6 +41,7 @@ struct worker {
     struct udp_batch *batch;
     struct listeners listeners;
     struct connections *connections;
+    struct dtls_sessions *dtls;
     struct sender sender;
     struct relay *relay;
     struct crypto *crypto;
@@ -79,6 +81,18 @@ static bool worker_flow_in_use(void *ctx, const struct flow *flow)
     return relay_flow_in_use(w->relay, flow);
 }
 
+static enum reason worker_judge_source(void *ctx, const struct flow *flow)
+{
+    struct worker *w = ctx;
+    return relay_judge_source(w->relay, flow);
+}
+
+static bool worker_charge_answer(void *ctx, const struct addr *source, const struct instant *now)
+{
+    struct worker *w = ctx;
+    return relay_charge_answer(w->relay, source, now);
+}
+
 /* relay_deps.post: to another worker's mailbox. */
 static int worker_post(void *ctx, unsigned to, const struct relay_message *message)
 {
@@ -91,6 +105,13 @@ static int worker_post(void *ctx, unsigned to, const struct relay_message *messa
     return mailbox_post(w->options.workers->items[to]->mailbox, &m);
 }
 
+static void worker_end_turn(struct worker *w)
+{
+    io_flush(&w->io);
+    connections_reap(w->connections);
+    dtls_sessions_reap(w->dtls);
+}
+
 static void worker_on_tick(uv_timer_t *tick)
 {
     struct worker *w = tick->data;
@@ -98,9 +119,9 @@ static void worker_on_tick(uv_timer_t *tick)
     relay_tick(w->relay, now);
     delay_tick(&w->io.delay, now);
     connections_tick(w->connections, now);
+    dtls_sessions_tick(w->dtls, now);
     listeners_resume(&w->listeners);
-    io_flush(&w->io);
-    connections_reap(w->connections);
+    worker_end_turn(w);
 }
 
 static void worker_before_poll(uv_prepare_t *prepare)
@@ -112,8 +133,7 @@ static void worker_before_poll(uv_prepare_t *prepare)
 static void worker_after_poll(uv_check_t *check)
 {
     struct worker *w = check->data;
-    io_flush(&w->io);
-    connections_reap(w->connections);
+    worker_end_turn(w);
 }
 
 /* 0 or -errno. */
@@ -123,9 +143,11 @@ static int worker_take_listeners(struct worker *w, const struct net_snapshot *sn
         .io = &w->io,
         .batch = w->batch,
         .connections = w->connections,
+        .dtls = w->dtls,
         .worker = w->options.index,
     };
     connections_set_snapshot(w->connections, snapshot);
+    dtls_sessions_set_snapshot(w->dtls, snapshot);
     return listeners_take(&w->listeners, &deps, snapshot);
 }
 
@@ -179,6 +201,22 @@ static int worker_open_loop(struct worker *w)
     return mailbox_new(&w->mailbox, &w->loop, MAILBOX_CAPACITY, worker_deliver, w);
 }
 
+static int worker_build_dtls(struct worker *w)
+{
+    if (!w->options.dtls) {
+        return 0;
+    }
+    const struct dtls_sessions_options options = {
+        .io = &w->io,
+        .counts = w->options.dtls,
+        .random = w->options.random,
+        .worker = w->options.index,
+        .max = connection_counts_max(w->options.dtls),
+    };
+    w->dtls = w->sender.dtls = dtls_sessions_new(&options);
+    return w->dtls ? 0 : -ENOMEM;
+}
+
 static int worker_build_sender(struct worker *w)
 {
     const struct connections_options connections = {
@@ -192,11 +230,11 @@ static int worker_build_sender(struct worker *w)
     w->sender.io = &w->io;
     w->sender.connections = w->connections;
     w->sender.udp = udp_out_new(&w->io, w->sockets, &w->listeners.udp);
-    if (!w->sender.connections || !w->sender.udp) {
+    if (!w->connections || !w->sender.udp) {
         return -ENOMEM;
     }
     outbox_init(&w->outbox, sender_send, &w->sender);
-    return 0;
+    return worker_build_dtls(w);
 }
 
 static int worker_build(struct worker *w)
@@ -212,6 +250,8 @@ static int worker_build(struct worker *w)
         .icmp = worker_icmp,
         .connection_closed = worker_connection_closed,
         .flow_in_use = worker_flow_in_use,
+        .judge_source = worker_judge_source,
+        .charge_answer = worker_charge_answer,
     };
     size_t sockets = (size_t)w->options.max_allocations * 2 + SPARE_SOCKETS;
     size_t most = (1u << 24) - 1;
@@ -359,10 +399,12 @@ void worker_free(struct worker *w)
     if (w->connections) {
         connections_end_all(w->connections);
     }
+    dtls_sessions_end_all(w->dtls);
     if (w->loop_open) {
         worker_close_loop(w);
     }
     connections_free(w->connections);
+    dtls_sessions_free(w->dtls);
     udp_out_free(w->sender.udp);
     udp_batch_free(w->batch);
     relay_socket_set_free(w->sockets);

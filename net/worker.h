@@ -30,6 +30,7 @@ struct worker_options {
     const struct random_source *random;    /* borrowed for life */
     struct socket_budget *sockets;         /* borrowed for life; shared by the workers */
     struct connection_counts *connections; /* borrowed for life; shared by the workers */
+    struct connection_counts *dtls;        /* of DTLS sessions; likewise; NULL: no DTLS */
     uint32_t max_allocations;              /* of this worker */
 };
 
