@@ -81,7 +81,12 @@ static int handle_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_C
     const struct tls_ticket_keys *keys = SSL_is_dtls(ssl) ? &c->dtls_tickets : &c->tls_tickets;
     const struct tls_ticket ticket = {name, iv, cipher, mac};
     const int64_t now_s = clock_now().wall_s;
-    return seal ? tls_ticket_seal(keys, &ticket, now_s) : tls_ticket_open(keys, &ticket, now_s);
+    if (seal)
+        return tls_ticket_seal(keys, &ticket, now_s);
+    const int opened = tls_ticket_open(keys, &ticket, now_s);
+    /* "Clients SHOULD NOT reuse a ticket for multiple connections" (RFC 8446 appendix C.4): one
+     * that obeys has none left unless it is given another. */
+    return opened == 1 && SSL_version(ssl) == TLS1_3_VERSION ? 2 : opened;
 }
 
 static bool set_policy(SSL_CTX *ctx, const char *session_context)

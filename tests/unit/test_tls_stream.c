@@ -214,6 +214,37 @@ static void test_tls_stream_session_resumes_in_any_instance_with_the_secret(void
     tls_context_release(foreign);
 }
 
+/* "Clients SHOULD NOT reuse a ticket for multiple connections" (RFC 8446 appendix C.4). */
+static void test_tls_stream_resumed_tls_1_3_gets_a_fresh_ticket(void **state)
+{
+    const struct tls_stream_options here = options();
+    SSL_CTX *ctx = test_client_ctx(TLS1_3_VERSION, TLS1_3_VERSION);
+    SSL_SESSION *session = NULL;
+    for (int i = 0; i < 4; i++) {
+        test_pair_init(&pair, ctx, &here);
+        if (session)
+            assert_int_equal(SSL_set_session(pair.client, session), 1);
+        assert_true(test_pair_handshake(&pair));
+        assert_true(test_pair_say(&pair, "x"));
+        assert_int_equal(SSL_session_reused(pair.client), i > 0);
+        SSL_SESSION *next = SSL_get1_session(pair.client);
+        const unsigned char *ticket[2] = {NULL, NULL};
+        size_t len[2] = {0, 0};
+        SSL_SESSION_get0_ticket(next, &ticket[1], &len[1]);
+        assert_true(len[1] > 0);
+        if (session) {
+            SSL_SESSION_get0_ticket(session, &ticket[0], &len[0]);
+            assert_true(len[0] != len[1] || memcmp(ticket[0], ticket[1], len[0]) != 0);
+            SSL_SESSION_free(session);
+        }
+        session = next;
+        SSL_shutdown(pair.client);
+        test_pair_deinit(&pair);
+    }
+    SSL_SESSION_free(session);
+    SSL_CTX_free(ctx);
+}
+
 static void test_tls_stream_renegotiation_is_refused_and_ends_nothing(void **state)
 {
     begin(TLS1_2_VERSION);
@@ -346,6 +377,7 @@ int main(void)
         cmocka_unit_test(test_tls_stream_sni_chooses_the_certificate),
         cmocka_unit_test(test_tls_stream_alpn_is_chosen_where_offered),
         cmocka_unit_test(test_tls_stream_session_resumes_in_any_instance_with_the_secret),
+        cmocka_unit_test(test_tls_stream_resumed_tls_1_3_gets_a_fresh_ticket),
         cmocka_unit_test(test_tls_stream_renegotiation_is_refused_and_ends_nothing),
         cmocka_unit_test(test_tls_stream_one_byte_at_a_time_is_the_same),
         cmocka_unit_test(test_tls_stream_long_messages_pass_and_are_read_in_parts),
