@@ -102,14 +102,32 @@ static void test_refused_permissions_let_nothing_in(void **state)
     assert_false(client_receive(&f->a, &m));
 }
 
+/* The same for clients of connections. */
+static int set_up_streams(void **state)
+{
+    int r = fixture_set_up(state);
+    struct fixture *f = *state;
+    f->a.transport = TRANSPORT_TCP;
+    f->a.connection = 7;
+    f->b.transport = TRANSPORT_TLS;
+    f->b.connection = 8;
+    return r;
+}
+
 int main(void)
 {
+#define STREAMS(name) cmocka_unit_test_setup_teardown(name, set_up_streams, fixture_tear_down)
     const struct CMUnitTest tests[] = {
         SCENARIO(test_spoofed_client_hellos_are_dropped_and_counted),
         SCENARIO(test_neighbours_of_a_permitted_peer_are_dropped),
         SCENARIO(test_neighbours_of_a_permitted_ipv6_peer_are_dropped),
         SCENARIO(test_peers_of_expired_permissions_and_other_allocations_are_dropped),
         SCENARIO(test_refused_permissions_let_nothing_in),
+        STREAMS(test_spoofed_client_hellos_are_dropped_and_counted),
+        STREAMS(test_neighbours_of_a_permitted_peer_are_dropped),
+        STREAMS(test_neighbours_of_a_permitted_ipv6_peer_are_dropped),
+        STREAMS(test_peers_of_expired_permissions_and_other_allocations_are_dropped),
+        STREAMS(test_refused_permissions_let_nothing_in),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
