@@ -18,6 +18,11 @@
 #define KEEPALIVE_IDLE_S     60
 #define KEEPALIVE_INTERVAL_S 15
 #define KEEPALIVE_PROBES     4
+/* The same where data is on its way to it, which keep-alive leaves to retransmission. */
+#define UNACKNOWLEDGED_MS 120000
+/* What the kernel takes beyond what is on its way: media that waits longer is worth nothing, and
+ * our own queue knows messages, which the kernel's does not. */
+#define UNSENT_BYTES (128 * 1024)
 
 static bool stream_endpoint_set(int fd, int level, int option, int value)
 {
@@ -37,7 +42,9 @@ static bool stream_endpoint_options(int fd, const struct addr *addr, unsigned in
            stream_endpoint_set(fd, IPPROTO_TCP, TCP_NODELAY, 1) &&
            stream_endpoint_set(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S) &&
            stream_endpoint_set(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S) &&
-           stream_endpoint_set(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
+           stream_endpoint_set(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES) &&
+           stream_endpoint_set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS) &&
+           stream_endpoint_set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_BYTES);
 }
 
 /* The socket of worker `index`, bound. A descriptor or -errno. */

@@ -11,8 +11,8 @@
 struct stream_endpoint {
     struct addr addr;
     unsigned workers;
-    int fds[]; /* one a worker, listening; accepted connections inherit TCP_NODELAY and keep-alive
-                */
+    int fds[]; /* one a worker, listening; accepted connections inherit TCP_NODELAY, keep-alive and
+                  the bounds on what the kernel keeps unsent and unacknowledged */
 };
 
 /*

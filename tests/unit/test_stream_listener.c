@@ -88,6 +88,14 @@ static void test_stream_listener_ipv6_tells_its_addresses(void **state)
     check_flow(*state, "::", "::1");
 }
 
+static int option(int fd, int level, int name)
+{
+    int value = -1;
+    socklen_t len = sizeof(value);
+    assert_int_equal(getsockopt(fd, level, name, &value, &len), 0);
+    return value;
+}
+
 /* What each connection inherits: found by looking at all of this process. */
 static void test_stream_listener_connections_send_at_once_and_keep_alive(void **state)
 {
@@ -104,12 +112,11 @@ static void test_stream_listener_connections_send_at_once_and_keep_alive(void **
             addr_from_sockaddr(&peer, (struct sockaddr *)&sa) != 0 || !addr_equal(&peer, &local)) {
             continue;
         }
-        int value[2] = {0};
-        len = sizeof(int);
-        assert_int_equal(getsockopt(i, IPPROTO_TCP, TCP_NODELAY, &value[0], &len), 0);
-        assert_int_equal(getsockopt(i, SOL_SOCKET, SO_KEEPALIVE, &value[1], &len), 0);
-        assert_int_not_equal(value[0], 0);
-        assert_int_not_equal(value[1], 0);
+        assert_true(option(i, IPPROTO_TCP, TCP_NODELAY) != 0);
+        assert_true(option(i, SOL_SOCKET, SO_KEEPALIVE) != 0);
+        assert_int_equal(option(i, IPPROTO_TCP, TCP_KEEPIDLE), 60);
+        assert_int_equal(option(i, IPPROTO_TCP, TCP_USER_TIMEOUT), 120000);
+        assert_int_equal(option(i, IPPROTO_TCP, TCP_NOTSENT_LOWAT), 128 * 1024);
         assert_int_not_equal(fcntl(i, F_GETFD) & FD_CLOEXEC, 0);
         found++;
     }
