@@ -130,6 +130,7 @@ int config_keep(struct config *next, const struct config *running)
     next->net.workers = running->net.workers;
     next->net.receive_buffer = running->net.receive_buffer;
     next->net.streams.max_connections = running->net.streams.max_connections;
+    next->net.dtls.max_sessions = running->net.dtls.max_sessions;
     next->relay.max_allocations = running->relay.max_allocations;
     free(next->admin.socket);
     next->admin.socket = socket;

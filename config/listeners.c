@@ -44,10 +44,7 @@ static int set_proto(void *base, const struct schema_key *key, const struct docu
 
     if (value->kind != DOCUMENT_SCALAR)
         return schema_bad_value(key, value, fault);
-    if (strcmp(value->text, "dtls") == 0)
-        return fault_set(
-            fault, value->line, "'%s: dtls' is not available in this version", key->path);
-    for (uint8_t t = 0; t < TRANSPORT_DTLS; t++) {
+    for (uint8_t t = 0; t < TRANSPORTS; t++) {
         if (strcmp(value->text, transport_name(t)) == 0) {
             item->listener.transport = t;
             return 0;
@@ -144,9 +141,9 @@ static int set_proxy_from(void *base, const struct schema_key *key,
     return 0;
 }
 
-static const char *const protos[] = {"udp", "tcp", "tls", NULL};
+static const char *const protos[] = {"udp", "tcp", "tls", "dtls", NULL};
 const struct schema_type type_proto = {
-    .name = "choice", .form = "udp, tcp or tls", .set = set_proto, .choices = protos};
+    .name = "choice", .form = "udp, tcp, tls or dtls", .set = set_proto, .choices = protos};
 const struct schema_type type_listen_addr = {
     .name = "address", .form = "an IP address such as \"::\" or 192.0.2.1", .set = set_listen_addr};
 const struct schema_type type_listen_port = {.name = "ports",
@@ -295,6 +292,7 @@ static const struct automatic {
     {TRANSPORT_TCP, {3478, 3478}, false},
     {TRANSPORT_TLS, {443, 443}, true},
     {TRANSPORT_TLS, {5349, 5349}, true},
+    {TRANSPORT_DTLS, {5349, 5349}, true},
 };
 
 static int add_automatic(struct net_settings *net, const struct automatic *a)

@@ -104,8 +104,10 @@ def certificate_adds_tls_to_the_built_in_list(lab):
     server = lab.server(with_certificate(certificate, with_admin(lab)))
     for port in (443, 5349):
         expect(success(stream_client(lab, ("127.0.0.1", port), tls=True).allocate()), f"Allocate over TLS at {port}")
+    for port in (3478, 5349):
+        expect(success(lab.client(("127.0.0.1", port), kind=transports.Dtls).allocate()), f"Allocate over DTLS at {port}")
     listeners = json.loads(get("/api/v1/status", where=str(lab.folder / "control.sock"))[2])["listeners"]
-    for proto, port in (("udp", 3478), ("tcp", 3478), ("tls", 443), ("tls", 5349)):
+    for proto, port in (("udp", 3478), ("tcp", 3478), ("tls", 443), ("tls", 5349), ("dtls", 5349)):
         expect({"proto": proto, "address": f"[::]:{port}", "configured": True} in listeners, f"{proto} {port}: {listeners}")
     says(server, f"info certificate file={certificate.cert} names=relay.test serial={certificate.serial()} expires=20")
     says(server, f"warn certificate_expires_soon file={certificate.cert} names=relay.test")
@@ -214,7 +216,7 @@ def reload_that_takes_the_certificate_away_keeps_connections_and_makes_no_new_on
     old = stream_client(lab, TLS, tls=True)
     expect(success(old.allocate()), "Allocate over TLS")
     server.config.write_text(CONFIG)
-    expect("listeners_kept count=4" in server.reload(), "no word about the listeners that cannot serve any more")
+    expect("listeners_kept count=6" in server.reload(), "no word about the listeners that cannot serve any more")
     until(lambda: tls_or_none(lab) is None, 5, "TLS without a certificate")
     expect(success(old.refresh()), "the reload has dropped a connection")
     expect(success(stream_client(lab).allocate()), "no TCP after the reload")

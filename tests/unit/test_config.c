@@ -28,6 +28,7 @@ static void assert_automatic_listeners(const struct net_settings *net, size_t co
         {TRANSPORT_TCP, 3478, false},
         {TRANSPORT_TLS, 443, true},
         {TRANSPORT_TLS, 5349, true},
+        {TRANSPORT_DTLS, 5349, true},
     };
     assert_int_equal(net->listener_count, count);
     for (size_t i = 0; i < count; i++) {
@@ -90,7 +91,7 @@ static void test_config_load_every_network_key_is_set(void **state)
 {
     struct config c = {0};
     load(&c, good);
-    assert_int_equal(c.net.listener_count, 9);
+    assert_int_equal(c.net.listener_count, 10);
     assert_ip(&c.net.listeners[2].addr, "192.0.2.1");
     assert_int_equal(c.net.listeners[2].addr.port, 3480);
     assert_ip(&c.net.listeners[3].addr, "2001:db8::4");
@@ -112,7 +113,9 @@ static void test_config_init_gives_stream_and_tls_defaults(void **state)
     struct config c = {0};
     assert_int_equal(config_init(&c), 0);
     const struct stream_settings streams = {65536, 0, 256, 5000, 5000, 30000, 300000, 256 << 10};
+    const struct dtls_settings dtls = {65536, 256, 5000, 300000};
     assert_memory_equal(&c.net.streams, &streams, sizeof(streams));
+    assert_memory_equal(&c.net.dtls, &dtls, sizeof(dtls));
     assert_int_equal(c.tls.certificate_count + c.tls.client_name_count, 0);
     assert_int_equal(c.tls.min_version, TLS_VERSION_1_2);
     assert_true(c.tls.client_crl_check);
@@ -141,7 +144,8 @@ static void test_config_load_every_listener_key_is_set(void **state)
     assert_true(l[7].accept_plain && !l[7].client_certificate);
     assert_true(l[8].client_certificate && !l[8].accept_plain);
     assert_int_equal(l[8].proxy_from[0].bits, 32);
-    assert_false(l[5].optional || l[8].optional);
+    assert_int_equal(l[9].transport, TRANSPORT_DTLS);
+    assert_false(l[5].optional || l[9].optional);
     config_deinit(&c);
 }
 
@@ -168,7 +172,9 @@ static void test_config_load_every_stream_key_is_set(void **state)
     struct config c = {0};
     load(&c, good);
     const struct stream_settings streams = {1000, 11, 12, 1500, 4000, 60000, 7200000, 64 << 10};
+    const struct dtls_settings dtls = {13, 0, 2000, 90000};
     assert_memory_equal(&c.net.streams, &streams, sizeof(streams));
+    assert_memory_equal(&c.net.dtls, &dtls, sizeof(dtls));
     config_deinit(&c);
 }
 
@@ -178,11 +184,11 @@ static void test_config_load_a_certificate_adds_listeners_to_the_built_in_ones(v
 {
     struct config c = {0};
     load(&c, WHO "tls: { cert: /c, key: /k }\n");
-    assert_automatic_listeners(&c.net, 7);
+    assert_automatic_listeners(&c.net, 8);
     load(&c, WHO "listen: auto\n");
     assert_automatic_listeners(&c.net, 5);
     load(&c, WHO "tls: { certificates: [{ cert: /c, key: /k }] }\n");
-    assert_automatic_listeners(&c.net, 7);
+    assert_automatic_listeners(&c.net, 8);
     assert_string_equal(c.tls.certificates[0].key, "/k");
     load(&c, WHO "tls: { cert: /c, key: /k }\nlisten: [{ proto: tcp, port: 1 }]\n");
     assert_int_equal(c.net.listener_count, 1);
@@ -212,8 +218,9 @@ static void test_config_load_same_port_of_tcp_and_udp_is_taken(void **state)
 {
     struct config c = {0};
     load(&c, WHO "tls: { cert: /c, key: /k }\nlisten:\n  - { proto: udp, port: 443 }\n"
-                 "  - { proto: tls, port: 443 }\n");
-    assert_int_equal(c.net.listener_count, 2);
+                 "  - { proto: tls, port: 443 }\n  - { proto: tcp, port: 444 }\n"
+                 "  - { proto: dtls, port: 444 }\n");
+    assert_int_equal(c.net.listener_count, 4);
     config_deinit(&c);
 }
 

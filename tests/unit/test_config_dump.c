@@ -19,6 +19,7 @@ static void assert_dump_reads_back(const struct config *c)
     assert_int_equal(again.net.listener_count, c->net.listener_count);
     assert_int_equal(again.listen_auto, c->listen_auto);
     assert_memory_equal(&again.net.streams, &c->net.streams, sizeof(again.net.streams));
+    assert_memory_equal(&again.net.dtls, &c->net.dtls, sizeof(again.net.dtls));
     assert_memory_equal(&again.limits, &c->limits, sizeof(again.limits));
     assert_int_equal(again.relay.policy.deny_count, c->relay.policy.deny_count);
     for (size_t i = 0; i < c->relay.policy.deny_count; i++)
@@ -220,8 +221,10 @@ static void test_config_diff_names_what_needs_a_restart(void **state)
     assert_diff(WHO "workers: 2\n", "workers: 0 -> 2, needs a restart\n", true);
     assert_diff(
         WHO "receive_buffer: 1MiB\n", "receive_buffer: 4MiB -> 1MiB, needs a restart\n", true);
-    assert_diff(WHO "streams: { max_connections: 7 }\n",
-        "streams.max_connections: 65536 -> 7, needs a restart\n", true);
+    assert_diff(WHO "streams: { max_connections: 7 }\ndtls: { max_sessions: 8 }\n",
+        "streams.max_connections: 65536 -> 7, needs a restart\n"
+        "dtls.max_sessions: 65536 -> 8, needs a restart\n",
+        true);
     assert_diff(WHO "relay: { max_allocations: 7, ports: 50000-50009 }\n",
         "relay.ports: 49152-65535 -> 50000-50009\n"
         "relay.max_allocations: 100000 -> 7, needs a restart\n",
@@ -241,6 +244,7 @@ static void test_config_keep_takes_over_what_needs_a_restart(void **state)
                                          "admin: { listen: 127.0.0.1:1, socket: /a }\n");
     struct slice b = slice_of_string(WHO "realm: two\nworkers: 3\nreceive_buffer: 1MiB\n"
                                          "streams: { max_connections: 7, frame_timeout: 1s }\n"
+                                         "dtls: { max_sessions: 7 }\n"
                                          "relay: { max_allocations: 7, max_lifetime: 700s }\n");
     assert_int_equal(config_parse(&running, "a", a, &error), 0);
     assert_int_equal(config_parse(&next, "b", b, &error), 0);
@@ -250,6 +254,7 @@ static void test_config_keep_takes_over_what_needs_a_restart(void **state)
     assert_int_equal(next.net.receive_buffer, running.net.receive_buffer);
     assert_int_equal(next.relay.max_allocations, running.relay.max_allocations);
     assert_int_equal(next.net.streams.max_connections, running.net.streams.max_connections);
+    assert_int_equal(next.net.dtls.max_sessions, running.net.dtls.max_sessions);
     assert_int_equal(next.net.streams.frame_timeout_ms, 1000);
     assert_int_equal(next.relay.max_lifetime_s, 700);
     assert_int_equal(next.admin.listen, ADMIN_PLACE_SET);
