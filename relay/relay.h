@@ -58,8 +58,8 @@ void relay_from_peer(struct relay *r, const struct peer_packet *p, const struct 
 void relay_icmp(struct relay *r, const struct icmp_error *e, const struct instant *now);
 void relay_message(struct relay *r, struct relay_message *m, const struct instant *now);
 /*
- * The connection of this flow is gone for good, and its 5-tuple with it: what it had allocated ends,
- * and requests of it that wait are forgotten. Sends what the outbox holds.
+ * The connection of this flow is gone for good, and its 5-tuple with it: what it had allocated
+ * ends, and requests of it that wait are forgotten. Sends what the outbox holds.
  */
 void relay_connection_closed(struct relay *r, const struct flow *flow, const struct instant *now);
 /* A live allocation stands on this flow. */
