@@ -19,9 +19,17 @@
  */
 #define QUEUE_SLACK (STREAM_FRAME_MAX + CONNECTION_RECORD)
 
-static size_t queue_limit(const struct connection *c)
+/* Of a connection without an allocation, which draws replies only: more than a handful wait for who
+ * reads none. */
+#define STRANGER_QUEUE 16384
+
+/* True where the queue takes `len` bytes more, `slack` beyond its limit. */
+static bool queue_fits(const struct connection *c, size_t len, size_t slack)
 {
-    return c->set->snapshot->streams.write_queue;
+    const struct io_handlers *h = &c->set->io->handlers;
+    size_t limit = c->set->snapshot->streams.write_queue;
+    return write_queue_fits(&c->queue, STRANGER_QUEUE + slack, len) ||
+           (write_queue_fits(&c->queue, limit + slack, len) && h->flow_in_use(h->ctx, &c->flow));
 }
 
 static void queue_bytes(struct connection *c, const struct iovec *parts, unsigned count)
@@ -59,7 +67,7 @@ void connection_send(struct connection *c, struct slice bytes)
     }
     part.iov_base = (uint8_t *)part.iov_base + taken;
     part.iov_len -= (size_t)taken;
-    if (!write_queue_fits(&c->queue, queue_limit(c) + QUEUE_SLACK, part.iov_len)) {
+    if (!queue_fits(c, part.iov_len, QUEUE_SLACK)) {
         connection_end(c, REASON_REPLY_QUEUE_FULL);
         return;
     }
@@ -111,7 +119,7 @@ static void queue_entry(struct connection *c, const struct outbox_entry *e)
     size_t len = message_parts(e, parts);
     if (c->ending) {
         io_failed(c->set->io, e, REASON_CONNECTION_GONE);
-    } else if (!write_queue_fits(&c->queue, queue_limit(c), len)) {
+    } else if (!queue_fits(c, len, 0)) {
         refuse_entry(c, e);
     } else {
         queue_bytes(c, parts, CONNECTION_PARTS);
@@ -200,7 +208,7 @@ static void fill_record(
 static bool record_fits(const struct connection *c, size_t plain)
 {
     size_t sealed = plain + (plain / CONNECTION_RECORD + 1) * RECORD_OVERHEAD;
-    return write_queue_fits(&c->queue, queue_limit(c), sealed);
+    return queue_fits(c, sealed, 0);
 }
 
 /* What is sealed must leave, so that all that fits the queue is sealed together, once. */

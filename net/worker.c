@@ -78,7 +78,7 @@ static void worker_connection_closed(void *ctx, const struct flow *flow, const s
 static bool worker_flow_in_use(void *ctx, const struct flow *flow)
 {
     struct worker *w = ctx;
-    return relay_flow_in_use(w->relay, flow);
+    return w->relay && relay_flow_in_use(w->relay, flow);
 }
 
 static enum reason worker_judge_source(void *ctx, const struct flow *flow)

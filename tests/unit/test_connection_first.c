@@ -405,6 +405,7 @@ static void test_connection_first_tls_stalled_reader_drops_media_and_tears_nothi
     uint8_t m[STUN_HEADER_LEN];
     struct tls_client c = tls_on(streams_connect(s));
     tls_handshake(s, &c);
+    s->in_use = true;
     tls_say(s, &c, m, streams_binding(m, 1));
     while (atomic_load(&s->counters.dropped[REASON_WRITE_QUEUE_FULL]) < 100) {
         for (unsigned i = 0; i < 40; i++) {

@@ -21,6 +21,7 @@ static int served(struct streams *s, struct flow *flow)
 {
     uint8_t m[STUN_HEADER_LEN];
     int fd = streams_connect(s);
+    s->in_use = true;
     streams_say(s, fd, m, streams_binding(m, 1));
     *flow = s->seen[s->count - 1].flow;
     return fd;
@@ -205,6 +206,28 @@ static void test_connection_out_response_that_does_not_fit_ends_it(void **state)
     close(fd);
 }
 
+/* Who has no allocation and reads no replies makes the server keep little. */
+static void test_connection_out_stranger_has_a_short_queue(void **state)
+{
+    struct streams *s = *state;
+    struct flow flow;
+    int fd = served(s, &flow);
+    unsigned count = 0;
+    uint8_t got[1 << 16];
+    size_t taken = 0;
+    s->in_use = false;
+    while (streams_ended(s, REASON_REPLY_QUEUE_FULL) == 0) {
+        reply(s, &flow, 1000);
+        io_flush(&s->io);
+        count++;
+    }
+    for (ssize_t n; (n = recv(fd, got, sizeof(got), 0)) > 0;) {
+        taken += (size_t)n;
+    }
+    assert_true(count * 1000 - taken > 15000 && count * 1000 - taken <= 18000);
+    close(fd);
+}
+
 static void test_connection_out_client_that_has_gone_ends_it_after_the_flush(void **state)
 {
     struct streams *s = *state;
@@ -273,6 +296,7 @@ int main(void)
         CASE(test_connection_out_stalled_reader_drops_media_and_tears_nothing),
         CASE(test_connection_out_queue_keeps_to_its_limit),
         CASE(test_connection_out_response_that_does_not_fit_ends_it),
+        CASE(test_connection_out_stranger_has_a_short_queue),
         CASE(test_connection_out_client_that_has_gone_ends_it_after_the_flush),
         CASE(test_connection_out_stale_handle_reaches_nobody),
         CASE(test_connection_out_end_within_a_read_stops_it),
