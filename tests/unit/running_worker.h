@@ -1,6 +1,6 @@
 /*
- * A worker as the daemon runs it, on a thread of its own, with TCP and TLS listeners on loopback;
- * the test is its control thread.
+ * A worker as the daemon runs it, on a thread of its own, with listeners of every transport on
+ * loopback; the test is its control thread.
  */
 #ifndef TESTS_UNIT_RUNNING_WORKER_H
 #define TESTS_UNIT_RUNNING_WORKER_H
@@ -21,18 +21,20 @@
 #include "tests/tls/server.h"
 #include "wire/stun.h"
 
-#define RUNNING_LISTENERS 3
+/* In the order of the snapshot; the last one comes with a reload. */
+enum { RUNNING_TCP, RUNNING_TLS, RUNNING_UDP, RUNNING_DTLS, RUNNING_ADDED, RUNNING_LISTENERS };
 
 struct running {
     uv_loop_t loop;
     struct mailbox *control;
     struct relay_shared shared;
-    struct connection_counts *connections;
+    struct connection_counts *connections, *dtls;
     struct socket_budget sockets;
     uint32_t max_connections;
     struct worker_list workers;
     struct test_server server;
     struct stream_endpoint *endpoints[RUNNING_LISTENERS];
+    struct udp_endpoint *udp[RUNNING_LISTENERS];
     struct net_listener listeners[RUNNING_LISTENERS];
     struct net_snapshot snapshots[2];
     bool started, stopped;
@@ -62,16 +64,31 @@ static inline const struct auth *running_make_auth(void)
     return auth;
 }
 
-static inline void running_open_endpoint(struct running *d, unsigned i, enum transport transport)
+static inline struct addr running_name_of(int fd)
 {
-    struct addr a = addr_ipv4(127, 0, 0, 1, 0);
     struct sockaddr_storage sa;
     socklen_t len = sizeof(sa);
+    struct addr a;
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
+    assert_int_equal(addr_from_sockaddr(&a, (struct sockaddr *)&sa), 0);
+    return a;
+}
+
+static inline void running_open_stream(struct running *d, unsigned i, enum transport transport)
+{
+    struct addr a = addr_ipv4(127, 0, 0, 1, 0);
     assert_int_equal(stream_endpoint_open(&d->endpoints[i], &a, 1), 0);
-    assert_int_equal(getsockname(d->endpoints[i]->fds[0], (struct sockaddr *)&sa, &len), 0);
-    assert_int_equal(addr_from_sockaddr(&d->endpoints[i]->addr, (struct sockaddr *)&sa), 0);
+    d->endpoints[i]->addr = running_name_of(d->endpoints[i]->fds[0]);
     d->listeners[i] =
         (struct net_listener){.transport = (uint8_t)transport, .stream = d->endpoints[i]};
+}
+
+static inline void running_open_udp(struct running *d, unsigned i, enum transport transport)
+{
+    struct addr a = addr_ipv4(127, 0, 0, 1, 0);
+    assert_int_equal(udp_endpoint_open(&d->udp[i], &a, 1, 0), 0);
+    d->udp[i]->addr = running_name_of(d->udp[i]->fds[0]);
+    d->listeners[i] = (struct net_listener){.transport = (uint8_t)transport, .udp = d->udp[i]};
 }
 
 static inline void running_make_snapshot(struct running *d, unsigned version, size_t listeners)
@@ -79,7 +96,8 @@ static inline void running_make_snapshot(struct running *d, unsigned version, si
     struct net_snapshot *s = &d->snapshots[version];
     s->relay.version = version;
     s->relay.auth = running_make_auth();
-    const struct peer_policy_settings policy = {.deny_recommended = true};
+    const struct peer_policy_settings policy = {
+        .deny_recommended = true, .never = &d->udp[RUNNING_UDP]->addr, .never_count = 1};
     s->relay.policy = peer_policy_new(&policy, d->shared.ports);
     assert_non_null(s->relay.policy);
     s->listeners = d->listeners;
@@ -91,6 +109,10 @@ static inline void running_make_snapshot(struct running *d, unsigned version, si
         .idle_timeout_ms = 300000,
         .half_open_per_prefix = 256,
         .write_queue = 65536};
+    s->dtls = (struct dtls_settings){.max_sessions = d->max_connections,
+        .half_open_per_prefix = 256,
+        .handshake_timeout_ms = 5000,
+        .idle_timeout_ms = 300000};
     s->tls = test_server_context(&d->server, TEST_SECRET);
 }
 
@@ -101,7 +123,7 @@ static inline void running_wait_for(struct running *d, const bool *what)
     }
 }
 
-/* `connections`: the cap. */
+/* `connections`: the cap, of DTLS sessions too. */
 static inline int running_setup(void **state, uint32_t connections)
 {
     static const uint8_t key[16] = {3};
@@ -114,18 +136,22 @@ static inline int running_setup(void **state, uint32_t connections)
     d->shared.quotas = quota_new(16, key);
     d->shared.ports = port_maps_new();
     d->connections = connection_counts_new(connections, key);
+    d->dtls = connection_counts_new(connections, key);
     socket_budget_init(&d->sockets, 32);
-    running_open_endpoint(d, 0, TRANSPORT_TCP);
-    running_open_endpoint(d, 1, TRANSPORT_TLS);
-    running_open_endpoint(d, 2, TRANSPORT_TCP);
-    running_make_snapshot(d, 0, 2);
-    running_make_snapshot(d, 1, 3);
+    running_open_stream(d, RUNNING_TCP, TRANSPORT_TCP);
+    running_open_stream(d, RUNNING_TLS, TRANSPORT_TLS);
+    running_open_udp(d, RUNNING_UDP, TRANSPORT_UDP);
+    running_open_udp(d, RUNNING_DTLS, TRANSPORT_DTLS);
+    running_open_stream(d, RUNNING_ADDED, TRANSPORT_TCP);
+    running_make_snapshot(d, 0, RUNNING_ADDED);
+    running_make_snapshot(d, 1, RUNNING_LISTENERS);
     const struct worker_options options = {.workers = &d->workers,
         .control = d->control,
         .shared = &d->shared,
         .random = random_system(),
         .sockets = &d->sockets,
         .connections = d->connections,
+        .dtls = d->dtls,
         .max_allocations = 16};
     assert_int_equal(worker_new(&d->workers.items[0], &options), 0);
     d->workers.count = 1;
@@ -163,8 +189,10 @@ static inline int running_teardown(void **state)
     }
     for (unsigned i = 0; i < RUNNING_LISTENERS; i++) {
         stream_endpoint_close(d->endpoints[i]);
+        udp_endpoint_close(d->udp[i]);
     }
     connection_counts_free(d->connections); /* asserts that all have come back */
+    connection_counts_free(d->dtls);
     port_maps_free(d->shared.ports);
     quota_free(d->shared.quotas);
     rate_table_free(d->shared.rates);

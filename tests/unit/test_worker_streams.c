@@ -35,7 +35,7 @@ static void check_exchange(int fd, const uint8_t *request, size_t len, uint16_t 
 static void test_worker_streams_answers_over_tcp(void **state)
 {
     struct running *d = *state;
-    int fd = client(d, 0);
+    int fd = client(d, RUNNING_TCP);
     check_exchange(fd, binding, sizeof(binding), 0x0101);
     check_exchange(fd, allocate, sizeof(allocate), 0x0113);
     check_exchange(fd, binding, sizeof(binding), 0x0101);
@@ -48,7 +48,7 @@ static void test_worker_streams_answers_over_tls(void **state)
     uint8_t got[512];
     SSL_CTX *ctx = test_client_ctx(TLS1_3_VERSION, TLS1_3_VERSION);
     SSL *ssl = SSL_new(ctx);
-    int fd = client(d, 1);
+    int fd = client(d, RUNNING_TLS);
     assert_int_equal(SSL_set_fd(ssl, fd), 1);
     assert_int_equal(SSL_connect(ssl), 1);
     assert_int_equal(SSL_write(ssl, binding, sizeof(binding)), sizeof(binding));
@@ -62,7 +62,7 @@ static void test_worker_streams_answers_over_tls(void **state)
 static void test_worker_streams_reload_adds_a_listener_and_keeps_who_is_there(void **state)
 {
     struct running *d = *state;
-    int before = client(d, 0);
+    int before = client(d, RUNNING_TCP);
     check_exchange(before, binding, sizeof(binding), 0x0101);
     struct mailbox_message m = {.kind = MAILBOX_SNAPSHOT};
     m.u.snapshot = &d->snapshots[1];
@@ -70,7 +70,7 @@ static void test_worker_streams_reload_adds_a_listener_and_keeps_who_is_there(vo
     while (d->taken != 1) {
         uv_run(&d->loop, UV_RUN_ONCE);
     }
-    int after = client(d, 2);
+    int after = client(d, RUNNING_ADDED);
     check_exchange(after, binding, sizeof(binding), 0x0101);
     check_exchange(before, binding, sizeof(binding), 0x0101);
     close(before);
@@ -82,7 +82,7 @@ static void test_worker_streams_stop_closes_connections(void **state)
 {
     struct running *d = *state;
     uint8_t byte;
-    int fd = client(d, 0);
+    int fd = client(d, RUNNING_TCP);
     check_exchange(fd, binding, sizeof(binding), 0x0101);
     running_stop(d);
     worker_free(d->workers.items[0]);
