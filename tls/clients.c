@@ -9,10 +9,11 @@
 
 #include <errno.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "tls/authorities.h"
 
 struct tls_clients {
     X509_STORE *store;
@@ -20,81 +21,6 @@ struct tls_clients {
     char **names;
     size_t name_count;
 };
-
-/* All blocks of a PEM file. NULL: reported, and *code is set. */
-static STACK_OF(X509_INFO) *
-    read_blocks(const char *key, const char *path, const struct tls_report *report, int *code)
-{
-    FILE *file = tls_report_open(report, key, path, code);
-    if (!file)
-        return NULL;
-    ERR_clear_error();
-    STACK_OF(X509_INFO) *blocks = PEM_X509_INFO_read(file, NULL, NULL, NULL);
-    fclose(file);
-    if (!blocks)
-        *code = tls_report_error(report, -EINVAL, "%s %s: is no readable PEM file", key, path);
-    return blocks;
-}
-
-static bool add_authority(struct tls_clients *c, X509 *authority)
-{
-    if (X509_STORE_add_cert(c->store, authority) != 1)
-        return false;
-    X509_NAME *name = X509_NAME_dup(X509_get_subject_name(authority));
-    if (name && sk_X509_NAME_push(c->authorities, name) > 0)
-        return true;
-    X509_NAME_free(name);
-    return false;
-}
-
-static int read_authorities(
-    struct tls_clients *c, const char *path, const struct tls_report *report)
-{
-    int result = 0;
-    STACK_OF(X509_INFO) *blocks = read_blocks("tls.client_ca", path, report, &result);
-    if (!blocks)
-        return result;
-    bool rooted = false;
-    for (int i = 0; result == 0 && i < sk_X509_INFO_num(blocks); i++) {
-        X509 *authority = sk_X509_INFO_value(blocks, i)->x509;
-        if (authority && !add_authority(c, authority))
-            result = tls_report_error(report, -ENOMEM, "tls.client_ca %s: out of memory", path);
-        rooted = rooted || (authority && X509_self_signed(authority, 0) == 1);
-    }
-    sk_X509_INFO_pop_free(blocks, X509_INFO_free);
-    /* Chains are followed to their root: without one nobody would ever pass. */
-    if (result == 0 && !rooted)
-        result = tls_report_error(
-            report, -EINVAL, "tls.client_ca %s: holds no self-signed authority", path);
-    return result;
-}
-
-static int read_lists(struct tls_clients *c, const char *path, const struct tls_report *report)
-{
-    int result = 0, count = 0;
-    STACK_OF(X509_INFO) *blocks = read_blocks("tls.client_crl", path, report, &result);
-    if (!blocks)
-        return result;
-    for (int i = 0; result == 0 && i < sk_X509_INFO_num(blocks); i++) {
-        X509_CRL *list = sk_X509_INFO_value(blocks, i)->crl;
-        if (!list)
-            continue;
-        count++;
-        /* OpenSSL takes a list without nextUpdate as fresh for ever. RFC 5280 section 5.1.2.5:
-         * "This profile requires inclusion of nextUpdate in all CRLs issued by conforming CRL
-         * issuers." */
-        if (!X509_CRL_get0_nextUpdate(list))
-            result = tls_report_error(report, -EINVAL,
-                "tls.client_crl %s: holds a list that does not say when it ends", path);
-        else if (X509_STORE_add_crl(c->store, list) != 1)
-            result = tls_report_error(report, -ENOMEM, "tls.client_crl %s: out of memory", path);
-    }
-    sk_X509_INFO_pop_free(blocks, X509_INFO_free);
-    if (result == 0 && count == 0)
-        result =
-            tls_report_error(report, -EINVAL, "tls.client_crl %s: holds no revocation list", path);
-    return result;
-}
 
 static int copy_names(
     struct tls_clients *c, const struct tls_settings *settings, const struct tls_report *report)
@@ -120,11 +46,12 @@ static int fill(
     c->authorities = sk_X509_NAME_new_null();
     if (!c->store || !c->authorities)
         return tls_report_error(report, -ENOMEM, "tls.client_ca: out of memory");
-    int result = read_authorities(c, settings->client_ca, report);
-    if (result == 0 && settings->client_crl_check)
-        X509_STORE_set_flags(c->store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
-    if (result == 0 && settings->client_crl_check)
-        result = read_lists(c, settings->client_crl, report);
+    struct tls_authorities known = {c->store, c->authorities};
+    int result = tls_authorities_read(&known, "tls.client_ca", settings->client_ca, report);
+    if (result == 0 && settings->client_crl_check) {
+        tls_authorities_require_lists(&known);
+        result = tls_authorities_read_lists(&known, "tls.client_crl", settings->client_crl, report);
+    }
     return result < 0 ? result : copy_names(c, settings, report);
 }
 

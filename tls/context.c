@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "tls/context_internal.h"
+#include "tls/stream_internal.h"
 
 /* AEAD and forward secrecy only; 128 bits first, because a relay's core is better spent on media.
  */

@@ -23,9 +23,8 @@ struct tls_context {
     uint8_t cookie_key[TLS_COOKIE_KEY_LEN];
 };
 
-/* In stream.c: how an SSL of that kind reads and writes. NULL: out of memory. */
-BIO_METHOD *tls_stream_bio_new(void);
-/* In dtls.c: the same, and the check of SSL_CTX_set_cookie_verify_cb. */
+/* In dtls.c: how an SSL of that kind reads and writes (NULL: out of memory), and the check of
+ * SSL_CTX_set_cookie_verify_cb. */
 BIO_METHOD *tls_datagram_bio_new(void);
 int tls_datagram_cookie_verify(SSL *ssl, const unsigned char *cookie, unsigned len);
 

@@ -1,7 +1,8 @@
 /*
  * A TLS connection between two of the caller's functions: OpenSSL reads from what was fed and
  * writes to `send`, through a BIO that holds nothing, so that an idle connection keeps neither
- * ciphertext nor plain text. Once something has failed, everything fails. Called by net/.
+ * ciphertext nor plain text. Once something has failed, everything fails. Server's
+ * and client's half alike; context and connector tell them apart. Called by net/ and fleet/.
  */
 #include "tls/stream.h"
 
@@ -11,13 +12,14 @@
 
 #include "tls/context_internal.h"
 #include "tls/failure.h"
+#include "tls/stream_internal.h"
 
 /* Another one than the context's: a session from here serves no connection that needs none, and the
  * other way round. */
 #define CLIENT_SESSIONS "turnpike tls clients"
 
 /*
- * Bytes of a handshake that are read from a client: two ClientHellos with every extension there is,
+ * Bytes of a handshake that are read from the peer: two ClientHellos with every extension there is,
  * and a chain of certificates as long as it may be. OpenSSL alone would keep a ClientHello of 128
  * kB.
  */
@@ -25,7 +27,8 @@
 
 struct tls_stream {
     SSL *ssl;
-    struct tls_context *context;
+    void *owner; /* a reference */
+    void (*release)(void *owner);
     tls_stream_send_fn *send;
     void *ctx;
     struct slice fed;      /* what is left of it */
@@ -98,28 +101,53 @@ static bool require_certificate(SSL *ssl)
                ssl, (const unsigned char *)CLIENT_SESSIONS, sizeof(CLIENT_SESSIONS) - 1) == 1;
 }
 
-static bool start(struct tls_stream *s, bool client_certificate)
+struct tls_stream *tls_stream_make(const struct tls_stream_parts *parts)
 {
-    s->ssl = SSL_new(s->context->tls);
-    BIO *bio = s->ssl ? BIO_new(s->context->stream_bio) : NULL;
-    if (!bio)
-        return false;
+    struct tls_stream *s = calloc(1, sizeof(*s));
+    if (!s) {
+        parts->release(parts->owner);
+        return NULL;
+    }
+    s->owner = parts->owner;
+    s->release = parts->release;
+    s->send = parts->send;
+    s->ctx = parts->ctx;
+    ERR_clear_error();
+    s->ssl = SSL_new(parts->ssl_ctx);
+    BIO *bio = s->ssl ? BIO_new(parts->bio) : NULL;
+    if (!bio) {
+        ERR_clear_error();
+        tls_stream_free(s);
+        return NULL;
+    }
     BIO_set_data(bio, s);
     SSL_set_bio(s->ssl, bio, bio);
-    SSL_set_accept_state(s->ssl);
-    return !client_certificate || require_certificate(s->ssl);
+    return s;
+}
+
+SSL *tls_stream_ssl(struct tls_stream *s)
+{
+    return s->ssl;
+}
+
+static void release_context(void *context)
+{
+    tls_context_release(context);
 }
 
 struct tls_stream *tls_stream_new(const struct tls_stream_options *options)
 {
-    struct tls_stream *s = calloc(1, sizeof(*s));
+    struct tls_stream *s =
+        tls_stream_make(&(struct tls_stream_parts){.ssl_ctx = options->context->tls,
+            .bio = options->context->stream_bio,
+            .send = options->send,
+            .ctx = options->ctx,
+            .owner = tls_context_hold(options->context),
+            .release = release_context});
     if (!s)
         return NULL;
-    s->context = tls_context_hold(options->context);
-    s->send = options->send;
-    s->ctx = options->ctx;
-    ERR_clear_error();
-    if (start(s, options->client_certificate))
+    SSL_set_accept_state(s->ssl);
+    if (!options->client_certificate || require_certificate(s->ssl))
         return s;
     ERR_clear_error();
     tls_stream_free(s);
@@ -131,7 +159,7 @@ void tls_stream_free(struct tls_stream *s)
     if (!s)
         return;
     SSL_free(s->ssl);
-    tls_context_release(s->context);
+    s->release(s->owner);
     free(s);
 }
 

@@ -1,7 +1,8 @@
 /*
  * One TLS connection as a machine that turns bytes into bytes: what came from the socket goes in,
- * plain text comes out, and the other way round. Server side; no socket, no queue of its own. One
- * thread. No renegotiation. Read and write buffers are given back while the connection is idle.
+ * plain text comes out, and the other way round. No socket, no queue of its own. One thread. Made
+ * here on the server's side, by tls/connector.h on the client's. No renegotiation. Read and write
+ * buffers are given back while the connection is idle.
  */
 #ifndef TLS_STREAM_H
 #define TLS_STREAM_H

@@ -26,4 +26,14 @@ struct tls_settings {
     size_t client_name_count;
 };
 
+/* How connections that we open are made, and whom they believe. */
+struct tls_connector_settings {
+    char *ca;         /* PEM: who may issue servers' certificates; NULL: the system's authorities */
+    char *crl;        /* PEM, one fresh list for each authority of the chain: a missing or stale one
+                         refuses; NULL: none is looked at */
+    char *cert, *key; /* PEM: what we show where the server asks; both or neither */
+    char *server_name; /* the DNS name or IP address that certificates must carry; NULL: the host
+                          that is connected to */
+};
+
 #endif
