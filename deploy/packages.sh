@@ -2,9 +2,9 @@
 # Sourced by deploy/run and tests/run: which Debian packages they need, and how the missing ones are installed.
 
 build_packages=(gcc libc6-dev meson ninja-build pkg-config libuv1-dev libssl-dev libyaml-dev libunistring-dev libwebsockets-dev
-    libwebsockets-evlib-uv libjansson-dev)
+    libwebsockets-evlib-uv libjansson-dev libhiredis-dev)
 # Without these meson does not configure the tests.
-test_packages=(git python3 libcmocka-dev libnice-dev util-linux)
+test_packages=(git python3 libcmocka-dev libnice-dev util-linux redis-server redis-sentinel redis-tools)
 fuzz_packages=(clang-14 libclang-rt-14-dev llvm-14)
 interop_packages=(iproute2 coturn prometheus chromium firefox-esr libnss3-tools openssl python3-openssl haproxy nginx
     libnginx-mod-stream)
@@ -18,7 +18,9 @@ mask_line()
     [ -d /run/systemd/system ] || return 0
     for package in "$@"; do
         case $package in
-            coturn | haproxy | nginx | prometheus) printf 'systemctl mask %s.service && ' "$package" ;;
+            coturn | haproxy | nginx | prometheus | redis-server | redis-sentinel)
+                printf 'systemctl mask %s.service && ' "$package"
+                ;;
         esac
     done
 }
@@ -42,7 +44,7 @@ install_packages()
     echo "installing: ${missing[*]}" >&2
     # Only their programs are wanted, and their packages would start servers: under systemd a mask prevents it, elsewhere a
     # runlevel in which init scripts start nothing.
-    for package in coturn haproxy nginx prometheus; do
+    for package in coturn haproxy nginx prometheus redis-server redis-sentinel; do
         case " ${missing[*]} " in
             *" $package "*)
                 if [ -d /run/systemd/system ]; then
