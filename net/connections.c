@@ -79,7 +79,7 @@ static void give_back_fd(struct connections *set, int fd)
 {
     close(fd);
     if (set->options.budget) {
-        socket_budget_give(set->options.budget);
+        socket_budget_give_connection(set->options.budget);
     }
 }
 
@@ -164,7 +164,7 @@ void connections_accept(
     a.flow.remote = *remote;
     bool tls = a.flow.transport == TRANSPORT_TLS;
     counters_add(set->io->counters, tls ? METRIC_CONNECTIONS_TLS : METRIC_CONNECTIONS_TCP, 1);
-    if (set->options.budget && !socket_budget_take(set->options.budget)) {
+    if (set->options.budget && !socket_budget_take_connection(set->options.budget)) {
         counters_close(set->io->counters, REASON_CONNECTION_FILES);
         log_closed(&a.flow, REASON_CONNECTION_FILES);
         close(fd);

@@ -1,6 +1,6 @@
 /*
  * A counter of what may still be opened; see the header for why. Made by control before the workers
- * start, used by relay_socket.c.
+ * start, used by relay_socket.c and connections.c.
  */
 #include "net/socket_budget.h"
 
@@ -43,19 +43,49 @@ void socket_budget_init(struct socket_budget *b, uint64_t in_use)
 {
     struct rlimit files;
     uint64_t most = getrlimit(RLIMIT_NOFILE, &files) == 0 ? files.rlim_cur : 1024;
-    atomic_init(&b->left, socket_budget_size(most, read_watches(), in_use));
+    int64_t size = socket_budget_size(most, read_watches(), in_use);
+    atomic_init(&b->left, size);
+    atomic_init(&b->connections, size / 2);
+}
+
+static void give_one(_Atomic int64_t *counter)
+{
+    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+static bool take_one(_Atomic int64_t *counter)
+{
+    if (atomic_fetch_sub_explicit(counter, 1, memory_order_relaxed) > 0) {
+        return true;
+    }
+    give_one(counter);
+    return false;
 }
 
 bool socket_budget_take(struct socket_budget *b)
 {
-    if (atomic_fetch_sub_explicit(&b->left, 1, memory_order_relaxed) > 0) {
-        return true;
-    }
-    socket_budget_give(b);
-    return false;
+    return take_one(&b->left);
 }
 
 void socket_budget_give(struct socket_budget *b)
 {
-    atomic_fetch_add_explicit(&b->left, 1, memory_order_relaxed);
+    give_one(&b->left);
+}
+
+bool socket_budget_take_connection(struct socket_budget *b)
+{
+    if (!take_one(&b->connections)) {
+        return false;
+    }
+    if (take_one(&b->left)) {
+        return true;
+    }
+    give_one(&b->connections);
+    return false;
+}
+
+void socket_budget_give_connection(struct socket_budget *b)
+{
+    give_one(&b->left);
+    give_one(&b->connections);
 }

@@ -60,6 +60,32 @@ static void test_socket_budget_under_four_threads_gives_out_no_more_than_it_has(
     assert_true(socket_budget_take(&b));
 }
 
+/* Whoever connects has proven nothing: what is left must do for relay sockets. */
+static void test_socket_budget_leaves_half_to_relay_sockets(void **state)
+{
+    struct socket_budget b;
+    socket_budget_init(&b, 10);
+    int64_t size = atomic_load(&b.left), taken = 0;
+    atomic_store(&b.left, 8);
+    atomic_store(&b.connections, atomic_load(&b.connections) - size / 2 + 4);
+    while (socket_budget_take_connection(&b)) {
+        taken++;
+    }
+    assert_int_equal(taken, 4);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_true(socket_budget_take(&b));
+    }
+    assert_false(socket_budget_take(&b));
+    /* What relay sockets hold beyond their half, connections lack. */
+    socket_budget_give_connection(&b);
+    assert_true(socket_budget_take(&b));
+    assert_false(socket_budget_take_connection(&b));
+    socket_budget_give(&b);
+    assert_true(socket_budget_take_connection(&b));
+    assert_int_equal(atomic_load(&b.left), 0);
+    assert_int_equal(atomic_load(&b.connections), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -67,6 +93,7 @@ int main(void)
         cmocka_unit_test(test_socket_budget_size_is_held_by_epoll_watches),
         cmocka_unit_test(test_socket_budget_of_this_process_admits_some),
         cmocka_unit_test(test_socket_budget_under_four_threads_gives_out_no_more_than_it_has),
+        cmocka_unit_test(test_socket_budget_leaves_half_to_relay_sockets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
