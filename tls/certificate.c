@@ -15,6 +15,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/secret.h"
+
 #define NAMES_MAX 512
 
 int64_t tls_time_of(const ASN1_TIME *time)
@@ -68,8 +70,12 @@ static int read_key(struct tls_certificate *c, const char *path, const struct tl
     if (!file)
         return result;
     bool asked = false;
+    /* stdio would free its own buffer, the key's text in it, as it is. */
+    char buffer[4096];
+    setvbuf(file, buffer, _IOFBF, sizeof(buffer));
     c->key = PEM_read_PrivateKey(file, NULL, passphrase, &asked);
     fclose(file);
+    secret_cleanse(buffer, sizeof(buffer));
     if (asked)
         return tls_report_error(report, -EINVAL, "tls.key %s: is encrypted", path);
     if (!c->key)
