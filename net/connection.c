@@ -123,12 +123,16 @@ static void connection_deliver(struct connection *c, struct slice message)
     c->times.message_us = now->mono_us;
     if (c->state == CONNECTION_FIRST) {
         c->state = CONNECTION_OPEN;
-        connection_counts_proven(c->set->options.counts, &c->charge);
         counters_gauge(io->counters, GAUGE_CONNECTIONS_HALF_OPEN, -1);
     }
     struct packet packet = {
         .bytes = message, .flow = c->flow, .realm = connection_listener(c)->realm};
-    io->handlers.from_client(io->handlers.ctx, &packet, now);
+    const struct io_handlers *h = &io->handlers;
+    h->from_client(h->ctx, &packet, now);
+    /* Twenty bytes that anybody can send prove nothing: only an allocation does. */
+    if (c->charge.half_open && h->flow_in_use(h->ctx, &c->flow)) {
+        connection_counts_proven(c->set->options.counts, &c->charge);
+    }
 }
 
 /* What stands in front of the stream. Bad: the connection has ended. */

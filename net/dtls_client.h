@@ -28,7 +28,7 @@ struct dtls_client {
     struct connection_charge charge;
     enum reason ending;              /* REASON_NONE: it lives */
     bool established;                /* counted in set->established */
-    bool spoken;                     /* relay/ has seen a message: no longer half open */
+    bool spoken;                     /* relay/ has seen a message */
     uint8_t handshake_datagrams;     /* of the client */
     uint8_t random[DTLS_RANDOM_LEN]; /* of its ClientHello: tells a repetition from a new one */
     uint64_t sent;                   /* datagrams */

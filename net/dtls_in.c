@@ -42,12 +42,16 @@ static void deliver(struct dtls_client *c, const struct packet *p, struct slice 
     c->times.message_us = now->mono_us;
     if (!c->spoken) {
         c->spoken = true;
-        connection_counts_proven(set->options.counts, &c->charge);
         counters_gauge(io->counters, GAUGE_CONNECTIONS_HALF_OPEN, -1);
     }
     const struct packet packet = {
         .bytes = message, .flow = c->flow, .realm = p->realm, .tos = p->tos};
-    io->handlers.from_client(io->handlers.ctx, &packet, now);
+    const struct io_handlers *h = &io->handlers;
+    h->from_client(h->ctx, &packet, now);
+    /* As with streams, only an allocation proves a client. */
+    if (c->charge.half_open && h->flow_in_use(h->ctx, &c->flow)) {
+        connection_counts_proven(set->options.counts, &c->charge);
+    }
 }
 
 /* Reads all records of the datagram that was fed. Returns how many messages there were. */

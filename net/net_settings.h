@@ -24,9 +24,8 @@ struct listener_settings {
 struct stream_settings {
     uint32_t max_connections;        /* of the instance; default 65536 */
     uint32_t connections_per_prefix; /* of a /24 or /64; default unlimited: carrier-grade NAT */
-    uint32_t half_open_per_prefix;   /* connections that have not finished their handshake and first
-                                        message, of a /24 or /64; enforced above half of
-                                        max_connections; default 256 */
+    uint32_t half_open_per_prefix;   /* connections of a /24 or /64 that have not had an allocation
+                                        yet; enforced above half of max_connections; default 256 */
     uint32_t handshake_timeout_ms;   /* PROXY header and TLS handshake, each; default 5 s */
     uint32_t frame_timeout_ms;       /* from the first byte of a message to its last; default 5 s */
     uint32_t first_message_timeout_ms; /* from the end of the handshake; default 30 s */

@@ -13,9 +13,9 @@ struct connection_counts;
 
 /* What one connection has taken. Zero-initialised: nothing. */
 struct connection_charge {
-    uint32_t prefix; /* entry of its prefix, where has_prefix */
-    bool counted;    /* in all */
-    bool has_prefix, half_open;
+    uint32_t prefix;            /* entry of its prefix, where has_prefix */
+    bool counted;               /* in all */
+    bool has_prefix, half_open; /* half open until it has proven more than its address */
 };
 
 /* 0: no limit of that kind. */

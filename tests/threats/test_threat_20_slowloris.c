@@ -44,11 +44,16 @@ static void threat_20_half_open_of_a_prefix_are_few_above_half_of_the_cap(void *
     close(from(s, 2));
     close(from(s, 1));
     assert_int_equal(streams_ended(s, REASON_HALF_OPEN_CAP), 3);
-    /* Who has spoken is not half open any more, and makes room. */
+    /* Who has spoken has proven nothing. Who has an allocation is not half open any more. */
     streams_say(s, fds[count - 1], m, streams_binding(m, 1));
+    close(from(s, 2));
+    assert_int_equal(streams_ended(s, REASON_HALF_OPEN_CAP), 4);
+    s->in_use = true;
+    streams_say(s, fds[count - 1], m, streams_binding(m, 2));
+    s->in_use = false;
     fds[count++] = from(s, 2);
     streams_assert_open(fds[count - 1]);
-    assert_int_equal(streams_ended(s, REASON_HALF_OPEN_CAP), 3);
+    assert_int_equal(streams_ended(s, REASON_HALF_OPEN_CAP), 4);
     end(fds, count);
 }
 

@@ -65,6 +65,35 @@ static void test_connections_limits_follow_the_snapshot(void **state)
     }
 }
 
+/* A Binding request costs a stranger nothing: with it alone one prefix could hold all there are. */
+static void test_connections_are_half_open_until_they_have_an_allocation(void **state)
+{
+    struct streams *s = *state;
+    uint8_t m[STUN_HEADER_LEN];
+    int others[9], strangers[2];
+    s->snapshot.streams.half_open_per_prefix = 2;
+    for (uint8_t i = 0; i < 9; i++) {
+        others[i] = from(s, 10 + i, 1);
+    }
+    for (uint8_t i = 0; i < 2; i++) {
+        strangers[i] = from(s, 1, i);
+        streams_say(s, strangers[i], m, streams_binding(m, i));
+    }
+    refused(s, from(s, 1, 3), REASON_HALF_OPEN_CAP);
+    s->in_use = true;
+    streams_say(s, strangers[0], m, streams_binding(m, 2));
+    int third = from(s, 1, 3);
+    streams_assert_open(third);
+    close(from(s, 1, 4));
+    assert_int_equal(streams_ended(s, REASON_HALF_OPEN_CAP), 2);
+    close(third);
+    for (unsigned i = 0; i < 9; i++) {
+        close(others[i]);
+    }
+    close(strangers[0]);
+    close(strangers[1]);
+}
+
 static void test_connections_beyond_the_file_budget_are_closed_at_once(void **state)
 {
     struct streams *s = *state;
@@ -119,6 +148,7 @@ int main(void)
         CASE(test_connections_over_the_cap_are_closed_at_once),
         CASE(test_connections_over_the_prefix_cap_are_closed_at_once),
         CASE(test_connections_limits_follow_the_snapshot),
+        CASE(test_connections_are_half_open_until_they_have_an_allocation),
         CASE(test_connections_beyond_the_file_budget_are_closed_at_once),
         CASE(test_connections_end_all_tells_relay_of_those_that_spoke),
     };

@@ -286,6 +286,30 @@ static void test_dtls_flows_half_open_sessions_of_a_prefix_are_few(void **state)
     }
 }
 
+static void test_dtls_flows_sessions_are_half_open_until_they_have_an_allocation(void **state)
+{
+    struct dtls_peer spoken[8], late[2];
+    w->snapshot.dtls.half_open_per_prefix = 4;
+    for (unsigned i = 0; i < 8; i++) {
+        dtls_peer_init(w, &spoken[i], i < 4 ? "127.0.7.7" : i < 6 ? "127.0.5.5" : "127.0.6.6");
+        assert_true(dtls_peer_settle(w, &spoken[i]));
+        dtls_peer_say(w, &spoken[i], "hello");
+    }
+    dtls_peer_init(w, &late[0], "127.0.7.7");
+    assert_false(dtls_peer_settle(w, &late[0]));
+    assert_int_equal(dtls_closed(w, REASON_HALF_OPEN_CAP), 1);
+    w->in_use = true;
+    dtls_peer_say(w, &spoken[0], "proven");
+    dtls_peer_init(w, &late[1], "127.0.7.7");
+    assert_true(dtls_peer_settle(w, &late[1]));
+    w->in_use = false;
+    for (unsigned i = 0; i < 8; i++) {
+        dtls_peer_deinit(&spoken[i]);
+    }
+    dtls_peer_deinit(&late[0]);
+    dtls_peer_deinit(&late[1]);
+}
+
 static void test_dtls_flows_dtls_listener_takes_nothing_else(void **state)
 {
     const uint8_t data[20] = {23, 0xfe, 0xfd};
@@ -363,6 +387,7 @@ int main(void)
         CASE(test_dtls_flows_forbidden_source_is_never_answered),
         CASE(test_dtls_flows_session_beyond_the_cap_is_refused),
         CASE(test_dtls_flows_half_open_sessions_of_a_prefix_are_few),
+        CASE(test_dtls_flows_sessions_are_half_open_until_they_have_an_allocation),
         CASE(test_dtls_flows_dtls_listener_takes_nothing_else),
         CASE(test_dtls_flows_handshake_has_so_many_datagrams),
         cmocka_unit_test_setup_teardown(
