@@ -12,6 +12,7 @@
 #include <sys/time.h>
 
 #include "base/clock.h"
+#include "base/cursor.h"
 #include "tls/context_internal.h"
 #include "tls/cookie.h"
 #include "tls/failure.h"
@@ -19,6 +20,13 @@
 /* A handshake datagram passes any path of IPv6 (1280 bytes), tunnels included. */
 #define HANDSHAKE_MTU 1200
 #define MESSAGE_MAX   16384 /* RFC 6347 section 4.1.1: one record */
+#define HANDSHAKE     22
+/*
+ * What a client says in clear behind its ClientHello is one ClientKeyExchange of some 130 bytes: no
+ * certificate is asked of it. OpenSSL takes memory for what a fragment claims its message to be, 17
+ * kB at most, for each of ten messages before their turn.
+ */
+#define CLEAR_MESSAGE_MAX 1024
 
 struct dtls_listener {
     struct crypto *crypto;
@@ -228,9 +236,43 @@ void dtls_session_free(struct dtls_session *s)
     free(s);
 }
 
+/* True where no handshake message in a record's body claims to be long. */
+static bool claims_little(struct slice body)
+{
+    struct cursor c;
+    cursor_init(&c, body);
+    while (cursor_left(&c) > 0) {
+        cursor_skip(&c, 2); /* type, and the high byte of the length */
+        const uint16_t len = cursor_u16(&c);
+        cursor_skip(&c, 2 + 3 + 1); /* message_seq, fragment_offset, fragment_length's high byte */
+        const uint16_t fragment_len = cursor_u16(&c);
+        if (!c.failed && (len > CLEAR_MESSAGE_MAX || body.data[1] != 0))
+            return false;
+        cursor_skip(&c, fragment_len);
+        body = slice_of(c.p, cursor_left(&c));
+    }
+    return true;
+}
+
+/* The same of every record of a datagram that is not encrypted. What is cut off OpenSSL drops. */
+static bool is_modest(struct slice datagram)
+{
+    struct cursor c;
+    cursor_init(&c, datagram);
+    while (cursor_left(&c) > 0) {
+        const uint8_t type = cursor_u8(&c);
+        cursor_skip(&c, 2); /* version */
+        const uint64_t sequence = cursor_u64(&c);
+        const struct slice body = cursor_bytes(&c, cursor_u16(&c));
+        if (!c.failed && type == HANDSHAKE && sequence >> 48 == 0 && !claims_little(body))
+            return false;
+    }
+    return true;
+}
+
 void dtls_session_feed(struct dtls_session *s, struct slice datagram)
 {
-    s->fed = datagram;
+    s->fed = s->established || is_modest(datagram) ? datagram : (struct slice){0};
 }
 
 /*

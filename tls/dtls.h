@@ -61,7 +61,8 @@ void dtls_session_free(struct dtls_session *s); /* sends nothing; NULL: nothing 
 
 /*
  * One datagram of the session, then read: each TLS_DATA is one record, one message of the client.
- * What fails its tag, is replayed or is malformed is dropped inside and changes nothing; TLS_FAILED
+ * What fails its tag, is replayed, malformed, or of the handshake and absurdly long, is dropped
+ * inside and changes nothing; TLS_FAILED
  * comes only before the handshake is complete, or at a fatal alert that was authenticated. Call
  * read until it says TLS_MORE before the next feed; `cap` ≥ 16384, or messages come in parts.
  */

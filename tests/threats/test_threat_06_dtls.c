@@ -98,10 +98,51 @@ static void test_threat_06_spoofed_client_hellos_leave_nothing(void **state)
     test_dtls_deinit(&t);
 }
 
+/* THREATS row 20: of a handshake that an address has only begun. */
+static void test_threat_20_fragments_of_long_messages_cost_no_memory(void **state)
+{
+    struct test_dtls t;
+    test_dtls_init(&t, client_ctx, context);
+    for (unsigned i = 0; i < 2; i++) {
+        SSL_do_handshake(t.client);
+        struct test_datagram hello = test_queue_take(&t.to_server, 0);
+        test_dtls_deliver(&t, slice_of(hello.data, hello.len));
+        free(hello.data);
+    }
+    assert_non_null(t.session);
+    const size_t before = in_use();
+    for (uint8_t i = 0; i < 30; i++) {
+        /* Two in a record, of messages that are not the next: of the modest one and of a long one a
+         * byte each. */
+        uint8_t d[13 + 2 * 13] = {22, 0xfe, 0xfd, [10] = (uint8_t)(i + 2), [12] = 26};
+        for (unsigned k = 0; k < 2; k++) {
+            uint8_t *m = d + 13 + k * 13;
+            m[0] = 11;
+            m[2] = k ? 62 : 0; /* the length: 15 992 or 120 bytes */
+            m[3] = 120;
+            m[5] = k ? (uint8_t)(4 + i % 8) : 3;
+            m[8] = k ? i : 0;
+            m[11] = 1;
+        }
+        test_dtls_deliver(&t, slice_of(d, sizeof(d)));
+        assert_int_equal(t.outcome, TLS_MORE);
+    }
+    assert_true(in_use() <= before + 16384);
+    /* Cut off at every byte, and cut off inside: the end is found. */
+    uint8_t cut[13 + 13] = {22, 0xfe, 0xfd, [10] = 40, [12] = 13, [13] = 11, [18] = 3, [24] = 1};
+    for (size_t len = 0; len < sizeof(cut); len++) {
+        test_dtls_deliver(&t, slice_of(cut, len));
+        assert_int_equal(t.outcome, TLS_MORE);
+    }
+    assert_true(test_dtls_handshake(&t));
+    test_dtls_deinit(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_threat_06_spoofed_client_hellos_leave_nothing),
+        cmocka_unit_test(test_threat_20_fragments_of_long_messages_cost_no_memory),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
