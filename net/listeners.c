@@ -32,7 +32,6 @@ static int listeners_add_udp(
     }
     udp->index = (uint16_t)l->udp.count;
     udp->dtls = deps->dtls;
-    udp->dtls_only = added->transport == TRANSPORT_DTLS;
     int r = udp_listener_start(udp, deps->io, deps->batch, added->udp, deps->worker);
     if (r < 0) {
         free(udp);
@@ -76,6 +75,7 @@ int listeners_take(
     for (size_t i = 0; i < l->udp.count && i < snapshot->listener_count; i++) {
         if (l->udp.items[i]) {
             l->udp.items[i]->realm = snapshot->listeners[i].realm;
+            l->udp.items[i]->dtls_only = snapshot->listeners[i].transport == TRANSPORT_DTLS;
         }
     }
     return r;

@@ -24,8 +24,8 @@ struct listeners {
     struct stream_listener **streams; /* udp.count places; NULL: it is no stream listener */
 };
 
-/* Polls the listeners that a snapshot adds, and gives all of them its realms. 0 or -errno: those
- * before the one that failed are polled. */
+/* Polls the listeners that a snapshot adds, and gives all of them its realms and transports. 0 or
+ * -errno: those before the one that failed are polled. */
 int listeners_take(
     struct listeners *l, const struct listeners_deps *deps, const struct net_snapshot *snapshot);
 /* Those that paused accept again. */
