@@ -222,7 +222,8 @@ static int add_listeners(
     return 0;
 }
 
-/* Keys that mean nothing for the transport are refused: they would be taken for protection. */
+/* Keys that mean nothing for the transport, or beside another, are refused: they would be taken for
+ * protection. */
 static int check_item(const struct listen_item *item, unsigned line, struct fault *fault)
 {
     const struct listener_settings *l = &item->listener;
@@ -236,6 +237,9 @@ static int check_item(const struct listen_item *item, unsigned line, struct faul
     if (l->client_certificate && l->transport != TRANSPORT_TLS)
         return fault_set(
             fault, line, "'listen[].client_certificate' is for tls, not for %s", proto);
+    if (l->accept_plain && l->client_certificate)
+        return fault_set(fault, line,
+            "'listen[].accept_plain' would let everybody past 'listen[].client_certificate'");
     return 0;
 }
 

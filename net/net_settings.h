@@ -39,7 +39,7 @@ struct dtls_settings {
     uint32_t max_sessions;         /* of the instance; default 65536 */
     uint32_t half_open_per_prefix; /* as above; default 256 */
     uint32_t handshake_timeout_ms; /* default 5 s */
-    uint32_t idle_timeout_ms;      /* without a datagram and without an allocation; default 300 s */
+    uint32_t idle_timeout_ms;      /* without a message and without an allocation; default 300 s */
 };
 
 struct net_settings {

@@ -211,6 +211,9 @@ static const struct bad cases[] = {
     {"threat_03_listen_client_certificate_without_authority_refused",
         USERS TLS "listen:\n  - proto: tls\n    port: 1\n    client_certificate: true\n", 6,
         "needs 'tls.client_ca'"},
+    {"threat_03_listen_plain_past_client_certificates_refused",
+        "listen:\n  - { proto: tls, port: 1, client_certificate: true, accept_plain: true }\n", 2,
+        "'listen[].accept_plain' would let everybody past 'listen[].client_certificate'"},
 
     /* certificates and connections */
     {"threat_03_tls_cert_without_key_refused", USERS "tls:\n  cert: /c\n", 3,
