@@ -3,8 +3,9 @@
  * them changes once they are made. Built by control, used by the workers, freed by whoever lets go
  * last: a session that outlives a reload keeps its own.
  *
- * exception: RFC 7350 section 3 wants TLS_DHE_RSA_WITH_AES_128_GCM_SHA256 as well. Every client of
- * today has ECDHE; finite-field groups cost the server much more and the attacker nothing.
+ * exception: RFC 8489 section 6.2.3 (TLS) and RFC 7350 section 3 (DTLS) want
+ * TLS_DHE_RSA_WITH_AES_128_GCM_SHA256 as well. Every client of today has ECDHE; finite-field groups
+ * cost the server much more and the attacker nothing.
  */
 #include "tls/context.h"
 

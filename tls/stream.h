@@ -12,7 +12,7 @@
 
 struct tls_stream;
 
-/* Ciphertext to send, called from within feed, read, write and close; bytes are valid during the
+/* Ciphertext to send, called from within read, write and close; bytes are valid during the
  * call. */
 typedef void tls_stream_send_fn(void *ctx, struct slice ciphertext);
 
@@ -49,10 +49,9 @@ int tls_stream_write(struct tls_stream *s, struct slice plain);
 void tls_stream_close(struct tls_stream *s);
 
 /* Why it failed: REASON_TLS_HANDSHAKE_FAILED, REASON_TLS_NO_CLIENT_CERTIFICATE,
- * REASON_TLS_CLIENT_CERTIFICATE_REFUSED (then `detail` says which check), REASON_TLS_FAILED. */
+ * REASON_TLS_CLIENT_CERTIFICATE_REFUSED (then the text says which check), REASON_TLS_FAILED. */
 enum reason tls_stream_failure(const struct tls_stream *s);
-/* One line for the log at debug level; static or owned by the stream; never from the network as is.
- */
+/* One line for the log at debug level; static, nothing of the peer's; "" where nothing failed. */
 const char *tls_stream_failure_text(const struct tls_stream *s);
 /* For logs and tests: "TLSv1.3", and whether the session was resumed. */
 const char *tls_stream_version(const struct tls_stream *s);
