@@ -75,6 +75,9 @@ void connection_tls_input(struct connection *c, struct slice ciphertext)
         case TLS_MORE:
             return;
         case TLS_CLOSED:
+            /* "The server SHOULD NOT close a connection if a request was received over that
+             * connection for which a response was not sent." (RFC 8489 section 6.2.2) */
+            io_flush(c->set->io);
             connection_end(c, REASON_CLOSED_BY_CLIENT);
             return;
         case TLS_FAILED:

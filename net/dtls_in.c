@@ -90,6 +90,8 @@ static enum fed feed(struct dtls_client *c, const struct packet *p)
     dtls_session_feed(c->tls, p->bytes);
     unsigned messages = read_all(c, p, &outcome);
     if (outcome == TLS_CLOSED) {
+        /* What was asked before the end is answered, as over TLS (RFC 7350 section 3). */
+        outbox_flush(c->set->io->outbox);
         dtls_client_end(c, REASON_CLOSED_BY_CLIENT);
     } else if (outcome == TLS_FAILED) {
         dtls_client_end(c, dtls_session_failure(c->tls));

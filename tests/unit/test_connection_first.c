@@ -376,6 +376,24 @@ static void test_connection_first_tls_carries_messages_both_ways(void **state)
     tls_end(&c);
 }
 
+/* RFC 8489 section 6.2.2: "The server SHOULD NOT close a connection if a request was received over
+ * that connection for which a response was not sent." */
+static void test_connection_first_tls_request_before_close_notify_is_answered(void **state)
+{
+    struct streams *s = *state;
+    uint8_t m[STUN_HEADER_LEN], got[64];
+    s->answer = echo;
+    struct tls_client c = tls_on(streams_connect(s));
+    tls_handshake(s, &c);
+    assert_int_equal(SSL_write(c.ssl, m, (int)streams_binding(m, 1)), sizeof(m));
+    SSL_shutdown(c.ssl);
+    streams_turn(s);
+    assert_int_equal(SSL_read(c.ssl, got, sizeof(got)), sizeof(m));
+    assert_memory_equal(got, m, sizeof(m));
+    assert_int_equal(streams_ended(s, REASON_CLOSED_BY_CLIENT), 1);
+    tls_end(&c);
+}
+
 /* Many answers of a flush are sealed as one record. */
 static void test_connection_first_tls_seals_once_a_flush(void **state)
 {
@@ -526,6 +544,7 @@ int main(void)
         PLAIN(test_connection_first_http_later_is_no_probe),
         PLAIN(test_connection_first_plain_on_a_tls_port_only_where_accepted),
         TLS(test_connection_first_tls_carries_messages_both_ways),
+        TLS(test_connection_first_tls_request_before_close_notify_is_answered),
         TLS(test_connection_first_tls_seals_once_a_flush),
         TLS(test_connection_first_tls_stalled_reader_drops_media_and_tears_nothing),
         TLS(test_connection_first_tls_http_inside_is_answered),

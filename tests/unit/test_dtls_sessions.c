@@ -187,6 +187,25 @@ static void test_dtls_sessions_close_notify_ends_the_session_and_what_it_had(voi
     assert_int_not_equal(w->seen[1].flow.connection, w->seen[0].flow.connection);
 }
 
+/* RFC 7350 section 3: "The same rules established in Section 7.2.2 of [RFC5389] for keeping open and
+ * closing TCP/TLS connections MUST be used as well": what was asked before the end is answered. */
+static void test_dtls_sessions_request_before_close_notify_is_answered(void **state)
+{
+    establish();
+    w->echo = true;
+    dtls_peer_write(&peer, "last", 4);
+    SSL_shutdown(peer.t.client);
+    while (peer.t.to_server.count > 0) {
+        struct test_datagram d = test_queue_take(&peer.t.to_server, 0);
+        assert_int_equal(send(peer.fd, d.data, d.len, 0), d.len);
+        free(d.data);
+    }
+    dtls_turn(w); /* both in one batch */
+    assert_true(dtls_heard_last(w, &peer, "last"));
+    assert_string_equal(dtls_peer_hear(&peer), "last");
+    assert_int_equal(dtls_closed(w, REASON_CLOSED_BY_CLIENT), 1);
+}
+
 static void test_dtls_sessions_of_silence_is_not_told(void **state)
 {
     assert_true(dtls_peer_settle(w, &peer));
@@ -317,6 +336,7 @@ int main(void)
         CASE(test_dtls_sessions_record_that_is_repeated_or_changed_is_dropped),
         CASE(test_dtls_sessions_forged_records_end_nothing),
         CASE(test_dtls_sessions_close_notify_ends_the_session_and_what_it_had),
+        CASE(test_dtls_sessions_request_before_close_notify_is_answered),
         CASE(test_dtls_sessions_of_silence_is_not_told),
         CASE(test_dtls_sessions_handshake_has_five_seconds),
         CASE(test_dtls_sessions_flight_is_sent_again_until_it_arrives),
