@@ -29,7 +29,7 @@ struct relay_socket {
     uint64_t owner; /* HANDLE_NONE: what arrives is counted and dropped */
     struct addr local;
     int fd;       /* -1: released, waiting for libuv's close callback */
-    int discover; /* IP_MTU_DISCOVER as it is set */
+    int discover; /* IP_MTU_DISCOVER or IPV6_MTU_DISCOVER as it is set */
 };
 
 struct relay_socket_set {
@@ -232,6 +232,18 @@ static void relay_socket_on_event(uv_poll_t *poll, int status, int events)
     }
 }
 
+/*
+ * Of sends without DF. OMIT sets none, like DONT, but reports "fragmentation needed" about a send
+ * with DF that came before, and does not fragment by a path MTU that anybody may have forged. Over
+ * IPv6 the system's default: only the sender can fragment there.
+ */
+static int discover_by_default(const struct addr *local)
+{
+    return local->family == ADDR_IPV4 ? IP_PMTUDISC_OMIT : IPV6_PMTUDISC_WANT;
+}
+
+_Static_assert(IP_PMTUDISC_DO == IPV6_PMTUDISC_DO, "one number for both families");
+
 /* A bound socket with every option, or -errno. */
 static int relay_socket_bind(const struct addr *local)
 {
@@ -277,7 +289,7 @@ static int relay_socket_hook(struct relay_socket_set *set, int fd, const struct 
     s->owner = owner;
     s->local = *local;
     s->fd = fd;
-    s->discover = IP_PMTUDISC_OMIT;
+    s->discover = discover_by_default(local);
     int r = uv_poll_init(set->io->loop, &s->poll, fd);
     if (r < 0) {
         slab_release(set->sockets, h);
@@ -422,7 +434,7 @@ int relay_socket_fd(const struct relay_socket_set *set, uint64_t handle)
 void relay_socket_dont_fragment(struct relay_socket_set *set, uint64_t handle, bool on)
 {
     struct relay_socket *s = relay_socket_get(set, handle);
-    if (!s || s->local.family != ADDR_IPV4) {
+    if (!s) {
         return;
     }
     if (on) {
@@ -430,13 +442,11 @@ void relay_socket_dont_fragment(struct relay_socket_set *set, uint64_t handle, b
         socklen_t len = sizeof(error);
         (void)getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &len);
     }
-    /*
-     * OMIT sets no DF, like DONT, but reports "fragmentation needed" about a send with DF that came
-     * before, and does not fragment by a path MTU that anybody may have forged.
-     */
-    int want = on ? IP_PMTUDISC_DO : IP_PMTUDISC_OMIT;
+    const bool v4 = s->local.family == ADDR_IPV4;
+    int want = on ? IP_PMTUDISC_DO : discover_by_default(&s->local);
     if (want != s->discover &&
-        setsockopt(s->fd, IPPROTO_IP, IP_MTU_DISCOVER, &want, sizeof(want)) == 0) {
+        setsockopt(s->fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER,
+            &want, sizeof(want)) == 0) {
         s->discover = want;
     }
 }

@@ -31,7 +31,8 @@ size_t relay_socket_set_count(const struct relay_socket_set *set);
 /* The descriptor to send with, or -EBADF for a stale handle. */
 int relay_socket_fd(const struct relay_socket_set *set, uint64_t handle);
 /*
- * Makes the next sends of this socket carry DF (IPv4), or not; does nothing when they already do.
+ * Makes the next sends of this socket carry DF (IPv4) or leave here unfragmented (IPv6), or not;
+ * does nothing when they already do.
  * With DF a pending ICMP error is taken off the socket, so that -EMSGSIZE of the send is about the
  * send. A stale handle: nothing happens.
  */

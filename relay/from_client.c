@@ -84,6 +84,19 @@ static void channel_data(struct relay *r, const struct packet *p)
     }
 }
 
+/*
+ * "IPv4 Fragmentation fields (applicable only for IPv4-to-IPv4 relay) … in response to a Send
+ * indication containing the DONT-FRAGMENT attribute, then set the outgoing UDP packet to not
+ * fragment." (RFC 8656 section 14) Between other families a client over UDP or DTLS is not heeded,
+ * but "ignoring the DONT-FRAGMENT attribute is only applicable for UDP-to-UDP relay and not for
+ * TCP-to-UDP relay" (section 13).
+ */
+static bool may_set_df(const struct flow *flow, const struct addr *peer)
+{
+    return transport_is_stream(flow->transport) ||
+           (flow->remote.family == ADDR_IPV4 && peer->family == ADDR_IPV4);
+}
+
 /* "The Send indication MUST contain both an XOR-PEER-ADDRESS attribute and a DATA attribute. If one
  * of these attributes is missing or invalid, then the message is discarded." (RFC 8656
  * section 11.2) */
@@ -111,11 +124,8 @@ void from_client_send(
         drop(r, REASON_SEND_MALFORMED);
         return;
     }
-    /* "IPv4 Fragmentation fields (applicable only for IPv4-to-IPv4 relay) … in response to a Send
-     * indication containing the DONT-FRAGMENT attribute, then set the outgoing UDP packet to not
-     * fragment." (RFC 8656 section 14) */
-    m.dont_fragment = stun_has(msg, STUN_ATTR_DONT_FRAGMENT) && m.peer.family == ADDR_IPV4 &&
-                      p->flow.remote.family == ADDR_IPV4;
+    m.dont_fragment =
+        stun_has(msg, STUN_ATTR_DONT_FRAGMENT) && may_set_df(&p->flow, &m.peer);
     enum reason refused = send_to_peer(r, a, &m, p->tos);
     if (refused) {
         drop(r, refused);

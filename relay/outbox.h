@@ -20,7 +20,7 @@ struct outbox_entry {
     uint8_t target;     /* enum outbox_target */
     bool media;         /* relayed or dropped when sent; else a reply or an ICMP report */
     uint8_t tos;        /* DSCP and ECN to send with */
-    bool dont_fragment; /* set DF; IPv4 peers only */
+    bool dont_fragment; /* to a peer: with DF (IPv4), or not fragmented here (IPv6) */
     uint8_t header_len; /* bytes used of `header`; 0 when `head` is used */
     uint8_t padding;    /* zero bytes behind the body, 0–3 */
     uint8_t header[4];  /* ChannelData header */

@@ -20,7 +20,7 @@ struct packet {
     struct slice bytes; /* one datagram, or one framed message of a stream */
     struct flow flow;
     uint32_t realm; /* the listener's realm id */
-    uint8_t tos;    /* DSCP and ECN as received */
+    uint8_t tos;    /* DSCP and ECN as received; 0 of a stream */
 };
 
 /* A datagram from a peer at a relay socket. */

@@ -55,6 +55,46 @@ static void test_streams_channel_data_is_padded_to_four(void **state)
     }
 }
 
+static void check_dont_fragment(struct client *c, const struct addr *peer, bool expected)
+{
+    struct request q;
+    request_begin(&q, c, STUN_INDICATION, STUN_SEND);
+    request_peer(&q, peer);
+    request_empty(&q, STUN_ATTR_DONT_FRAGMENT);
+    stun_write_attr(&q.w, STUN_ATTR_DATA, slice_of_string("df"));
+    request_close(&q);
+    client_send_raw(c, q.bytes, q.len);
+    const struct sent *s = world_take_to_peer(c->world);
+    assert_non_null(s);
+    assert_int_equal(s->dont_fragment, expected);
+    client_indicate(c, peer, "x", 1);
+    assert_false(world_take_to_peer(c->world)->dont_fragment);
+}
+
+/* "ignoring the DONT-FRAGMENT attribute is only applicable for UDP-to-UDP relay and not for
+ * TCP-to-UDP relay" (RFC 8656 section 13): over a connection it counts whatever the families are. */
+static void test_streams_dont_fragment_counts_between_any_families(void **state)
+{
+    struct fixture *f = *state;
+    const struct addr peers[2] = {world_peer(1, 5000), world_peer6(1, 5000)};
+    static const enum transport transports[] = {TRANSPORT_TCP, TRANSPORT_TLS, TRANSPORT_DTLS};
+    for (unsigned i = 0; i < 12; i++) {
+        struct client c;
+        bool client6 = i & 1, peer6 = i & 2;
+        client_init(&c, f->w, 20 + i);
+        if (client6) {
+            client_set_ipv6(&c, 20 + i);
+        }
+        over(&c, transports[i / 4], 90 + i);
+        assert_int_equal(peer6 ? CLIENT_ASK(&c, STUN_ALLOCATE, NULL, ATTR_UDP, ATTR_FAMILY6)
+                               : CLIENT_ASK(&c, STUN_ALLOCATE, NULL, ATTR_UDP),
+            200);
+        assert_int_equal(client_permit(&c, &peers[peer6]), 200);
+        check_dont_fragment(
+            &c, &peers[peer6], transport_is_stream(c.transport) || (!client6 && !peer6));
+    }
+}
+
 /* A connection has proven its address. */
 static void test_streams_draw_no_answer_budget(void **state)
 {
@@ -161,6 +201,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SCENARIO(test_streams_relay_both_ways_on_either_transport),
         SCENARIO(test_streams_channel_data_is_padded_to_four),
+        SCENARIO(test_streams_dont_fragment_counts_between_any_families),
         SCENARIO(test_streams_draw_no_answer_budget),
         SCENARIO(test_streams_closed_connection_ends_its_allocation),
         SCENARIO(test_streams_allocation_belongs_to_its_connection),

@@ -180,8 +180,6 @@ static void send_to_peer(struct world_worker *k, const struct outbox_entry *e, s
         world_fail("a worker sends from another worker's socket");
     if (e->peer.family != socket->local.family)
         world_fail("a peer of another family than the socket");
-    if (e->dont_fragment && e->peer.family != ADDR_IPV4)
-        world_fail("DF for a peer that is not IPv4");
     s->from = socket->local;
     s->to = e->peer;
     invariant_media(w, e, &e->peer, NULL);

@@ -238,6 +238,29 @@ static int discover_of(int fd)
     return value;
 }
 
+/* Loopback carries 65536 bytes: a datagram of IPv6 may be longer. */
+static void test_relay_socket_df_over_ipv6_keeps_the_kernel_from_fragmenting(void **state)
+{
+    struct fixture *f = *state;
+    static const uint8_t big[65520];
+    struct sockaddr_storage sa;
+    socklen_t len = addr_to_sockaddr(&f->peer_addr, &sa);
+    uint64_t handle;
+    (void)open_one(f, &handle);
+    int fd = relay_socket_fd(f->a.set, handle);
+    relay_socket_dont_fragment(f->a.set, handle, true);
+    assert_int_equal(sendto(fd, big, sizeof(big), 0, (struct sockaddr *)&sa, len), -1);
+    assert_int_equal(errno, EMSGSIZE);
+    turn(&f->a, 2);
+    assert_int_equal(f->a.events.errors, 1);
+    assert_int_equal(f->a.events.error.type, 2);
+    assert_int_equal(f->a.events.error.mtu, 65536);
+    relay_socket_dont_fragment(f->a.set, handle, false);
+    assert_int_equal(
+        sendto(fd, big, sizeof(big), 0, (struct sockaddr *)&sa, len), (ssize_t)sizeof(big));
+    f->a.sockets.release(f->a.set, handle);
+}
+
 static void test_relay_socket_after_df_sends_without_but_still_hears_of_it(void **state)
 {
     struct fixture *f = *state;
@@ -469,7 +492,10 @@ int main(void)
         BOTH(test_relay_socket_datagram_arrives_with_owner_source_and_tos),
         BOTH(test_relay_socket_icmp_error_is_delivered_and_the_socket_goes_on),
         IPV4(test_relay_socket_after_df_sends_without_but_still_hears_of_it),
-        IPV4(test_relay_socket_df_takes_a_pending_error_off_the_next_send),
+        {"test_relay_socket_df_over_ipv6_keeps_the_kernel_from_fragmenting",
+            test_relay_socket_df_over_ipv6_keeps_the_kernel_from_fragmenting, setup_ipv6, teardown,
+            NULL},
+        BOTH(test_relay_socket_df_takes_a_pending_error_off_the_next_send),
         BOTH(test_relay_socket_without_owner_counts_and_drops),
         BOTH(test_relay_socket_open_twice_is_in_use),
         BOTH(test_relay_socket_open_shares_with_no_other_socket),
