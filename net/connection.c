@@ -125,6 +125,9 @@ static void connection_deliver(struct connection *c, struct slice message)
         c->state = CONNECTION_OPEN;
         counters_gauge(io->counters, GAUGE_CONNECTIONS_HALF_OPEN, -1);
     }
+    /* exception: DSCP to peers is the alternate of RFC 8656 section 15, "Best Effort": the system
+     * does not say with each message what the connection carries, and behind a proxy it is the
+     * proxy's. ECN: "set the outgoing value to Not-ECT". */
     struct packet packet = {
         .bytes = message, .flow = c->flow, .realm = connection_listener(c)->realm};
     const struct io_handlers *h = &io->handlers;

@@ -124,8 +124,7 @@ void from_client_send(
         drop(r, REASON_SEND_MALFORMED);
         return;
     }
-    m.dont_fragment =
-        stun_has(msg, STUN_ATTR_DONT_FRAGMENT) && may_set_df(&p->flow, &m.peer);
+    m.dont_fragment = stun_has(msg, STUN_ATTR_DONT_FRAGMENT) && may_set_df(&p->flow, &m.peer);
     enum reason refused = send_to_peer(r, a, &m, p->tos);
     if (refused) {
         drop(r, refused);

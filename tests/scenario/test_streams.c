@@ -72,7 +72,8 @@ static void check_dont_fragment(struct client *c, const struct addr *peer, bool 
 }
 
 /* "ignoring the DONT-FRAGMENT attribute is only applicable for UDP-to-UDP relay and not for
- * TCP-to-UDP relay" (RFC 8656 section 13): over a connection it counts whatever the families are. */
+ * TCP-to-UDP relay" (RFC 8656 section 13): over a connection it counts whatever the families are.
+ */
 static void test_streams_dont_fragment_counts_between_any_families(void **state)
 {
     struct fixture *f = *state;

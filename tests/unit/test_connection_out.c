@@ -1,7 +1,7 @@
 /* net/connection_out: what a client that reads, reads slowly, or has gone receives of an outbox. */
 #include "tests/unit/streams.h"
 
-#include "base/slab.h"
+#include "net/connection.h"
 #include "wire/stream_frame.h"
 
 #define PAYLOAD 1001 /* of media: no multiple of four */
@@ -228,6 +228,25 @@ static void test_connection_out_stranger_has_a_short_queue(void **state)
     close(fd);
 }
 
+/* What TLS says on its own: a client could draw it without end. */
+static void test_connection_out_words_of_tls_keep_to_a_limit_too(void **state)
+{
+    struct streams *s = *state;
+    struct flow flow;
+    static const uint8_t word[1000];
+    int fd = served(s, &flow);
+    struct connection *c = slab_get(s->connections->slab, flow.connection);
+    size_t most = 0;
+    for (unsigned i = 0; i < 1000 && !c->ending; i++) {
+        connection_send(c, slice_of(word, sizeof(word)));
+        most = c->queue.len;
+    }
+    assert_int_equal(c->ending, REASON_REPLY_QUEUE_FULL);
+    assert_in_range(most, 65536, 65536 + STREAM_FRAME_MAX + CONNECTION_RECORD);
+    streams_turn(s);
+    close(fd);
+}
+
 static void test_connection_out_client_that_has_gone_ends_it_after_the_flush(void **state)
 {
     struct streams *s = *state;
@@ -297,6 +316,7 @@ int main(void)
         CASE(test_connection_out_queue_keeps_to_its_limit),
         CASE(test_connection_out_response_that_does_not_fit_ends_it),
         CASE(test_connection_out_stranger_has_a_short_queue),
+        CASE(test_connection_out_words_of_tls_keep_to_a_limit_too),
         CASE(test_connection_out_client_that_has_gone_ends_it_after_the_flush),
         CASE(test_connection_out_stale_handle_reaches_nobody),
         CASE(test_connection_out_end_within_a_read_stops_it),

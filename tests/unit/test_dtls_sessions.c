@@ -187,8 +187,9 @@ static void test_dtls_sessions_close_notify_ends_the_session_and_what_it_had(voi
     assert_int_not_equal(w->seen[1].flow.connection, w->seen[0].flow.connection);
 }
 
-/* RFC 7350 section 3: "The same rules established in Section 7.2.2 of [RFC5389] for keeping open and
- * closing TCP/TLS connections MUST be used as well": what was asked before the end is answered. */
+/* RFC 7350 section 3: "The same rules established in Section 7.2.2 of [RFC5389] for keeping open
+ * and closing TCP/TLS connections MUST be used as well": what was asked before the end is answered.
+ */
 static void test_dtls_sessions_request_before_close_notify_is_answered(void **state)
 {
     establish();

@@ -189,6 +189,15 @@ static void test_stream_listener_pending_network_error_is_passed_over(void **sta
     close(fd);
 }
 
+/* One more process of the same user would take a part of the connections. */
+static void test_stream_listener_port_in_use_is_refused_even_where_it_would_be_shared(void **state)
+{
+    struct stream_endpoint *second = NULL;
+    listen_on(*state, "127.0.0.1");
+    assert_int_equal(stream_endpoint_open(&second, &endpoint->addr, 2), -EADDRINUSE);
+    assert_null(second);
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, streams_setup, teardown)
@@ -199,6 +208,7 @@ int main(void)
         CASE(test_stream_listener_wakeup_accepts_a_bounded_number),
         CASE(test_stream_listener_without_descriptors_pauses_until_the_tick),
         CASE(test_stream_listener_pending_network_error_is_passed_over),
+        CASE(test_stream_listener_port_in_use_is_refused_even_where_it_would_be_shared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "tests/tls/server.h"
-#include "tls/certificate.h"
+#include "tls/context_internal.h"
 
 static struct test_server server;
 static struct tls_settings settings;
@@ -242,6 +242,16 @@ static void test_tls_context_bad_client_names_are_named(void **state)
     free(ca);
 }
 
+/* An idle connection keeps no record buffers of 16 KB each way. */
+static void test_tls_context_connections_release_their_buffers(void **state)
+{
+    struct tls_context *c = test_server_context(&server, TEST_SECRET);
+    assert_true(SSL_CTX_get_mode(c->tls) & SSL_MODE_RELEASE_BUFFERS);
+    assert_true(SSL_CTX_get_options(c->tls) & SSL_OP_NO_COMPRESSION);
+    assert_true(SSL_CTX_get_options(c->dtls) & SSL_OP_NO_COMPRESSION);
+    tls_context_release(c);
+}
+
 static void test_tls_context_says_what_it_shows(void **state)
 {
     struct tls_context *c = test_server_context(&server, TEST_SECRET);
@@ -297,6 +307,7 @@ int main(void)
         CASE(test_tls_context_bad_authorities_are_named),
         CASE(test_tls_context_bad_lists_are_named),
         CASE(test_tls_context_bad_client_names_are_named),
+        CASE(test_tls_context_connections_release_their_buffers),
         CASE(test_tls_context_says_what_it_shows),
         CASE(test_tls_context_names_of_a_certificate_are_printable),
     };
