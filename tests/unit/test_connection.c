@@ -256,6 +256,32 @@ static void test_connection_message_must_end_in_time(void **state)
     close(fd);
 }
 
+/* What the proxy said before the client's first byte is not the client's delay. */
+static void test_connection_message_behind_a_proxy_header_has_its_own_time(void **state)
+{
+    struct streams *s = *state;
+    struct prefix clients;
+    struct prefix_set *set = prefix_set_new();
+    static const char header[] = "PROXY UNKNOWN\r\n";
+    uint8_t bytes[sizeof(header) - 1 + STUN_HEADER_LEN];
+    memcpy(bytes, header, sizeof(header) - 1);
+    streams_binding(bytes + sizeof(header) - 1, 1);
+    assert_int_equal(prefix_parse(&clients, "192.0.2.0/24"), 0);
+    assert_int_equal(prefix_set_add(set, &clients), 0);
+    s->listeners[STREAMS_LISTENER].proxy_from = set;
+    int fd = streams_connect(s);
+    streams_say(s, fd, bytes, 10);
+    streams_later(s, 4000);
+    streams_say(s, fd, bytes + 10, sizeof(bytes) - 11);
+    streams_later(s, 4000);
+    streams_assert_open(fd);
+    streams_say(s, fd, bytes + sizeof(bytes) - 1, 1);
+    assert_int_equal(s->count, 1);
+    close(fd);
+    streams_turn(s);
+    prefix_set_free(set);
+}
+
 /* Each message has its own five seconds. */
 static void test_connection_slow_messages_in_time_keep_it(void **state)
 {
@@ -327,6 +353,7 @@ int main(void)
         CASE(test_connection_client_that_goes_ends_it),
         CASE(test_connection_first_message_must_come_in_time),
         CASE(test_connection_message_must_end_in_time),
+        CASE(test_connection_message_behind_a_proxy_header_has_its_own_time),
         CASE(test_connection_slow_messages_in_time_keep_it),
         CASE(test_connection_idle_ends_it_unless_it_has_an_allocation),
         CASE(test_connection_handle_is_never_used_again),

@@ -177,25 +177,6 @@ static void test_connection_first_proxy_header_must_come_in_time(void **state)
     prefix_set_free(set);
 }
 
-/* What came before the client's first byte is not the client's delay. */
-static void test_connection_first_message_behind_the_header_has_its_own_time(void **state)
-{
-    struct streams *s = *state;
-    struct prefix_set *set = behind_proxy(s, "192.0.2.0/24");
-    struct bytes all = with_binding(v2(1, 0x11));
-    int fd = streams_connect(s);
-    streams_say(s, fd, all.data, 20);
-    streams_later(s, 4000);
-    streams_say(s, fd, all.data + 20, all.len - 20 - 1);
-    streams_later(s, 4000);
-    streams_assert_open(fd);
-    streams_say(s, fd, all.data + all.len - 1, 1);
-    assert_int_equal(s->count, 1);
-    close(fd);
-    streams_turn(s);
-    prefix_set_free(set);
-}
-
 /* The prefix that counts is the client's, not the proxy's. */
 static void test_connection_first_prefix_counts_behind_the_header(void **state)
 {
@@ -549,6 +530,20 @@ static void test_connection_first_tls_handshake_must_end_in_time(void **state)
     tls_end(&c);
 }
 
+/* What the listener asks for reaches the engine. */
+static void test_connection_first_tls_client_certificate_is_required_by_its_listener(void **state)
+{
+    struct streams *s = *state;
+    s->listeners[STREAMS_LISTENER].client_certificate = true;
+    struct tls_client c = tls_on(streams_connect(s));
+    for (unsigned i = 0; i < 4; i++) {
+        (void)SSL_do_handshake(c.ssl);
+        streams_turn(s);
+    }
+    assert_int_equal(streams_ended(s, REASON_TLS_NO_CLIENT_CERTIFICATE), 1);
+    tls_end(&c);
+}
+
 static void test_connection_first_tls_failures_end_it(void **state)
 {
     struct streams *s = *state;
@@ -578,7 +573,6 @@ int main(void)
         PLAIN(test_connection_first_proxy_header_names_the_client),
         PLAIN(test_connection_first_proxy_faults_end_it),
         PLAIN(test_connection_first_proxy_header_must_come_in_time),
-        PLAIN(test_connection_first_message_behind_the_header_has_its_own_time),
         PLAIN(test_connection_first_prefix_counts_behind_the_header),
         PLAIN(test_connection_first_http_probe_is_answered),
         PLAIN(test_connection_first_http_later_is_no_probe),
@@ -591,6 +585,7 @@ int main(void)
         TLS(test_connection_first_tls_behind_a_proxy_header),
         TLS(test_connection_first_tls_header_handshake_and_message_have_their_own_times),
         TLS(test_connection_first_tls_handshake_must_end_in_time),
+        TLS(test_connection_first_tls_client_certificate_is_required_by_its_listener),
         TLS(test_connection_first_tls_failures_end_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -220,6 +220,26 @@ static void test_dtls_flows_repeated_hello_begins_nothing(void **state)
     free(hellos[1].data);
 }
 
+/* The same of one that is pending beside a session: a replay must not begin its handshake anew. */
+static void test_dtls_flows_repeated_hello_of_a_pending_session_begins_nothing(void **state)
+{
+    establish();
+    dtls_peer_restart(w, &peer);
+    dtls_peer_step(&peer);
+    dtls_peer_push(w, &peer);
+    dtls_peer_receive(&peer);
+    dtls_peer_step(&peer);
+    struct test_datagram hello = test_queue_take(&peer.t.to_server, 0);
+    for (unsigned i = 0; i < 3; i++) {
+        dtls_peer_send(w, &peer, slice_of_datagram(&hello));
+        assert_int_equal(dtls_metric(w, METRIC_CONNECTIONS_DTLS), 2);
+        assert_int_equal(dtls_closed(w, REASON_SESSION_REPLACED), 0);
+    }
+    assert_true(dtls_peer_settle(w, &peer));
+    assert_alive("alive");
+    free(hello.data);
+}
+
 static void test_dtls_flows_nobody_is_answered_beyond_the_budget(void **state)
 {
     w->broke = true;
@@ -383,6 +403,7 @@ int main(void)
         CASE(test_dtls_flows_unfinished_handshake_gives_way),
         CASE(test_dtls_flows_pending_session_outlives_the_one_before),
         CASE(test_dtls_flows_repeated_hello_begins_nothing),
+        CASE(test_dtls_flows_repeated_hello_of_a_pending_session_begins_nothing),
         CASE(test_dtls_flows_nobody_is_answered_beyond_the_budget),
         CASE(test_dtls_flows_forbidden_source_is_never_answered),
         CASE(test_dtls_flows_session_beyond_the_cap_is_refused),
