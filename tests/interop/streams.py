@@ -1,13 +1,14 @@
 """Clients over TCP and TLS: turnutils' rows, framing, balancers' headers and probes, and clients that read or send too slowly."""
+import ipaddress
 import os
 import pathlib
 import resource
-import socket
 import struct
 import sys
 import time
 
 import stun
+from admin import scrape, with_admin
 from certificates import Authority
 from harness import CONFIG, Process, case, expect, listening_peer, until
 from relaying import relays
@@ -142,15 +143,18 @@ BEHIND_TLS = """\
 
 
 def proxy_v1(source=SOURCE, destination=DESTINATION):
-    return f"PROXY TCP4 {source[0]} {destination[0]} {source[1]} {destination[1]}\r\n".encode()
+    family = "TCP6" if ":" in source[0] else "TCP4"
+    return f"PROXY {family} {source[0]} {destination[0]} {source[1]} {destination[1]}\r\n".encode()
 
 
-def proxy_v2(source=SOURCE, destination=DESTINATION, command=0x21, more=b""):
-    body = socket.inet_aton(source[0]) + socket.inet_aton(destination[0]) + struct.pack("!HH", source[1], destination[1]) + more
-    return SIGNATURE + struct.pack("!BBH", command, 0x11, len(body)) + body
+def proxy_v2(source=SOURCE, destination=DESTINATION, more=b""):
+    body = b"".join(ipaddress.ip_address(ip).packed for ip, _ in (source, destination))
+    body += struct.pack("!HH", source[1], destination[1]) + more
+    return SIGNATURE + struct.pack("!BBH", 0x21, 0x21 if ":" in source[0] else 0x11, len(body)) + body
 
 
-LOCAL = SIGNATURE + b"\x20\0\0\0"
+# Without a client, as health checks send them
+LOCAL, UNKNOWN = SIGNATURE + b"\x20\0\0\0", b"PROXY UNKNOWN\r\n"
 
 
 def behind(lab, header, port=4478, source="127.0.0.2", **options):
@@ -173,19 +177,24 @@ def proxy_headers_say_who_the_client_is(lab):
         expect(answer and answer.address(stun.MAPPED) == source, f"mapped to {answer and answer.addresses(stun.MAPPED)}")
         relays_and_ends(client)
         expect(clients_in_log(server)[-1] == f"{source[0]}:{source[1]}", f"the log names {clients_in_log(server)}")
+        source = ("2001:db8::7", 50001 + number)
+        answer = behind(lab, make(source, ("2001:db8::4", 443))).request(stun.BINDING)
+        expect(answer and answer.address(stun.MAPPED) == source, f"mapped to {answer and answer.addresses(stun.MAPPED)}")
     tlvs = struct.pack("!BH", 4, 200) + bytes(200)
     relays_and_ends(behind(lab, proxy_v2(("198.51.100.8", 1), more=tlvs), 4443, tls=tls_context(lab.authority.cert), name=HOST))
-    client = behind(lab, LOCAL)
-    expect(client.request(stun.BINDING).address(stun.MAPPED) == client.local, "LOCAL: another address than the connection's own")
+    for header in (LOCAL, UNKNOWN):
+        client = behind(lab, header)
+        answer = client.request(stun.BINDING)
+        expect(answer and answer.address(stun.MAPPED) == client.local, f"{header}: not the connection's own address")
     for client in lab.clients:
         client.close()
-    expect(all_closed(server) == {"closed_by_client": 4}, f"{server.connections()}")
+    expect(all_closed(server) == {"closed_by_client": 7}, f"{server.connections()}")
     server.check()
 
 
 @case
 def proxy_headers_that_cannot_be_close_the_connection(lab):
-    server = lab.server(PLAIN + BEHIND)
+    server = lab.server(with_admin(lab, PLAIN + BEHIND))
     long = SIGNATURE + struct.pack("!BBH", 0x21, 0x11, 60000) + bytes(60000)
     bad = [("proxy_untrusted", dict(header=proxy_v2(), source="127.0.0.3")),
            ("proxy_untrusted", dict(header=proxy_v1(), source="127.0.0.3")),
@@ -209,6 +218,9 @@ def proxy_headers_that_cannot_be_close_the_connection(lab):
             pass
         expected[reason] = expected.get(reason, 0) + 1
     expect(all_closed(server) == expected, f"{server.connections()[2]}, not {expected}")
+    values, _ = scrape()
+    for reason, count in expected.items():
+        expect(values[f'turnpike_connections_closed_total{{reason="{reason}"}}'] == count, f"/metrics says otherwise of {reason}")
     expect(not clients_in_log(server), "an allocation")
     server.check()
 
