@@ -294,7 +294,7 @@ def cut(data, seconds=4):
         return True
 
 
-@case
+@case(alone=True)
 def threat_23_hostile_clients_hold_up_nothing(lab):
     server = lab.server(with_admin(lab))
     files = len(server.open_files())
@@ -371,7 +371,7 @@ def no_descriptor_left_makes_nothing_spin(lab):
     server.check()
 
 
-@case
+@case(alone=True)
 def threat_24_scrape_of_5000_allocations_takes_20_ms(lab):
     count = 5000
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

@@ -129,7 +129,8 @@ def call(lab, browser, name, options, server=ICE_SERVER, protocol="udp"):
 
 
 # What a client sends before the far end has made its permission, and what is on its way when a call ends.
-DROPPED_AT_ENDS = {f'reason="{r}"' for r in ("no_permission", "peer_port_not_live", "relay_closed", "no_allocation_media")}
+DROPPED_AT_ENDS = {f'reason="{r}"' for r in ("no_permission", "peer_port_not_live", "relay_closed", "no_allocation_media",
+                                            "connection_gone")}
 
 
 def requests(values, method):
