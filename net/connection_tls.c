@@ -22,6 +22,11 @@ void connection_tls_start(struct connection *c)
         connection_end(c, REASON_TLS_HANDSHAKE_FAILED);
         return;
     }
+    const struct io_handlers *h = &c->set->io->handlers;
+    if (!h->charge_handshake(h->ctx, &c->flow.remote, io_now(c->set->io))) {
+        connection_end(c, REASON_HANDSHAKE_BUDGET);
+        return;
+    }
     const struct tls_stream_options options = {
         .context = context,
         .client_certificate = connection_listener(c)->client_certificate,

@@ -14,7 +14,8 @@ struct connections;
 struct socket_budget;
 
 struct connections_options {
-    struct io *io; /* handlers from_client, connection_closed and flow_in_use are called */
+    struct io *io; /* handlers from_client, connection_closed, flow_in_use and charge_handshake are
+                      called */
     struct connection_counts *counts; /* shared by the workers */
     struct socket_budget *budget;     /* shared by the workers; NULL: no limit */
     unsigned worker;

@@ -44,6 +44,11 @@ static bool hello_admit(void *ctx, bool proven)
     struct hello *h = ctx;
     const struct io_handlers *handlers = &h->set->io->handlers;
     if (proven) {
+        /* One cookie serves for a minute or two, and many ClientHellos: each costs a signature. */
+        if (!handlers->charge_handshake(handlers->ctx, &h->p->flow.remote, io_now(h->set->io))) {
+            h->declined = REASON_HANDSHAKE_BUDGET;
+            return false;
+        }
         h->client = dtls_client_new(h->set, h->l, &h->p->flow, &h->declined);
         return h->client != NULL;
     }

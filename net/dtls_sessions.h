@@ -21,8 +21,8 @@
 struct dtls_sessions;
 
 struct dtls_sessions_options {
-    struct io *io; /* handlers from_client, judge_source, charge_answer, connection_closed and
-                      flow_in_use are called */
+    struct io *io; /* handlers from_client, judge_source, charge_answer, charge_handshake,
+                      connection_closed and flow_in_use are called */
     struct connection_counts *counts;   /* of DTLS sessions alone; shared by the workers */
     const struct random_source *random; /* for the key of the table; used within the call only */
     unsigned worker;

@@ -40,6 +40,8 @@ struct io_handlers {
      * REASON_NONE; and whether its budget allows one answer more, which it then takes. */
     enum reason (*judge_source)(void *ctx, const struct flow *flow);
     bool (*charge_answer)(void *ctx, const struct addr *source, const struct instant *now);
+    /* Of TLS and DTLS, once it is proven: whether one handshake more may begin. */
+    bool (*charge_handshake)(void *ctx, const struct addr *source, const struct instant *now);
 };
 
 struct io {

@@ -93,6 +93,12 @@ static bool worker_charge_answer(void *ctx, const struct addr *source, const str
     return relay_charge_answer(w->relay, source, now);
 }
 
+static bool worker_charge_handshake(void *ctx, const struct addr *source, const struct instant *now)
+{
+    struct worker *w = ctx;
+    return relay_charge_handshake(w->relay, source, now);
+}
+
 /* relay_deps.post: to another worker's mailbox. */
 static int worker_post(void *ctx, unsigned to, const struct relay_message *message)
 {
@@ -252,6 +258,7 @@ static int worker_build(struct worker *w)
         .flow_in_use = worker_flow_in_use,
         .judge_source = worker_judge_source,
         .charge_answer = worker_charge_answer,
+        .charge_handshake = worker_charge_handshake,
     };
     size_t sockets = (size_t)w->options.max_allocations * 2 + SPARE_SOCKETS;
     size_t most = (1u << 24) - 1;

@@ -1,7 +1,8 @@
 /*
  * How many answers a source that has not proven its address may draw (THREATS row 4): by address,
  * by /24 or /64, and by /48 for IPv6. The caller charges it when, and only when, it is about to
- * answer such a source over UDP.
+ * answer such a source over UDP. Handshakes of TLS and DTLS, which only a proven address begins,
+ * have buckets of their own beside these: nobody empties them for somebody else.
  */
 #ifndef RATELIMIT_ANSWER_BUDGET_H
 #define RATELIMIT_ANSWER_BUDGET_H

@@ -10,7 +10,7 @@
 #include "base/addr.h"
 #include "ratelimit/gcra.h"
 
-enum rate_scope { RATE_ANSWER_BINDING = 1, RATE_ANSWER_OTHER = 2 };
+enum rate_scope { RATE_ANSWER_BINDING = 1, RATE_ANSWER_OTHER = 2, RATE_HANDSHAKE = 3 };
 
 struct rate_table;
 

@@ -39,6 +39,12 @@ bool relay_charge_answer(struct relay *r, const struct addr *source, const struc
         r->deps.shared->rates, &r->snapshot->limits, RATE_ANSWER_OTHER, source, now->mono_us);
 }
 
+bool relay_charge_handshake(struct relay *r, const struct addr *source, const struct instant *now)
+{
+    return answer_budget_charge(
+        r->deps.shared->rates, &r->snapshot->limits, RATE_HANDSHAKE, source, now->mono_us);
+}
+
 /* "For an error code of 420 (Unknown Attribute), the server MUST include an UNKNOWN-ATTRIBUTES
  * attribute." */
 static void write_unknown(const struct request *q, struct stun_writer *w)

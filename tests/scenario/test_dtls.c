@@ -105,6 +105,24 @@ static void test_dtls_hello_takes_from_the_budget_of_challenges(void **state)
     assert_true(relay_charge_answer(relay, &f->b.addr, &f->w->now));
 }
 
+/* Nobody who forges an address empties what its owner begins handshakes with. */
+static void test_dtls_handshakes_have_a_budget_apart_from_answers(void **state)
+{
+    struct fixture *f = *state;
+    f->settings.limits.unauthenticated_per_address =
+        (struct rate){.count = 3, .period_s = 1, .burst = 3};
+    fixture_restart(f);
+    struct relay *relay = f->w->worker[0].relay;
+    while (relay_charge_answer(relay, &f->a.addr, &f->w->now)) {
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        f->a.addr.port++;
+        assert_true(relay_charge_handshake(relay, &f->a.addr, &f->w->now));
+    }
+    assert_false(relay_charge_handshake(relay, &f->a.addr, &f->w->now));
+    assert_true(relay_charge_handshake(relay, &f->b.addr, &f->w->now));
+}
+
 static void test_dtls_hello_of_our_own_is_never_answered(void **state)
 {
     struct fixture *f = *state;
@@ -131,6 +149,7 @@ int main(void)
         SCENARIO(test_udp_request_without_cookie_is_no_error),
         SCENARIO(test_dtls_client_is_answered_beyond_any_budget),
         SCENARIO(test_dtls_hello_takes_from_the_budget_of_challenges),
+        SCENARIO(test_dtls_handshakes_have_a_budget_apart_from_answers),
         SCENARIO(test_dtls_hello_of_our_own_is_never_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

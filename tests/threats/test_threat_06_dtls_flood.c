@@ -45,6 +45,11 @@ static enum reason judge(void *ctx, const struct flow *flow)
     return relay_judge_source(((struct flood *)ctx)->f->w->worker[0].relay, flow);
 }
 
+static bool charge_handshake(void *ctx, const struct addr *source, const struct instant *now)
+{
+    return relay_charge_handshake(((struct flood *)ctx)->f->w->worker[0].relay, source, now);
+}
+
 static bool charge(void *ctx, const struct addr *source, const struct instant *now)
 {
     return relay_charge_answer(((struct flood *)ctx)->f->w->worker[0].relay, source, now);
@@ -74,7 +79,10 @@ static void begin(struct flood *d, struct fixture *f)
     d->outbox = calloc(1, sizeof(*d->outbox));
     outbox_init(d->outbox, send_none, NULL);
     assert_int_equal(io_init(&d->io, NULL, d->outbox, &d->counters), 0);
-    d->io.handlers = (struct io_handlers){.ctx = d, .judge_source = judge, .charge_answer = charge};
+    d->io.handlers = (struct io_handlers){.ctx = d,
+        .judge_source = judge,
+        .charge_answer = charge,
+        .charge_handshake = charge_handshake};
     d->io.now = f->w->now;
     d->io.now_known = true;
     assert_int_equal(udp_endpoint_open(&d->endpoint, &any, 1, 0), 0);

@@ -43,6 +43,7 @@ struct dtls_world {
     unsigned sent_count;
     bool echo;              /* relay/ sends every message back, as media */
     bool in_use;            /* what relay/ says of every flow */
+    bool no_handshake;      /* the budget is used up */
     bool broke;             /* no budget for answers */
     enum reason source;     /* what relay/ says of every source */
     struct flow closed[16]; /* that relay/ was told of */
@@ -92,6 +93,12 @@ static inline bool dtls_world_in_use(void *ctx, const struct flow *flow)
 static inline enum reason dtls_world_judge(void *ctx, const struct flow *flow)
 {
     return ((struct dtls_world *)ctx)->source;
+}
+
+static inline bool dtls_world_handshake(
+    void *ctx, const struct addr *source, const struct instant *now)
+{
+    return !((struct dtls_world *)ctx)->no_handshake;
 }
 
 static inline bool dtls_world_charge(
@@ -158,7 +165,8 @@ static inline struct dtls_world *dtls_world_new(const char *ip, uint32_t max)
         .connection_closed = dtls_world_closed,
         .flow_in_use = dtls_world_in_use,
         .judge_source = dtls_world_judge,
-        .charge_answer = dtls_world_charge};
+        .charge_answer = dtls_world_charge,
+        .charge_handshake = dtls_world_handshake};
     test_server_init(&w->server);
     w->snapshot.tls = test_server_context(&w->server, TEST_SECRET);
     w->snapshot.dtls = (struct dtls_settings){.max_sessions = max,

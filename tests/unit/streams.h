@@ -38,7 +38,8 @@ struct streams {
     unsigned count;
     struct flow closed; /* the last that relay/ was told of */
     unsigned closed_count;
-    bool in_use; /* what relay/ says of every flow */
+    bool in_use;       /* what relay/ says of every flow */
+    bool no_handshake; /* the budget is used up */
     /* Called for each packet, where set. */
     void (*answer)(struct streams *s, const struct packet *packet);
 };
@@ -70,6 +71,11 @@ static bool streams_in_use(void *ctx, const struct flow *flow)
     return s->in_use;
 }
 
+static bool streams_handshake(void *ctx, const struct addr *source, const struct instant *now)
+{
+    return !((struct streams *)ctx)->no_handshake;
+}
+
 static int streams_setup(void **state)
 {
     static const uint8_t key[16] = {1};
@@ -83,7 +89,8 @@ static int streams_setup(void **state)
     s->io.handlers = (struct io_handlers){.ctx = s,
         .from_client = streams_from_client,
         .connection_closed = streams_closed,
-        .flow_in_use = streams_in_use};
+        .flow_in_use = streams_in_use,
+        .charge_handshake = streams_handshake};
     io_now(&s->io);
     s->listeners[STREAMS_LISTENER] = (struct net_listener){.transport = TRANSPORT_TCP, .realm = 5};
     s->snapshot = (struct net_snapshot){

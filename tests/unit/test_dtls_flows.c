@@ -256,6 +256,20 @@ static void test_dtls_flows_nobody_is_answered_beyond_the_budget(void **state)
     assert_int_equal(dtls_dropped(w, REASON_ANSWER_BUDGET), 2);
 }
 
+/* One cookie is good for many ClientHellos, of which each costs a signature. */
+static void test_dtls_flows_cookie_buys_no_handshakes_beyond_their_budget(void **state)
+{
+    dtls_peer_step(&peer);
+    dtls_peer_push(w, &peer);
+    dtls_peer_receive(&peer);
+    dtls_peer_step(&peer);
+    w->no_handshake = true;
+    dtls_peer_push(w, &peer);
+    assert_int_equal(dtls_closed(w, REASON_HANDSHAKE_BUDGET), 1);
+    assert_int_equal(dtls_peer_receive(&peer), 0);
+    assert_int_equal(dtls_sessions_count(w->sessions), 0);
+}
+
 static void test_dtls_flows_forbidden_source_is_never_answered(void **state)
 {
     dtls_peer_step(&peer);
@@ -405,6 +419,7 @@ int main(void)
         CASE(test_dtls_flows_repeated_hello_begins_nothing),
         CASE(test_dtls_flows_repeated_hello_of_a_pending_session_begins_nothing),
         CASE(test_dtls_flows_nobody_is_answered_beyond_the_budget),
+        CASE(test_dtls_flows_cookie_buys_no_handshakes_beyond_their_budget),
         CASE(test_dtls_flows_forbidden_source_is_never_answered),
         CASE(test_dtls_flows_session_beyond_the_cap_is_refused),
         CASE(test_dtls_flows_half_open_sessions_of_a_prefix_are_few),
