@@ -17,14 +17,14 @@ static void send_ciphertext(void *ctx, struct slice ciphertext)
 
 void connection_tls_start(struct connection *c)
 {
-    struct tls_context *context = c->set->snapshot->tls;
-    if (!context) {
-        connection_end(c, REASON_TLS_HANDSHAKE_FAILED);
-        return;
-    }
     const struct io_handlers *h = &c->set->io->handlers;
+    struct tls_context *context = c->set->snapshot->tls;
     if (!h->charge_handshake(h->ctx, &c->flow.remote, io_now(c->set->io))) {
         connection_end(c, REASON_HANDSHAKE_BUDGET);
+        return;
+    }
+    if (!context) {
+        connection_end(c, REASON_TLS_HANDSHAKE_FAILED);
         return;
     }
     const struct tls_stream_options options = {

@@ -319,21 +319,6 @@ static struct tls_client tls_on(int fd)
     return c;
 }
 
-static void test_connection_first_no_handshake_begins_beyond_the_budget(void **state)
-{
-    struct streams *s = *state;
-    int fd = streams_connect(s);
-    struct tls_client c = tls_on(fd);
-    uint8_t byte;
-    s->no_handshake = true;
-    assert_int_equal(SSL_do_handshake(c.ssl), -1);
-    streams_turn(s);
-    assert_int_equal(streams_ended(s, REASON_HANDSHAKE_BUDGET), 1);
-    assert_int_equal(recv(fd, &byte, 1, MSG_DONTWAIT), 0);
-    SSL_free(c.ssl);
-    close(fd);
-}
-
 static void tls_handshake(struct streams *s, struct tls_client *c)
 {
     int r = 0;
@@ -592,7 +577,6 @@ int main(void)
         PLAIN(test_connection_first_http_probe_is_answered),
         PLAIN(test_connection_first_http_later_is_no_probe),
         PLAIN(test_connection_first_plain_on_a_tls_port_only_where_accepted),
-        TLS(test_connection_first_no_handshake_begins_beyond_the_budget),
         TLS(test_connection_first_tls_carries_messages_both_ways),
         TLS(test_connection_first_tls_request_before_close_notify_is_answered),
         TLS(test_connection_first_tls_seals_once_a_flush),

@@ -125,6 +125,16 @@ static void test_connections_beyond_the_file_budget_are_closed_at_once(void **st
     close(fds[1]);
 }
 
+static void test_connections_begin_no_handshake_beyond_the_budget(void **state)
+{
+    struct streams *s = *state;
+    s->listeners[STREAMS_LISTENER].transport = TRANSPORT_TLS;
+    s->no_handshake = true;
+    int fd = from(s, 1, 1);
+    streams_say(s, fd, "\x16", 1);
+    refused(s, fd, REASON_HANDSHAKE_BUDGET);
+}
+
 static void test_connections_end_all_tells_relay_of_those_that_spoke(void **state)
 {
     struct streams *s = *state;
@@ -150,6 +160,7 @@ int main(void)
         CASE(test_connections_limits_follow_the_snapshot),
         CASE(test_connections_are_half_open_until_they_have_an_allocation),
         CASE(test_connections_beyond_the_file_budget_are_closed_at_once),
+        CASE(test_connections_begin_no_handshake_beyond_the_budget),
         CASE(test_connections_end_all_tells_relay_of_those_that_spoke),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
