@@ -392,6 +392,7 @@ static int control_start_workers(struct control *c, const struct config *config)
 {
     /* Loops, mailboxes and logs of a worker take a few descriptors besides its listeners. */
     socket_budget_init(&c->sockets, (c->endpoints.count + 8) * c->endpoints.workers);
+    connection_counts_reach(c->connections, (uint64_t)atomic_load(&c->sockets.connections));
     for (unsigned i = 0; i < c->endpoints.workers; i++) {
         struct worker_options options = {
             .index = i,

@@ -19,7 +19,7 @@ struct connection_counts {
     struct pin_table *prefixes;
     _Atomic uint32_t *half_open; /* by the index of the prefix */
     _Atomic uint32_t total;
-    uint32_t max;
+    uint32_t max, reach; /* reach ≤ max */
     uint8_t key[16];
 };
 
@@ -30,7 +30,7 @@ struct connection_counts *connection_counts_new(uint32_t max, const uint8_t key[
     struct connection_counts *c = calloc(1, sizeof(*c));
     if (!c)
         return NULL;
-    c->max = max;
+    c->max = c->reach = max;
     memcpy(c->key, key, sizeof(c->key));
     c->prefixes = pin_table_new(max);
     if (c->prefixes)
@@ -56,6 +56,12 @@ void connection_counts_free(struct connection_counts *c)
 }
 
 /* limit 0: unlimited. */
+void connection_counts_reach(struct connection_counts *c, uint64_t most)
+{
+    if (most < c->reach)
+        c->reach = (uint32_t)most;
+}
+
 static bool count_one(_Atomic uint32_t *counter, uint32_t limit)
 {
     uint32_t old = atomic_load(counter);
@@ -92,11 +98,12 @@ static uint64_t hash_of(const struct connection_counts *c, const struct addr *cl
     return crypto_siphash(c->key, text, sizeof(text));
 }
 
-/* "enforced above half of the global cap": while there is room for all, nobody is counted out. */
+/* "enforced above half of the global cap": while there is room for all, nobody is counted out. A
+ * half that is never reached would let one prefix have them all. */
 static uint32_t half_open_limit(
     const struct connection_counts *c, const struct connection_limits *limits)
 {
-    uint32_t total = limits->total == 0 || limits->total > c->max ? c->max : limits->total;
+    uint32_t total = limits->total == 0 || limits->total > c->reach ? c->reach : limits->total;
     return atomic_load(&c->total) > total / 2 ? limits->half_open_per_prefix : 0;
 }
 

@@ -29,6 +29,10 @@ struct connection_limits {
 struct connection_counts *connection_counts_new(uint32_t max, const uint8_t key[16]);
 void connection_counts_free(struct connection_counts *c);
 
+/* No more than `most` can be reached, because files end before: "half of `total`" below is half of
+ * that then. Before others use it. */
+void connection_counts_reach(struct connection_counts *c, uint64_t most);
+
 /* One more connection. REASON_NONE or REASON_CONNECTION_CAP. */
 enum reason connection_counts_open(struct connection_counts *c, struct connection_charge *charge,
     const struct connection_limits *limits);

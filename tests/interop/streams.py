@@ -3,6 +3,7 @@ import ipaddress
 import os
 import pathlib
 import resource
+import socket
 import struct
 import sys
 import time
@@ -314,14 +315,25 @@ def threat_20_a_client_that_does_not_read_costs_its_queue_and_no_more(lab):
     server.check()
 
 
+def files_allowed(wanted):
+    """Raises the limit of this case and of what it starts to `wanted` files, or as far as that is allowed; returns it."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard == resource.RLIM_INFINITY or hard > wanted:
+        hard = wanted
+    for limit in (wanted, hard):
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+            return limit
+        except (OSError, ValueError):
+            pass
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
 @case(alone=True)
 def threat_20_slow_clients_hold_up_nobody(lab):
     """5 000 that say nothing and 5 000 that send a byte a second, from many addresses, who come back when they are closed; fewer
     where all files are not twice as many, because connections get half of them."""
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    files = 1 << 20 if hard == resource.RLIM_INFINITY else hard
-    count = min(5000, (files // 2 - 1000) // 2)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(files, 3 * 10000), hard))
+    count = min(5000, (files_allowed(24000) // 2 - 1000) // 2)
     server = lab.server(secure(lab))
     slow = lab.start(Process, "slow_clients", [sys.executable, HERE / "slow_clients.py", count, TLS[1], TCP[1]])
     until(lambda: f"open {2 * count}" in slow.output() or slow.popen.poll() is not None, 40,
@@ -342,4 +354,24 @@ def threat_20_slow_clients_hold_up_nobody(lab):
     for client in lab.clients:
         client.close()
     all_closed(server, 15)
+    server.check()
+
+
+@case
+def threat_20_one_prefix_leaves_room_where_files_are_few(lab):
+    """The half above which few half-open ones of a prefix are let in is of what the file limit leaves, if that is less."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1500, 1500))
+    server = lab.server(PLAIN)
+    crowd = []
+    for number in range(1200):
+        s = socket.socket()
+        crowd.append(s)
+        s.bind((f"127.9.9.{1 + number % 250}", 0))
+        s.connect(TCP)
+    closed_for(server, "half_open_cap", 500)
+    client = lab.client(TCP, kind=Tcp)
+    relays_and_ends(client)
+    for s in (*crowd, client):
+        s.close()
+    expect("connection_files" not in all_closed(server), "connections took all files that they may")
     server.check()

@@ -100,6 +100,25 @@ static void test_connection_counts_half_open_bites_above_half_of_the_cap(void **
     connection_counts_free(c);
 }
 
+/* Where files end before the configured cap: the half is of what they leave, the cap stays. */
+static void test_connection_counts_half_open_bites_above_half_of_what_can_be_reached(void **state)
+{
+    struct connection_counts *c = connection_counts_new(100, key);
+    struct connection_charge charges[14] = {0};
+    const struct connection_limits limits = {.total = 50, .half_open_per_prefix = 2};
+    connection_counts_reach(c, 10);
+    connection_counts_reach(c, UINT64_MAX);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(come(c, &charges[i], &limits, client(1, 1)), REASON_NONE);
+    assert_int_equal(come(c, &charges[5], &limits, client(1, 1)), REASON_HALF_OPEN_CAP);
+    for (uint8_t i = 6; i < 14; i++)
+        assert_int_equal(come(c, &charges[i], &limits, client(i, 1)), REASON_NONE);
+    assert_int_equal(connection_counts_max(c), 100);
+    for (int i = 0; i < 14; i++)
+        connection_counts_close(c, &charges[i]);
+    connection_counts_free(c);
+}
+
 #define THREADS 4
 #define ROUNDS  20000
 
@@ -145,6 +164,7 @@ int main(void)
         cmocka_unit_test(test_connection_counts_never_more_than_the_table_was_made_for),
         cmocka_unit_test(test_connection_counts_prefix_is_a_24_or_a_64),
         cmocka_unit_test(test_connection_counts_half_open_bites_above_half_of_the_cap),
+        cmocka_unit_test(test_connection_counts_half_open_bites_above_half_of_what_can_be_reached),
         cmocka_unit_test(test_connection_counts_threads_leave_nothing_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
