@@ -9,6 +9,17 @@
 
 #define WORDS_MAX 64
 
+/* A multiple of every range of redis_backoff_next, and not so small that it is thrown away. */
+static int fill_hurry(void *ctx, void *out, size_t len)
+{
+    const uint32_t value = 80000;
+    memset(out, 0, len);
+    memcpy(out, &value, len < sizeof(value) ? len : sizeof(value));
+    return 0;
+}
+
+const struct random_source linked_hurry = {fill_hurry, NULL};
+
 static void on_state(void *ctx, const struct redis_state *state)
 {
     struct linked *l = ctx;
@@ -37,27 +48,43 @@ static void on_tick(uv_timer_t *tick)
 {
 }
 
+void linked_loop(struct linked *l)
+{
+    if (l->has_loop)
+        return;
+    l->has_loop = true;
+    uv_loop_init(&l->loop);
+    uv_timer_init(&l->loop, &l->tick);
+}
+
+static void end_loop(struct linked *l)
+{
+    l->has_loop = false;
+    uv_close((uv_handle_t *)&l->tick, NULL);
+    uv_run(&l->loop, UV_RUN_DEFAULT);
+    if (uv_loop_close(&l->loop) == 0)
+        return;
+    fprintf(stderr, "the loop has handles left\n");
+    abort();
+}
+
 int linked_try(struct linked *l, const char *url, char *error, size_t error_cap)
 {
     char *copy = strdup(url);
     l->settings.url = copy;
     l->ups = l->downs = l->messages = 0;
     l->cause[0] = l->run_id[0] = '\0';
-    uv_loop_init(&l->loop);
-    uv_timer_init(&l->loop, &l->tick);
+    linked_loop(l);
     const struct redis_link_options options = {.settings = &l->settings,
-        .random = random_system(),
+        .random = l->random ? l->random : random_system(),
         .channels = l->channels,
         .channel_count = l->channel_count,
         .hooks = {on_state, on_message, l}};
     const int result = redis_link_new(&l->link, &l->loop, &options, error, error_cap);
     l->settings.url = NULL;
     free(copy);
-    if (result == 0)
-        return 0;
-    uv_close((uv_handle_t *)&l->tick, NULL);
-    uv_run(&l->loop, UV_RUN_DEFAULT);
-    uv_loop_close(&l->loop);
+    if (result < 0)
+        end_loop(l);
     return result;
 }
 
@@ -74,12 +101,7 @@ void linked_end(struct linked *l)
 {
     redis_link_free(l->link);
     l->link = NULL;
-    uv_close((uv_handle_t *)&l->tick, NULL);
-    uv_run(&l->loop, UV_RUN_DEFAULT);
-    if (uv_loop_close(&l->loop) == 0)
-        return;
-    fprintf(stderr, "the loop has handles left\n");
-    abort();
+    end_loop(l);
 }
 
 bool linked_run(struct linked *l, linked_done_fn *done, void *ctx, unsigned ms)

@@ -7,9 +7,11 @@
 
 struct linked {
     uv_loop_t loop;
+    bool has_loop;
     uv_timer_t tick; /* so that waiting ends */
     struct redis_link *link;
-    struct redis_settings settings; /* for the next linked_begin; the URL is its argument */
+    struct redis_settings settings;     /* for the next linked_begin; the URL is its argument */
+    const struct random_source *random; /* NULL: the system's */
     const char *const *channels;
     size_t channel_count;
     unsigned ups, downs;
@@ -34,6 +36,11 @@ struct answer {
     void *user;
 };
 
+/* Draws the shortest pauses. */
+extern const struct random_source linked_hurry;
+
+/* The loop is made by the first of these; who needs it before the link makes it here. */
+void linked_loop(struct linked *l);
 /* Makes the loop and the link. Aborts where the link cannot be made. */
 void linked_begin(struct linked *l, const char *url);
 /* The same, but returns what redis_link_new says; `l` is as with linked_begin only with 0. */
