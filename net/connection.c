@@ -11,6 +11,10 @@
 
 #include <errno.h>
 
+/* Behind the header, of whoever has no allocation: names of full length and a token stay below it.
+ */
+#define STRANGER_FRAME 4096
+
 const struct net_listener *connection_listener(const struct connection *c)
 {
     return &c->set->snapshot->listeners[c->flow.listener];
@@ -38,8 +42,12 @@ static uint64_t connection_deadline(const struct connection *c, enum reason *why
         deadline = c->times.message_us + s->idle_timeout_ms * US_PER_MS;
         break;
     }
-    uint64_t frame = c->partial.since_us + s->frame_timeout_ms * US_PER_MS;
-    if (c->partial.len > 0 && frame < deadline) {
+    uint64_t begun = c->partial.len > 0 ? c->partial.since_us : c->times.record_us;
+    if (c->times.record_us && c->times.record_us < begun) {
+        begun = c->times.record_us;
+    }
+    uint64_t frame = begun + s->frame_timeout_ms * US_PER_MS;
+    if (begun && frame < deadline) {
         *why = REASON_FRAME_TIMEOUT;
         return frame;
     }
@@ -138,6 +146,12 @@ static void connection_deliver(struct connection *c, struct slice message)
     }
 }
 
+/* The length that stands at the same place in STUN and in ChannelData; 0: it has not come. */
+static unsigned announced(struct slice stream)
+{
+    return stream.len < 4 ? 0 : (unsigned)stream.data[2] << 8 | stream.data[3];
+}
+
 /* What stands in front of the stream. Bad: the connection has ended. */
 static enum stream_frame_kind connection_look(
     struct connection *c, struct slice stream, struct stream_frame *frame)
@@ -148,6 +162,10 @@ static enum stream_frame_kind connection_look(
     enum stream_frame_kind kind = stream_frame_next(frame, stream);
     if (kind == STREAM_FRAME_BAD) {
         connection_bad_bytes(c, stream);
+    } else if (kind == STREAM_FRAME_MORE && c->charge.half_open &&
+               announced(stream) > STRANGER_FRAME) {
+        connection_end(c, REASON_FRAME_TOO_LONG);
+        return STREAM_FRAME_BAD;
     }
     return kind;
 }

@@ -50,6 +50,7 @@ struct connection {
         struct wheel_timer timer;
         uint64_t state_us;   /* the handshake, or the wait for the first message, began */
         uint64_t message_us; /* last message */
+        uint64_t record_us;  /* the TLS record that has not come whole began; 0: there is none */
     } times;
     struct connection_flush {
         struct connection *next; /* in the list of those that this flush writes to */

@@ -64,8 +64,20 @@ static void tls_failed(struct connection *c)
     connection_end(c, tls_stream_failure(c->tls));
 }
 
+/* A record that stays unfinished is a partial frame like any other. One that ended here has made
+ * way for the next. */
+static void look_at_record(struct connection *c, bool ended)
+{
+    if (!tls_stream_in_record(c->tls)) {
+        c->times.record_us = 0;
+    } else if (ended || c->times.record_us == 0) {
+        c->times.record_us = io_now(c->set->io)->mono_us;
+    }
+}
+
 void connection_tls_input(struct connection *c, struct slice ciphertext)
 {
+    bool data = false;
     tls_stream_feed(c->tls, ciphertext);
     while (!c->ending) {
         size_t len = 0;
@@ -75,9 +87,11 @@ void connection_tls_input(struct connection *c, struct slice ciphertext)
         look_at_handshake(c);
         switch (outcome) {
         case TLS_DATA:
+            data = true;
             connection_plain(c, slice_of(room, len), true);
             break;
         case TLS_MORE:
+            look_at_record(c, data);
             return;
         case TLS_CLOSED:
             /* "The server SHOULD NOT close a connection if a request was received over that

@@ -208,6 +208,12 @@ bool tls_stream_established(const struct tls_stream *s)
     return s->established;
 }
 
+bool tls_stream_in_record(const struct tls_stream *s)
+{
+    /* "RB": the header has come and is off the buffer, the body has not. */
+    return SSL_has_pending(s->ssl) == 1 || strcmp(SSL_rstate_string(s->ssl), "RB") == 0;
+}
+
 int tls_stream_write(struct tls_stream *s, struct slice plain)
 {
     if (!s->established || s->failure.reason != REASON_NONE)

@@ -42,6 +42,8 @@ enum tls_outcome {
 /* Goes on with the handshake, then reads plain text: at most `cap` (≥ 1) bytes into `out`. */
 enum tls_outcome tls_stream_read(struct tls_stream *s, uint8_t *out, size_t cap, size_t *len);
 bool tls_stream_established(const struct tls_stream *s); /* the handshake is complete */
+/* After TLS_MORE: the front of a record has come, and not the rest; some 17 kB are held for it. */
+bool tls_stream_in_record(const struct tls_stream *s);
 /* Seals plain text and hands it to `send` before it returns. Only when established. 0, or -EPIPE.
  */
 int tls_stream_write(struct tls_stream *s, struct slice plain);

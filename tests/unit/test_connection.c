@@ -124,6 +124,7 @@ static void test_connection_largest_message_arrives_whole(void **state)
     static uint8_t all[65544 + 8];
     uint8_t first[STUN_HEADER_LEN];
     int fd = streams_connect(s), size = 1 << 20;
+    s->in_use = true;
     streams_say(s, fd, first, streams_binding(first, 0));
     size_t len = streams_channel(all, 65535);
     assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
@@ -140,6 +141,32 @@ static void test_connection_largest_message_arrives_whole(void **state)
     assert_int_equal(s->seen[1].bytes.len, 65539);
     assert_memory_equal(s->seen[1].bytes.data, all, 65539);
     close(fd);
+}
+
+/* Four bytes of header must not make the server wait for 64 kB of somebody who has proven nothing.
+ */
+static void test_connection_long_message_needs_an_allocation(void **state)
+{
+    struct streams *s = *state;
+    const uint8_t longest[] = {0, 3, 0x10, 0}, longer[] = {0x40, 0, 0x10, 1};
+    for (unsigned i = 0; i < 3; i++) {
+        int fd = streams_connect(s);
+        s->in_use = i == 2;
+        SAY(fd, s, 1);
+        streams_say(s, fd, longest, 4);
+        streams_assert_open(fd);
+        close(fd);
+        streams_turn(s);
+        fd = streams_connect(s);
+        SAY(fd, s, 1);
+        /* All at once, and byte by byte. */
+        for (unsigned k = 0; k < 4; k += i == 1 ? 1 : 4) {
+            streams_say(s, fd, longer + k, i == 1 ? 1 : 4);
+        }
+        assert_int_equal(streams_ended(s, REASON_FRAME_TOO_LONG), i == 0 ? 1 : 2);
+        close(fd);
+        streams_turn(s);
+    }
 }
 
 /* Bytes handed to relay/ stay as they are until the flush, whatever comes behind them. */
@@ -347,6 +374,7 @@ int main(void)
         CASE(test_connection_messages_byte_by_byte_arrive_whole),
         CASE(test_connection_many_messages_in_one_read_arrive_in_order),
         CASE(test_connection_largest_message_arrives_whole),
+        CASE(test_connection_long_message_needs_an_allocation),
         CASE(test_connection_slices_stay_until_the_flush),
         CASE(test_connection_other_bytes_end_it),
         CASE(test_connection_bad_bytes_behind_a_message_end_it_after_the_message),

@@ -244,6 +244,7 @@ static void test_connection_first_http_later_is_no_probe(void **state)
     uint8_t m[STUN_HEADER_LEN];
     struct bytes get = text("GET / HTTP/1.1\r\n\r\nxxxx");
     int fd = streams_connect(s);
+    s->in_use = true;
     streams_say(s, fd, m, streams_binding(m, 1));
     streams_say(s, fd, get.data, get.len);
     assert_int_equal(s->count, 1);
@@ -392,6 +393,55 @@ static void test_connection_first_tls_request_before_close_notify_is_answered(vo
     assert_memory_equal(got, m, sizeof(m));
     assert_int_equal(streams_ended(s, REASON_CLOSED_BY_CLIENT), 1);
     tls_end(&c);
+}
+
+/* One record of the client as it lies on the wire. */
+static size_t tls_record(struct tls_client *c, uint8_t *out, size_t cap)
+{
+    uint8_t m[STUN_HEADER_LEN];
+    BIO *memory = BIO_new(BIO_s_mem()), *socket = SSL_get_wbio(c->ssl);
+    BIO_up_ref(socket);
+    SSL_set0_wbio(c->ssl, memory);
+    assert_int_equal(SSL_write(c->ssl, m, (int)streams_binding(m, 1)), sizeof(m));
+    int len = BIO_read(memory, out, (int)cap);
+    assert_true(len > 5);
+    SSL_set0_wbio(c->ssl, socket);
+    return (size_t)len;
+}
+
+/* Cut within the record's header, behind it, and within its body. A byte a second does not keep it
+ * open, and the record before does not count. */
+static void test_connection_first_tls_record_must_end_in_time(void **state)
+{
+    struct streams *s = *state;
+    static const size_t cuts[] = {1, 5, 20};
+    uint8_t records[256];
+    s->in_use = true;
+    for (unsigned i = 0; i < 3; i++) {
+        struct tls_client c = tls_on(streams_connect(s));
+        tls_handshake(s, &c);
+        size_t len = tls_record(&c, records, 128);
+        (void)tls_record(&c, records + len, 128);
+        streams_say(s, c.fd, records, cuts[i]);
+        streams_later(s, 4800);
+        streams_say(s, c.fd, records + cuts[i], len);
+        assert_int_equal(s->count, i + 1);
+        for (unsigned k = 0; k < 4; k++) {
+            streams_later(s, 1000);
+            streams_say(s, c.fd, records + len + cuts[i] + k, 1);
+            assert_int_equal(streams_ended(s, REASON_FRAME_TIMEOUT), i);
+        }
+        streams_later(s, 1200);
+        assert_int_equal(streams_ended(s, REASON_FRAME_TIMEOUT), i + 1);
+        tls_end(&c);
+        /* Whole records leave nothing behind. */
+        c = tls_on(streams_connect(s));
+        tls_handshake(s, &c);
+        streams_later(s, 6000);
+        assert_int_equal(streams_ended(s, REASON_FRAME_TIMEOUT), i + 1);
+        tls_end(&c);
+        streams_turn(s);
+    }
 }
 
 /* Many answers of a flush are sealed as one record. */
@@ -579,6 +629,7 @@ int main(void)
         PLAIN(test_connection_first_plain_on_a_tls_port_only_where_accepted),
         TLS(test_connection_first_tls_carries_messages_both_ways),
         TLS(test_connection_first_tls_request_before_close_notify_is_answered),
+        TLS(test_connection_first_tls_record_must_end_in_time),
         TLS(test_connection_first_tls_seals_once_a_flush),
         TLS(test_connection_first_tls_stalled_reader_drops_media_and_tears_nothing),
         TLS(test_connection_first_tls_http_inside_is_answered),
