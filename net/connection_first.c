@@ -13,6 +13,8 @@
 /* Bytes that tell a PROXY header from all else that may come. */
 #define PROXY_PREFIX         5
 #define TLS_HANDSHAKE_RECORD 22 /* RFC 8446 section 5.1 */
+#define TLS_RECORD_HEADER    5
+#define TLS_RECORD_MAX       16384
 
 /* The first bits of STUN (RFC 8489 section 5): "the most significant 2 bits of every STUN message
  * MUST be zeroes". A ChannelData message cannot be the first: nothing is bound yet. */
@@ -85,11 +87,25 @@ static void become_plain(struct connection *c)
     c->times.state_us = io_now(c->set->io)->mono_us;
 }
 
+/* A TLS state takes some 46 kB, which one byte must not cost: it is made for a whole record. */
+static void choose_tls(struct connection *c, struct slice stream)
+{
+    if (stream.len < TLS_RECORD_HEADER) {
+        return;
+    }
+    size_t len = (size_t)stream.data[3] << 8 | stream.data[4];
+    if (len > TLS_RECORD_MAX) {
+        connection_end(c, REASON_TLS_HANDSHAKE_FAILED);
+    } else if (stream.len - TLS_RECORD_HEADER >= len) {
+        connection_tls_start(c);
+    }
+}
+
 static void choose(struct connection *c)
 {
     struct slice stream = slice_of(c->partial.data, c->partial.len);
     if (stream.data[0] == TLS_HANDSHAKE_RECORD) {
-        connection_tls_start(c);
+        choose_tls(c, stream);
     } else if (!is_no_http(c, stream)) {
         return;
     } else if (is_proxy_header(stream)) {

@@ -38,8 +38,9 @@ struct streams {
     unsigned count;
     struct flow closed; /* the last that relay/ was told of */
     unsigned closed_count;
-    bool in_use;       /* what relay/ says of every flow */
-    bool no_handshake; /* the budget is used up */
+    bool in_use;         /* what relay/ says of every flow */
+    bool no_handshake;   /* the budget is used up */
+    unsigned handshakes; /* that the budget was asked for */
     /* Called for each packet, where set. */
     void (*answer)(struct streams *s, const struct packet *packet);
 };
@@ -73,7 +74,9 @@ static bool streams_in_use(void *ctx, const struct flow *flow)
 
 static bool streams_handshake(void *ctx, const struct addr *source, const struct instant *now)
 {
-    return !((struct streams *)ctx)->no_handshake;
+    struct streams *s = ctx;
+    s->handshakes++;
+    return !s->no_handshake;
 }
 
 static int streams_setup(void **state)

@@ -580,6 +580,34 @@ static void test_connection_first_tls_handshake_must_end_in_time(void **state)
     tls_end(&c);
 }
 
+/* Neither the budget nor the memory of a handshake is spent before its first record is whole. */
+static void test_connection_first_tls_state_waits_for_a_whole_record(void **state)
+{
+    struct streams *s = *state;
+    static const uint8_t too_long[] = {22, 3, 1, 0x40, 1};
+    uint8_t hello[1024];
+    struct tls_client c = tls_on(streams_connect(s));
+    BIO *memory = BIO_new(BIO_s_mem()), *socket = SSL_get_wbio(c.ssl);
+    BIO_up_ref(socket);
+    SSL_set0_wbio(c.ssl, memory);
+    SSL_do_handshake(c.ssl);
+    int len = BIO_read(memory, hello, sizeof(hello));
+    SSL_set0_wbio(c.ssl, socket);
+    assert_true(len > 100);
+    for (int i = 0; i < len; i++) {
+        assert_int_equal(s->handshakes, 0);
+        streams_say(s, c.fd, hello + i, 1);
+    }
+    assert_int_equal(s->handshakes, 1);
+    tls_handshake(s, &c);
+    tls_end(&c);
+    int fd = streams_connect(s);
+    streams_say(s, fd, too_long, sizeof(too_long));
+    assert_int_equal(s->handshakes, 1);
+    assert_int_equal(streams_ended(s, REASON_TLS_HANDSHAKE_FAILED), 1);
+    close(fd);
+}
+
 /* What the listener asks for reaches the engine. */
 static void test_connection_first_tls_client_certificate_is_required_by_its_listener(void **state)
 {
@@ -636,6 +664,7 @@ int main(void)
         TLS(test_connection_first_tls_behind_a_proxy_header),
         TLS(test_connection_first_tls_header_handshake_and_message_have_their_own_times),
         TLS(test_connection_first_tls_handshake_must_end_in_time),
+        TLS(test_connection_first_tls_state_waits_for_a_whole_record),
         TLS(test_connection_first_tls_client_certificate_is_required_by_its_listener),
         TLS(test_connection_first_tls_failures_end_it),
     };

@@ -131,7 +131,7 @@ static void test_connections_begin_no_handshake_beyond_the_budget(void **state)
     s->listeners[STREAMS_LISTENER].transport = TRANSPORT_TLS;
     s->no_handshake = true;
     int fd = from(s, 1, 1);
-    streams_say(s, fd, "\x16", 1);
+    streams_say(s, fd, "\x16\x03\x01\x00\x01x", 6);
     refused(s, fd, REASON_HANDSHAKE_BUDGET);
 }
 
