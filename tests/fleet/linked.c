@@ -70,7 +70,8 @@ static void end_loop(struct linked *l)
 
 int linked_try(struct linked *l, const char *url, char *error, size_t error_cap)
 {
-    char *copy = strdup(url);
+    char copy[512];
+    snprintf(copy, sizeof(copy), "%s", url);
     l->settings.url = copy;
     l->ups = l->downs = l->messages = 0;
     l->cause[0] = l->run_id[0] = '\0';
@@ -82,7 +83,6 @@ int linked_try(struct linked *l, const char *url, char *error, size_t error_cap)
         .hooks = {on_state, on_message, l}};
     const int result = redis_link_new(&l->link, &l->loop, &options, error, error_cap);
     l->settings.url = NULL;
-    free(copy);
     if (result < 0)
         end_loop(l);
     return result;

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes the seed corpora of fuzz_stun, fuzz_channel_data, fuzz_stream and fuzz_proxy: make_corpus.py [--check] SOURCE_ROOT.
+"""Writes the seed corpora of fuzz_stun, fuzz_channel_data, fuzz_stream, fuzz_proxy and
+fuzz_redis_reply: make_corpus.py [--check] SOURCE_ROOT.
 
 Messages are built here from the RFCs, without the code under test; the vectors come from
 tests/unit/stun_vectors.h. With --check nothing is written: it fails where a file differs.
@@ -232,6 +233,32 @@ def requests():
     yield "neither", message(BINDING)
 
 
+def redis_replies():
+    """RESP2, and what is not."""
+    info = b"# Server\r\nrun_id:" + b"0123456789abcdef" * 2 + b"01234567\r\n"
+    yield "greeting", b"+OK\r\n$%d\r\n%s\r\n+PONG\r\n" % (len(info), info)
+    yield "kinds", b"+OK\r\n-ERR no\r\n:-7\r\n$3\r\na\0b\r\n$-1\r\n*-1\r\n*0\r\n$0\r\n\r\n"
+    yield "nested", b"*3\r\n*2\r\n:1\r\n*1\r\n$-1\r\n-NOSCRIPT x\r\n$2\r\n\r\n\r\n"
+    yield "message", b"*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$5\r\nhello\r\n"
+    yield "deepest", b"*1\r\n" * 7 + b":1\r\n"
+    yield "too_deep", b"*1\r\n" * 12 + b":1\r\n"
+    yield "cut_array", b"*3\r\n:1\r\n:2\r\n"
+    yield "cut_string", b"$10\r\nabc"
+    yield "cut_line", b"+OK\r"
+    yield "integer_ends", b":9223372036854775807\r\n:-9223372036854775808\r\n:9223372036854775808\r\n"
+    yield "integer_bad", b":1x\r\n"
+    yield "length_bad", b"$-2\r\n"
+    yield "length_huge", b"$9223372036854775807\r\nabc"
+    yield "count_bad", b"*-2\r\n"
+    yield "count_huge", b"*2147483647\r\n"
+    yield "count_over", b"*4294967297\r\n:1\r\n"
+    yield "many", b"*40\r\n" + b":1\r\n" * 40
+    yield "long_string", b"$2000\r\n" + b"x" * 2000 + b"\r\n"
+    yield "long_line", b"+" + b"x" * 2000
+    yield "resp3", b"%1\r\n+a\r\n+b\r\n"
+    yield "http", b"HTTP/1.1 400 Bad Request\r\n\r\n"
+
+
 def files(root):
     corpus = root / "tests/fuzz/corpus"
     for name, data in vectors(root):
@@ -244,6 +271,8 @@ def files(root):
         yield corpus / "channel_data" / name, data
     for name, data in stream():
         yield corpus / "stream" / name, data
+    for name, data in redis_replies():
+        yield corpus / "redis_reply" / name, data
     for maker in (proxy_headers, requests):
         for name, data in maker():
             yield corpus / "proxy" / name, data

@@ -1,0 +1,137 @@
+/* The link when memory fails: each allocation of our own in turn, once. Linked with --wrap. */
+#include "fleet/redis_link.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include "fleet/redis_script.h"
+#include "tests/fleet/linked.h"
+#include "tests/fleet/servers.h"
+
+#define ROUNDS_MAX 300
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+char *__real_strdup(const char *text);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+char *__wrap_strdup(const char *text);
+
+static unsigned allocations, failing; /* since the round began; the one that fails */
+
+static bool fails(void)
+{
+    return failing > 0 && ++allocations == failing;
+}
+
+void *__wrap_malloc(size_t size)
+{
+    return fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return fails() ? NULL : __real_calloc(count, size);
+}
+
+char *__wrap_strdup(const char *text)
+{
+    return fails() ? NULL : __real_strdup(text);
+}
+
+static struct test_redis redis;
+static struct linked l;
+
+static int setup(void **state)
+{
+    test_redis_start(&redis, NULL);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    test_redis_end(&redis);
+    return 0;
+}
+
+/* What is issued is answered once, whatever the answer is; what is not, never. */
+static bool settle(int issued, struct answer *a)
+{
+    if (issued < 0) {
+        assert_in_range(-issued, EAGAIN, ENOMEM); /* these two are neighbours */
+        return false;
+    }
+    assert_true(linked_answered(&l, a, 3000));
+    return a->result == REDIS_REPLIED;
+}
+
+/* Everything that a link does; true if all of it went well. */
+static bool use_link(struct redis_script *script)
+{
+    const struct slice argv[] = {slice_of_string("counter")};
+    struct answer a;
+    if (!linked_up(&l, 1))
+        return false;
+    bool good = settle(linked_issue(&l, "SETRANGE large 200000 x", 2000, &a), &a);
+    good = settle(linked_issue(&l, "GET large", 2000, &a), &a) && good;
+    good = settle(linked_issue(&l, "SCRIPT FLUSH", 2000, &a), &a) && good;
+    a = (struct answer){0};
+    const struct redis_request call = {argv, 1, 2000, linked_answer, &a};
+    return settle(redis_link_script(l.link, script, 1, &call), &a) && good;
+}
+
+/* Whatever failed, the link is not stuck: it is up, or comes up again. */
+static void check_usable(void)
+{
+    for (unsigned i = 0; i < 500 && !redis_link_is_up(l.link); i++)
+        linked_sleep(&l, 5);
+    failing = 0;
+    const struct answer a = linked_ask(&l, "PING");
+    assert_true(answer_is(&a, "PONG"));
+}
+
+static void test_redis_memory_each_failure_is_survived(void **state)
+{
+    struct redis_script script;
+    char error[128], url[300];
+    unsigned refused = 0, hurt = 0, unhurt = 0;
+    assert_int_equal(redis_script_init(&script, "return redis.call('INCR', KEYS[1])"), 0);
+    snprintf(url, sizeof(url), "unix://%s?db=1", redis.socket);
+    for (unsigned round = 1; round <= ROUNDS_MAX && unhurt == 0; round++) {
+        l = (struct linked){.random = &linked_hurry};
+        allocations = 0;
+        failing = round;
+        const int made = linked_try(&l, url, error, sizeof(error));
+        if (made < 0) {
+            assert_int_equal(made, -ENOMEM);
+            assert_non_null(strstr(error, "out of memory"));
+            refused++;
+            continue;
+        }
+        const bool good = use_link(&script);
+        const bool hit = allocations >= round;
+        hurt += hit && !good;
+        unhurt += !hit;
+        assert_true(hit || good);
+        check_usable();
+        linked_end(&l);
+    }
+    failing = 0;
+    assert_int_equal(unhurt, 1); /* every allocation there is has failed once */
+    assert_true(refused >= 5);
+    assert_true(hurt >= 5);
+}
+
+int main(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_redis_memory_each_failure_is_survived),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
