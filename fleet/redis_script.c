@@ -21,7 +21,7 @@ struct call {
     struct redis_script *script;
     redis_done_fn *done;
     void *ctx;
-    uint64_t deadline_us;
+    struct redis_waiting waiting;
     bool again;
     struct redis_buffer command;
 };
@@ -62,11 +62,8 @@ static void on_evaluated(void *ctx, enum redis_result result, const struct redis
 
 static int evaluate(struct call *c)
 {
-    return redis_link_send(c->link, slice_of(c->command.data, c->command.len),
-        &(struct redis_waiting){.done = on_evaluated,
-            .ctx = c,
-            .sent_us = clock_now().mono_us,
-            .deadline_us = c->deadline_us});
+    c->waiting.sent_us = clock_now().mono_us;
+    return redis_link_send(c->link, slice_of(c->command.data, c->command.len), &c->waiting);
 }
 
 static int load(struct call *c)
@@ -82,7 +79,7 @@ static int load(struct call *c)
             &(struct redis_waiting){.done = on_loaded,
                 .ctx = s,
                 .sent_us = clock_now().mono_us,
-                .deadline_us = c->deadline_us});
+                .deadline_us = c->waiting.deadline_us});
     redis_buffer_deinit(&command);
     if (result == 0) {
         s->loading = true;
@@ -136,7 +133,9 @@ int redis_link_script(struct redis_link *l, struct redis_script *script, uint32_
         .script = script,
         .done = request->done,
         .ctx = request->ctx,
-        .deadline_us = clock_now().mono_us + request->deadline_ms * US_PER_MS};
+        .waiting = {.done = on_evaluated,
+            .ctx = c,
+            .deadline_us = clock_now().mono_us + request->deadline_ms * US_PER_MS}};
     int result = prepare(c, key_count, request);
     if (result == 0)
         result = evaluate(c);

@@ -163,7 +163,7 @@ static bool read_hosts(struct redis_url *url, struct reader *r)
 
 static bool read_master(struct redis_url *url, struct reader *r)
 {
-    const struct slice name = skip_prefix(r, "/") ? take_until(r, "/") : slice_of(NULL, 0);
+    const struct slice name = skip_prefix(r, "/") ? take_until(r, "/") : slice_of("", 0);
     /* What Sentinel itself takes as a name. */
     if (name.len > REDIS_MASTER_MAX || !is_host(name, "-._"))
         return refuse(
