@@ -450,8 +450,8 @@ static void test_redis_link_may_be_freed_by_a_callback(void **state)
 
 static void test_redis_link_may_be_freed_while_it_connects(void **state)
 {
-    static const char *const urls[] = {"redis://localhost:1", "redis://192.0.2.1:1",
-        "unix:///nonexistent.sock", "redis+sentinel://localhost:1,192.0.2.1/m"};
+    static const char *const urls[] = {"redis://localhost:1", "redis://127.0.0.1:1",
+        "unix:///nonexistent.sock", "redis+sentinel://localhost:1,127.0.0.1:1/m"};
     for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
         for (unsigned turns = 0; turns < 6; turns++) {
             linked_begin(&l, urls[i]);
