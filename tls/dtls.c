@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/cursor.h"
+#include "tls/bio.h"
 #include "tls/context_internal.h"
 #include "tls/cookie.h"
 #include "tls/failure.h"
@@ -66,29 +67,9 @@ static int bio_write(BIO *bio, const char *data, size_t len, size_t *written)
     return 1;
 }
 
-/* Of BIO_CTRL_DGRAM_* OpenSSL asks for peers, timeouts and overheads: none are known here. */
-static long bio_ctrl(BIO *bio, int command, long number, void *pointer)
-{
-    return command == BIO_CTRL_FLUSH ? 1 : 0;
-}
-
-static int bio_create(BIO *bio)
-{
-    BIO_set_init(bio, 1);
-    return 1;
-}
-
 BIO_METHOD *tls_datagram_bio_new(void)
 {
-    BIO_METHOD *method = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "turnpike datagram");
-    if (!method)
-        return NULL;
-    if (BIO_meth_set_read_ex(method, bio_read) == 1 &&
-        BIO_meth_set_write_ex(method, bio_write) == 1 && BIO_meth_set_ctrl(method, bio_ctrl) == 1 &&
-        BIO_meth_set_create(method, bio_create) == 1)
-        return method;
-    BIO_meth_free(method);
-    return NULL;
+    return tls_bio_method_new("turnpike datagram", bio_read, bio_write);
 }
 
 /* OpenSSL asks twice while a session is made, and never afterwards. */

@@ -10,6 +10,7 @@
 #include <openssl/err.h>
 #include <stdlib.h>
 
+#include "tls/bio.h"
 #include "tls/context_internal.h"
 #include "tls/failure.h"
 #include "tls/stream_internal.h"
@@ -64,28 +65,9 @@ static int bio_write(BIO *bio, const char *data, size_t len, size_t *written)
     return 1;
 }
 
-static long bio_ctrl(BIO *bio, int command, long number, void *pointer)
-{
-    return command == BIO_CTRL_FLUSH ? 1 : 0;
-}
-
-static int bio_create(BIO *bio)
-{
-    BIO_set_init(bio, 1);
-    return 1;
-}
-
 BIO_METHOD *tls_stream_bio_new(void)
 {
-    BIO_METHOD *method = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "turnpike stream");
-    if (!method)
-        return NULL;
-    if (BIO_meth_set_read_ex(method, bio_read) == 1 &&
-        BIO_meth_set_write_ex(method, bio_write) == 1 && BIO_meth_set_ctrl(method, bio_ctrl) == 1 &&
-        BIO_meth_set_create(method, bio_create) == 1)
-        return method;
-    BIO_meth_free(method);
-    return NULL;
+    return tls_bio_method_new("turnpike stream", bio_read, bio_write);
 }
 
 /*
