@@ -71,11 +71,8 @@ static int set_secret_file(void *base, const struct schema_key *key,
 {
     struct secret *out = (struct secret *)(void *)((char *)base + key->offset), content = {0};
     char path[PATH_MAX];
-    int rc;
+    int rc = path_expand(path, key, value, fault);
 
-    if (value->kind != DOCUMENT_SCALAR)
-        return schema_bad_value(key, value, fault);
-    rc = path_expand(path, key, value, fault);
     if (rc < 0)
         return rc;
     rc = file_read(&content, path, key->max + 1);

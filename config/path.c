@@ -14,6 +14,8 @@ int path_expand(char out[PATH_MAX], const struct schema_key *key, const struct d
     const char *rest = value->text, *directory = "";
     int n;
 
+    if (value->kind != DOCUMENT_SCALAR)
+        return schema_bad_value(key, value, fault);
     if (strncmp(rest, directory_variable, sizeof(directory_variable) - 1) == 0) {
         directory = getenv("CREDENTIALS_DIRECTORY");
         if (!directory || *directory == '\0')

@@ -7,8 +7,8 @@
 #include <limits.h>
 
 /*
- * Replaces ${CREDENTIALS_DIRECTORY} at the beginning of a path; no other variable is known. `value`
- * is a scalar. 0; -EINVAL with the fault set: nothing to expand it with, not absolute, too long.
+ * Replaces ${CREDENTIALS_DIRECTORY} at the beginning of a path; no other variable is known. 0;
+ * -EINVAL with the fault set: no text, nothing to expand it with, not absolute, too long.
  */
 int path_expand(char out[PATH_MAX], const struct schema_key *key, const struct document_node *value,
     struct fault *fault);

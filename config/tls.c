@@ -50,11 +50,8 @@ static int set_file(void *base, const struct schema_key *key, const struct docum
 {
     char **out = (char **)(void *)((char *)base + key->offset), *copy;
     char path[PATH_MAX];
-    int rc;
+    int rc = path_expand(path, key, value, fault);
 
-    if (value->kind != DOCUMENT_SCALAR)
-        return schema_bad_value(key, value, fault);
-    rc = path_expand(path, key, value, fault);
     if (rc < 0)
         return rc;
     copy = strdup(path);
