@@ -369,4 +369,29 @@ static inline void dtls_answer(
     io_flush(&w->io);
 }
 
+/* The fixture of the test programs: one world and one client in it. */
+static struct dtls_world *w;
+static struct dtls_peer peer;
+
+static inline int begin(void **state)
+{
+    w = dtls_world_new("127.0.0.1", 16);
+    dtls_peer_init(w, &peer, "127.0.0.1");
+    return 0;
+}
+
+static inline int end(void **state)
+{
+    dtls_peer_deinit(&peer);
+    dtls_world_free(w);
+    return 0;
+}
+
+static inline void establish(void)
+{
+    assert_true(dtls_peer_settle(w, &peer));
+    dtls_peer_say(w, &peer, "first");
+    assert_true(dtls_heard_last(w, &peer, "first"));
+}
+
 #endif

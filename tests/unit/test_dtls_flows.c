@@ -4,31 +4,7 @@
  */
 #include "tests/unit/dtls_clients.h"
 
-static struct dtls_world *w;
-static struct dtls_peer peer;
-
 static const uint8_t stun[20] = {0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42};
-
-static int begin(void **state)
-{
-    w = dtls_world_new("127.0.0.1", 16);
-    dtls_peer_init(w, &peer, "127.0.0.1");
-    return 0;
-}
-
-static int end(void **state)
-{
-    dtls_peer_deinit(&peer);
-    dtls_world_free(w);
-    return 0;
-}
-
-static void establish(void)
-{
-    assert_true(dtls_peer_settle(w, &peer));
-    dtls_peer_say(w, &peer, "first");
-    assert_true(dtls_heard_last(w, &peer, "first"));
-}
 
 static void assert_alive(const char *text)
 {

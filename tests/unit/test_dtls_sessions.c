@@ -1,30 +1,6 @@
 /* DTLS sessions from their first datagram to their last: messages both ways, deadlines, ends. */
 #include "tests/unit/dtls_clients.h"
 
-static struct dtls_world *w;
-static struct dtls_peer peer;
-
-static int begin(void **state)
-{
-    w = dtls_world_new("127.0.0.1", 16);
-    dtls_peer_init(w, &peer, "127.0.0.1");
-    return 0;
-}
-
-static int end(void **state)
-{
-    dtls_peer_deinit(&peer);
-    dtls_world_free(w);
-    return 0;
-}
-
-static void establish(void)
-{
-    assert_true(dtls_peer_settle(w, &peer));
-    dtls_peer_say(w, &peer, "first");
-    assert_true(dtls_heard_last(w, &peer, "first"));
-}
-
 static void test_dtls_sessions_message_comes_as_a_packet_of_its_session(void **state)
 {
     assert_true(dtls_peer_settle(w, &peer));
