@@ -5,6 +5,7 @@
 #ifndef ADMIN_OPS_H
 #define ADMIN_OPS_H
 
+#include "auth/explain.h"
 #include "base/addr.h"
 #include "base/clock.h"
 #include "base/counters.h"
@@ -33,8 +34,29 @@ struct admin_relayed {
     struct addr public, local;
 };
 
+/* Who is no longer to be let in, on every instance. */
+struct admin_revocation {
+    enum revocation_kind kind;
+    struct slice realm; /* by name; empty: the first */
+    struct slice id;
+    uint32_t seconds; /* from now; 0: take back one that was made before */
+};
+
+/* `explained` is called exactly once, with the explanation borrowed; NULL: no such realm. */
+struct admin_explain {
+    struct slice realm;                 /* by name; empty: the first */
+    struct slice user, password, token; /* see auth/explain.h; borrowed for the call */
+    void (*explained)(void *ctx, const struct auth_explanation *explanation);
+    void *ctx;
+};
+
 struct admin_ops {
     void *ctx;
+    /* 0: in force here, and handed to the fleet where there is one. -ENOENT: no such realm;
+     * -ENOSPC: too many; -EINVAL: a kind or an id that cannot be. */
+    int (*revoke)(void *ctx, const struct admin_revocation *what);
+    /* May call `explained` before it returns, or up to 3 s later. */
+    void (*explain)(void *ctx, const struct admin_explain *what);
     enum admin_state (*state)(void *ctx);
     void (*status)(void *ctx, struct admin_status *out);
     /* All threads' counters; *out is overwritten. */

@@ -11,6 +11,8 @@
 #include "auth/auth_settings.h"
 #include "auth/identity.h"
 #include "auth/nonce.h"
+#include "auth/revocation.h"
+#include "auth/store.h"
 #include "base/addr.h"
 #include "base/clock.h"
 #include "base/counters.h"
@@ -37,6 +39,23 @@ struct slice auth_realm_name(const struct auth *auth, uint32_t realm);
  * offered something else is stale. */
 uint32_t auth_realm_features(const struct auth *auth, uint32_t realm);
 
+/* The server name of THIRD-PARTY-AUTHORIZATION (RFC 7635 section 6.1); empty: no access tokens. */
+struct slice auth_realm_third_party(const struct auth *auth, uint32_t realm);
+
+/*
+ * What a worker learns besides its configuration; kept over snapshots. The answer to a question:
+ * from now on in the worker's cache (wiped when it goes). REST secrets of a realm that come from
+ * the store: those before are wiped. A revocation: 0, or -ENOSPC when as many are kept as may be.
+ */
+void auth_worker_learn(struct auth_worker *w, const struct auth *auth,
+    const struct store_answer *answer, const struct instant *now);
+int auth_worker_set_secrets(
+    struct auth_worker *w, const struct auth *auth, const struct store_secrets *secrets);
+int auth_worker_revoke(
+    struct auth_worker *w, const struct revocation *revocation, const struct instant *now);
+/* Forgets every answer of the store: at a reload. */
+void auth_worker_forget(struct auth_worker *w);
+
 /* What a 401 or 438 of this realm carries. 0 or -EIO. */
 int auth_challenge_nonce(const struct auth *auth, struct auth_worker *w, uint32_t realm,
     const struct addr *client, const struct instant *now, uint8_t out[NONCE_LEN]);
@@ -46,13 +65,23 @@ enum auth_outcome {
     AUTH_CHALLENGE, /* 401 with REALM, NONCE and, by the realm, PASSWORD-ALGORITHMS */
     AUTH_STALE,     /* 438 with the same */
     AUTH_BAD,       /* 400, without any of them */
-    AUTH_FAILED     /* 500: the generator or a digest failed */
+    AUTH_FAILED,    /* 500: the generator or a digest failed, or the store is unreachable */
+    AUTH_PENDING,   /* the key lies in the store: `need` is to be asked */
+    AUTH_SILENT     /* goes unanswered: too many guesses */
 };
 
 struct auth_request {
     const struct stun_msg *msg;
-    struct addr client;              /* where the request came from */
-    uint32_t realm;                  /* the listener's realm */
+    struct addr client; /* where the request came from */
+    uint32_t realm;     /* the listener's realm: challenges carry it */
+    uint64_t realms;    /* bit n: realm id n may be named by a request; `realm` is among them */
+    /* The store has been asked for this request: no second AUTH_PENDING; what is still not known is
+     * STORE_UNREACHABLE, unless an older answer will do. */
+    bool asked;
+    /* Called once at most, when the nonce has verified and the request is not of a live allocation:
+     * false and the request is AUTH_SILENT. NULL: everybody may. `account` as in auth_result. */
+    bool (*may_guess)(void *ctx, uint32_t realm, struct slice account);
+    void *may_guess_ctx;
     const struct identity *live;     /* of the allocation on this 5-tuple, or NULL */
     const struct auth_key *live_key; /* its key: used as long as user and algorithm are the same,
                                         whatever has expired */
@@ -66,6 +95,13 @@ struct auth_result {
     /* user: borrowed from the message; for USERHASH from `auth`, or from a matching `live` */
     struct identity identity;
     struct auth_key key; /* the caller wipes it */
+    /* The realm that the request named, if it may, and whom it says it is, for counting guesses: of
+     * a REST name the part behind the colon, else the name or USERHASH. Set when `proven`. */
+    uint32_t realm;
+    struct slice account;
+    bool guess; /* refused for what only somebody who does not have the credential gets wrong */
+    int64_t expired_s; /* of CREDENTIAL_EXPIRED: since when; of CREDENTIAL_LIFETIME: how far over */
+    struct store_need need; /* of AUTH_PENDING; name borrowed from the message */
     /* What the nonce says; zero for a foreign one, and where there was none to judge. */
     struct nonce_facts nonce;
 };

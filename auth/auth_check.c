@@ -190,7 +190,7 @@ static bool choose_key(const struct check *k, const struct users_match *match, s
     const bool usable = match->found & (users->len != 0);
     const uint8_t mask = (uint8_t)(0 - usable);
     out->len = long_term_key_len(k->algorithm);
-    for (size_t i = 0; i < sizeof(out->bytes); i++)
+    for (size_t i = 0; i < sizeof(k->auth->dummy_key); i++)
         out->bytes[i] = (uint8_t)((users->bytes[i] & mask) | (k->auth->dummy_key[i] & ~mask));
     return usable;
 }

@@ -5,15 +5,22 @@
 
 #include "base/slice.h"
 
-enum auth_source { AUTH_SOURCE_NONE, AUTH_SOURCE_STATIC, AUTH_SOURCE_REST };
+enum auth_source {
+    AUTH_SOURCE_NONE,
+    AUTH_SOURCE_STATIC,
+    AUTH_SOURCE_REST,
+    AUTH_SOURCE_OAUTH, /* user: the kid */
+    AUTH_SOURCE_STORE
+};
 
 struct identity {
     uint32_t realm; /* realm id: index into auth_settings.realms */
     enum auth_source source;
     struct slice
         user; /* the name byte for byte; borrowed from the request or from the allocation */
-    char credential[32]; /* id of the REST secret, "" for static users */
-    int64_t expires_at;  /* wall clock, s; 0: never */
+    /* Id of the REST secret, or of the access token (16 hexadecimal digits); else "". */
+    char credential[32];
+    int64_t expires_at; /* wall clock, s; 0: never */
 };
 
 /*
@@ -32,9 +39,11 @@ static inline struct slice identity_account(const struct identity *id)
     return slice_of(id->user.data + skip, id->user.len - skip);
 }
 
+#define AUTH_KEY_MAX 64
+
 struct auth_key {
-    uint8_t bytes[32];
-    uint8_t len; /* 16: MD5; 32: SHA-256; 0: none */
+    uint8_t bytes[AUTH_KEY_MAX];
+    uint8_t len; /* 16: MD5; 32: SHA-256; of an access token's mac_key 16 to 64; 0: none */
 };
 
 #endif

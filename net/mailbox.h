@@ -9,6 +9,8 @@
 
 #include <uv.h>
 
+#include "auth/revocation.h"
+#include "auth/store.h"
 #include "relay/message.h"
 
 struct net_snapshot;
@@ -17,7 +19,11 @@ enum mailbox_kind {
     MAILBOX_RELAY,          /* relay: from one worker's relay to another's */
     MAILBOX_SNAPSHOT,       /* snapshot: to a worker, judge by this from now on */
     MAILBOX_SNAPSHOT_TAKEN, /* version: to control, `from` no longer uses the one before */
-    MAILBOX_STOP,           /* to a worker: end the thread */
+    MAILBOX_ASK,     /* question: to control, the store is to be asked; owned, freed by control */
+    MAILBOX_ANSWER,  /* answer: to a worker; owned, wiped and freed by it */
+    MAILBOX_SECRETS, /* secrets: to a worker; owned, freed by it */
+    MAILBOX_REVOKE,  /* revocation: to a worker; owned, freed by it */
+    MAILBOX_STOP,    /* to a worker: end the thread */
     MAILBOX_STARTED, /* to control: the loop of worker `from` runs, its listeners are polled */
     MAILBOX_STOPPED  /* to control: the thread of worker `from` is about to end */
 };
@@ -29,6 +35,10 @@ struct mailbox_message {
         struct relay_message relay;
         const struct net_snapshot *snapshot; /* borrowed until a later version is taken */
         uint64_t version;
+        struct store_question *question;
+        struct store_answer *answer;
+        struct store_secrets *secrets;
+        struct revocation *revocation;
         uint8_t bytes[120];
     } u;
 };

@@ -22,6 +22,10 @@ struct ratelimit_settings {
     struct rate unauthenticated_per_address; /* /32 or /128; default 100/s */
     struct rate unauthenticated_per_prefix;  /* /24 or /64; default 1000/s */
     struct rate unauthenticated_per_network; /* /48, IPv6 only; default 10000/s */
+    /* Failed authentications under a verified nonce; 0 of count: no limit. */
+    struct rate guesses_per_source; /* an address (/64) and a user together; default 10/min */
+    struct rate guesses_per_prefix; /* /24 or /64; default 300/min */
+    struct rate guesses_per_user;   /* default 1000/min */
     struct quota_limits quota;
 };
 

@@ -19,8 +19,9 @@ struct flow {
 struct packet {
     struct slice bytes; /* one datagram, or one framed message of a stream */
     struct flow flow;
-    uint32_t realm; /* the listener's realm id */
-    uint8_t tos;    /* DSCP and ECN as received; 0 of a stream */
+    uint32_t realm;  /* the listener's realm id: challenges carry it */
+    uint64_t realms; /* bit n: the listener serves realm id n */
+    uint8_t tos;     /* DSCP and ECN as received; 0 of a stream */
 };
 
 /* A datagram from a peer at a relay socket. */

@@ -11,6 +11,8 @@
 #include "base/counters.h"
 #include "base/crypto.h"
 #include "base/random.h"
+#include "ratelimit/guesses.h"
+#include "ratelimit/parking_counts.h"
 #include "ratelimit/quota.h"
 #include "ratelimit/rate_table.h"
 #include "relay/message.h"
@@ -26,6 +28,8 @@ struct relay_shared {
     struct rate_table *rates;
     struct quota_table *quotas;
     struct port_maps *ports;
+    struct parking_counts *parking; /* requests that wait for the store */
+    struct guesses *guesses;        /* NULL: nobody is locked out */
     uint8_t hash_key[16]; /* random; for reservations' user tags, the same in every worker */
 };
 
@@ -33,6 +37,10 @@ struct relay_deps {
     unsigned worker, worker_count; /* worker < worker_count ≤ 255 */
     struct relay_shared *shared;
     struct relay_sockets sockets; /* by value; ctx borrowed */
+    /* Has the store asked: the answer comes by relay_store_answer. 0, or -EAGAIN: it will not.
+     * NULL: there is no store. */
+    int (*ask)(void *ctx, const struct store_question *question);
+    void *ask_ctx;
     /* Hands a message to another worker. 0: accepted. -EAGAIN: its mailbox is full, the caller
      * keeps the parcel. */
     int (*post)(void *ctx, unsigned worker, const struct relay_message *message);
@@ -57,6 +65,13 @@ void relay_from_client(struct relay *r, const struct packet *p, const struct ins
 void relay_from_peer(struct relay *r, const struct peer_packet *p, const struct instant *now);
 void relay_icmp(struct relay *r, const struct icmp_error *e, const struct instant *now);
 void relay_message(struct relay *r, struct relay_message *m, const struct instant *now);
+/* What the store has answered: requests that wait for it run again. */
+void relay_store_answer(
+    struct relay *r, const struct store_answer *answer, const struct instant *now);
+/* REST secrets of a realm as the store has them now. Copied. */
+void relay_store_secrets(struct relay *r, const struct store_secrets *secrets);
+/* From now on refused; live allocations that it covers end at once. */
+void relay_revoke(struct relay *r, const struct revocation *v, const struct instant *now);
 /*
  * The connection of this flow is gone for good, and its 5-tuple with it: what it had allocated
  * ends, and requests of it that wait are forgotten. Sends what the outbox holds.

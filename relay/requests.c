@@ -74,6 +74,7 @@ static struct verdict authenticate(struct request *q)
         .msg = &q->msg,
         .client = q->packet->flow.remote,
         .realm = q->packet->realm,
+        .realms = q->packet->realms,
     };
     if (q->allocation) {
         live = allocation_identity(q->allocation);
@@ -95,6 +96,8 @@ static struct verdict authenticate(struct request *q)
     case AUTH_BAD:
         return verdict_error(400, q->auth.reason);
     case AUTH_FAILED:
+    case AUTH_PENDING:
+    case AUTH_SILENT:
         break;
     }
     return verdict_error(500, q->auth.reason);

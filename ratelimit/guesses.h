@@ -1,0 +1,38 @@
+/*
+ * Password guesses (THREATS row 19): failures under a verified nonce, by who sends them and whom
+ * they name. Shared by all workers: atomics, no lock, fixed size. Over a limit a request goes
+ * unanswered, right password or not; its neighbours do not notice.
+ */
+#ifndef RATELIMIT_GUESSES_H
+#define RATELIMIT_GUESSES_H
+
+#include "base/addr.h"
+#include "base/counters.h"
+#include "base/slice.h"
+#include "ratelimit/rate_table.h"
+#include "ratelimit/ratelimit_settings.h"
+
+struct guesses;
+
+/* Who guesses: any flow of this address (/32 or /64) that names this account of this realm. */
+struct guess {
+    struct addr client;
+    uint32_t realm;
+    struct slice account;
+};
+
+/* `rates`: borrowed for life. `key`: 16 random bytes. NULL: out of memory. */
+struct guesses *guesses_new(struct rate_table *rates, const uint8_t key[16]);
+void guesses_free(struct guesses *g); /* NULL: nothing happens */
+
+/* May this one still try? Takes nothing. */
+bool guesses_may_try(struct guesses *g, const struct ratelimit_settings *limits,
+    const struct guess *who, uint64_t now_us);
+/* A failure: counts against address and account together, against the address's prefix, and against
+ * the account. */
+void guesses_failed(struct guesses *g, const struct ratelimit_settings *limits,
+    const struct guess *who, uint64_t now_us);
+/* A success: for 24 h the account's own limit does not hold for this address. */
+void guesses_succeeded(struct guesses *g, const struct guess *who, uint64_t now_us);
+
+#endif
