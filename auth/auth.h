@@ -113,8 +113,12 @@ struct auth_result {
 void auth_check(const struct auth *auth, struct auth_worker *w, const struct auth_request *request,
     const struct instant *now, struct auth_result *out);
 
-/* REST: password = base64(HMAC-SHA1(secret, user)). Writes 28 characters and a NUL. 0 or -EIO. For
- * deploy, tests, cli. */
-int auth_rest_password(struct crypto *crypto, struct slice secret, struct slice user, char out[29]);
+/* Characters of a REST password: 28 by SHA-1, 44 by SHA-256. */
+#define AUTH_REST_PASSWORD_MAX 44
+
+/* REST: password = base64(HMAC(secret, user)), by the hash of the secret. Writes the password and a
+ * NUL. 0 or -EIO. For deploy, tests, cli. */
+int auth_rest_password(struct crypto *crypto, enum auth_rest_hash hash, struct slice secret,
+    struct slice user, char out[AUTH_REST_PASSWORD_MAX + 1]);
 
 #endif

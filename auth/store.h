@@ -8,6 +8,7 @@
 
 #include "auth/identity.h"
 #include "base/secret.h"
+#include <stdlib.h>
 
 enum store_kind {
     STORE_USER = 1, /* name: a user; the answer is a key of MD5 or SHA-256 */
@@ -53,13 +54,31 @@ struct store_answer {
     } u;
 };
 
-/* All REST secrets that the store has for a realm. Who is done with it calls store_secrets_free. */
+/* All REST secrets that the store has for a realm. */
 struct store_secrets {
     uint32_t realm;
     size_t count; /* 0: none, or no longer any */
     struct secret list[STORE_SECRETS_MAX];
 };
-void store_secrets_free(struct store_secrets *s); /* wipes; NULL: nothing happens */
+
+/* On the heap, for another thread. NULL: out of memory. */
+struct store_secrets *store_secrets_copy(const struct store_secrets *s);
+
+/* Wipes what it holds; the structure itself may lie anywhere. */
+static inline void store_secrets_deinit(struct store_secrets *s)
+{
+    for (size_t i = 0; i < s->count; i++)
+        secret_wipe(&s->list[i]);
+    s->count = 0;
+}
+
+/* The same, and frees a copy. NULL: nothing happens. */
+static inline void store_secrets_free(struct store_secrets *s)
+{
+    if (s)
+        store_secrets_deinit(s);
+    free(s);
+}
 
 /* The answer is borrowed for the call. */
 typedef void store_done_fn(void *ctx, const struct store_answer *answer);

@@ -30,9 +30,9 @@ void client_set_rest(struct client *c, const char *name, int64_t expires_in, con
     c->realm_id = REALM_REST;
     snprintf(
         c->user, sizeof(c->user), "%lld:%s", (long long)(c->world->now.wall_s + expires_in), name);
-    char password[29];
-    if (auth_rest_password(
-            c->world->crypto, slice_of_string(secret), slice_of_string(c->user), password) != 0)
+    char password[AUTH_REST_PASSWORD_MAX + 1];
+    if (auth_rest_password(c->world->crypto, AUTH_REST_SHA1, slice_of_string(secret),
+            slice_of_string(c->user), password) != 0)
         world_fail("no REST password");
     snprintf(c->password, sizeof(c->password), "%s", password);
 }

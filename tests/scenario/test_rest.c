@@ -54,8 +54,8 @@ static void test_rest_names_without_an_expiry_are_401(void **state)
         " 1900000000:alice"};
     f->a.realm_id = REALM_REST;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        char password[29];
-        assert_int_equal(auth_rest_password(f->w->crypto, slice_of_string("north"),
+        char password[AUTH_REST_PASSWORD_MAX + 1];
+        assert_int_equal(auth_rest_password(f->w->crypto, AUTH_REST_SHA1, slice_of_string("north"),
                              slice_of_string(names[i]), password),
             0);
         client_set_user(&f->a, names[i], password);

@@ -73,7 +73,7 @@ static void test_steps_rest_names_static_valid_or_expired_are_equal(void **state
     static const struct name names[] = {{"1800050000:carol", REASON_WRONG_PASSWORD},
         {"1800003600:mallo", REASON_WRONG_PASSWORD}, {"1799000000:mallo", REASON_WRONG_PASSWORD},
         {"1800050000:karel", REASON_WRONG_PASSWORD}, {"9999999999:mallo", REASON_WRONG_PASSWORD}};
-    char password[29];
+    char password[AUTH_REST_PASSWORD_MAX + 1];
     EXPECT_SAME_STEPS(BOTH, false, names);
     EXPECT_SAME_STEPS(REST_ONLY, false, names);
     expect(rest("north", names[1].user, password), AUTH_OK, REASON_NONE);

@@ -219,10 +219,12 @@ static void expect(struct ask a, enum auth_outcome outcome, enum reason reason)
     assert_int_equal(r.identity.user.len, 0);
 }
 
-static struct ask rest(const char *secret, const char *user, char password[29])
+static struct ask rest(
+    const char *secret, const char *user, char password[AUTH_REST_PASSWORD_MAX + 1])
 {
-    assert_int_equal(
-        auth_rest_password(crypto, slice_of_string(secret), slice_of_string(user), password), 0);
+    assert_int_equal(auth_rest_password(crypto, AUTH_REST_SHA1, slice_of_string(secret),
+                         slice_of_string(user), password),
+        0);
     return ask(REST_ONLY, user, password);
 }
 

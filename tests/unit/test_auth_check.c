@@ -308,7 +308,7 @@ static void test_auth_check_stored_sha256_key_allows_sha256_only(void **state)
 
 static void test_auth_check_flipped_bit_anywhere_never_ok(void **state)
 {
-    char password[29];
+    char password[AUTH_REST_PASSWORD_MAX + 1];
     struct ask a = with_sha256(rest("north", "1800003600:x", password));
     write_request(&a);
     const size_t len = msg.bytes.len;

@@ -6,7 +6,7 @@
 
 static void test_auth_check_rest_any_of_the_secrets_ok(void **state)
 {
-    char password[29];
+    char password[AUTH_REST_PASSWORD_MAX + 1];
     static const char *const secrets[] = {"north", "south"}, *const ids[] = {"new", "old"};
     for (int i = 0; i < 2; i++) {
         struct ask a = rest(secrets[i], "1800003600:alice", password);
@@ -29,7 +29,7 @@ static void test_auth_check_rest_any_of_the_secrets_ok(void **state)
 
 static void test_auth_check_rest_expiry_judged_only_if_genuine(void **state)
 {
-    char password[29], user[40];
+    char password[AUTH_REST_PASSWORD_MAX + 1], user[40];
     static const struct {
         int64_t offset;
         enum reason reason;
@@ -46,9 +46,9 @@ static void test_auth_check_rest_expiry_judged_only_if_genuine(void **state)
 
 static void test_auth_check_static_name_in_rest_form_is_static(void **state)
 {
-    char password[29];
+    char password[AUTH_REST_PASSWORD_MAX + 1];
     expect(ask(BOTH, "1800050000:carol", "clash"), AUTH_OK, REASON_NONE);
-    assert_int_equal(auth_rest_password(crypto, slice_of_string("north"),
+    assert_int_equal(auth_rest_password(crypto, AUTH_REST_SHA1, slice_of_string("north"),
                          slice_of_string("1800050000:carol"), password),
         0);
     expect(ask(BOTH, "1800050000:carol", password), AUTH_CHALLENGE, REASON_WRONG_PASSWORD);
@@ -107,14 +107,15 @@ static void test_auth_check_refused_costs_the_same_for_any_name(void **state)
 
 static void test_auth_check_right_password_costs_no_more_than_needed(void **state)
 {
-    char password[29];
+    char password[AUTH_REST_PASSWORD_MAX + 1];
     assert_int_equal(cost_of(ask(BOTH, "alice", "pass"), REASON_NONE), 2);
     assert_int_equal(cost_of(rest("north", "1800003600:x", password), REASON_NONE), 3);
     assert_int_equal(cost_of(rest("south", "1800003600:x", password), REASON_NONE), 5);
 }
 
 /* An allocation of a REST user, made while the credential was good. */
-static void go_live(struct identity *live, struct auth_key *key, char password[29], bool sha256)
+static void go_live(struct identity *live, struct auth_key *key,
+    char password[AUTH_REST_PASSWORD_MAX + 1], bool sha256)
 {
     struct ask a = rest("north", "1800003600:x", password);
     struct auth_result r = judge(sha256 ? (a = with_sha256(a), &a) : &a);
@@ -128,7 +129,7 @@ static void test_auth_check_live_allocation_goes_on_after_expiry(void **state)
 {
     struct identity live;
     struct auth_key key;
-    char password[29];
+    char password[AUTH_REST_PASSWORD_MAX + 1];
     go_live(&live, &key, password, false);
     now.wall_s += 3 * DAY;
     struct ask a = ask(REST_ONLY, "1800003600:x", password);
@@ -152,7 +153,7 @@ static void test_auth_check_live_allocation_other_key_no_fallback(void **state)
 {
     struct identity live;
     struct auth_key key;
-    char password[29], other[29];
+    char password[AUTH_REST_PASSWORD_MAX + 1], other[AUTH_REST_PASSWORD_MAX + 1];
     go_live(&live, &key, password, false);
     /* The other secret gives the same name a password that is good for a new allocation, not for
      * this one. */
@@ -167,7 +168,7 @@ static void test_auth_check_live_allocation_other_algorithm_or_user_ordinary(voi
 {
     struct identity live;
     struct auth_key key;
-    char password[29], other[29];
+    char password[AUTH_REST_PASSWORD_MAX + 1], other[AUTH_REST_PASSWORD_MAX + 1];
     go_live(&live, &key, password, false);
     struct ask a = with_sha256(ask(REST_ONLY, "1800003600:x", password));
     a.live = &live;
