@@ -1,10 +1,7 @@
 /*
  * The main thread's loop.
  *
- * Always: a reload is a transaction: the next configuration is read, filled in, bound and built
- * whole before the first worker hears of it, and a failure anywhere leaves the running one as it
- * is. A snapshot is freed when every worker has taken a later one; the next reload waits for that.
- * Called by main.
+ * Always: workers are ended and settled before anything that they borrow is freed. Called by main.
  */
 #include "daemon/control.h"
 
@@ -13,228 +10,16 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "admin/admin.h"
 #include "base/random.h"
 #include "daemon/build_snapshot.h"
-#include "daemon/certificates.h"
+#include "daemon/control_internal.h"
 #include "daemon/counters_dump.h"
-#include "daemon/fill_in.h"
-#include "daemon/observe.h"
-#include "net/socket_budget.h"
-#include "net/worker.h"
-#include "ratelimit/connection_counts.h"
 
 #define HOUSEKEEPING_MS    1000
 #define MAILBOX_CAPACITY   1024u
 #define RATE_TABLE_ENTRIES 131072u
 /* Where max_connections names no limit: the file limit is lower. */
 #define CONNECTIONS_MOST (1u << 20)
-/* SIGHUP, SIGTERM, SIGINT, SIGUSR1. */
-#define SIGNALS 4
-
-struct control {
-    uv_loop_t loop;
-    uv_signal_t signals[SIGNALS];
-    uv_timer_t housekeeping;
-    struct mailbox *mailbox;
-    bool loop_open;
-
-    const char *path;
-    struct config config;
-    struct secret nonce_secret;
-    struct endpoints endpoints;
-    struct relay_shared shared;
-    struct worker_list workers;
-    struct socket_budget sockets;
-    struct connection_counts *connections, *dtls;
-    struct net_snapshot *snapshot, *retiring;
-    uint64_t version;
-    unsigned waiting;  /* workers that have not taken the snapshot yet */
-    bool reload_again; /* SIGHUP came while waiting */
-    unsigned running;  /* worker threads */
-    bool stopping;
-    struct counters counters;
-    struct observe observe;
-    struct admin *admin;
-    uint64_t lost_logged_us, lost_suppressed;
-    struct certificates certificates;
-};
-
-/* What the file leaves to this host and this run. 0, or -errno with a line in `error`. */
-static int control_fill_in(struct control *c, struct config *config, char *error, size_t error_cap)
-{
-    int r = fill_in_relayed(&config->relay, error, error_cap);
-    if (r < 0) {
-        return r;
-    }
-    r = fill_in_nonce_secret(&config->auth, &c->nonce_secret);
-    if (r < 0) {
-        snprintf(error, error_cap, "no randomness for the nonce secret");
-    }
-    return r;
-}
-
-/*
- * A configuration as it will run: sockets bound, addresses found. 0, or -errno with a line in
- * `error` and nothing bound.
- */
-static int control_prepare(
-    struct control *c, struct config *config, size_t *added, char *error, size_t error_cap)
-{
-    int r = endpoints_open(&c->endpoints, &config->net, added, error, error_cap);
-    if (r < 0) {
-        return r;
-    }
-    r = fill_in_policy(config, &c->endpoints, error, error_cap);
-    if (r < 0) {
-        endpoints_take_back(&c->endpoints, *added);
-    }
-    return r;
-}
-
-/* The difference as text, to be freed; NULL: no memory. */
-static char *control_diff(const struct config *running, const struct config *next, bool *restart)
-{
-    char *text = NULL;
-    size_t len = 0;
-    FILE *out = open_memstream(&text, &len);
-    if (!out) {
-        return NULL;
-    }
-    *restart = config_diff(running, next, out);
-    if (fclose(out) != 0) {
-        free(text);
-        return NULL;
-    }
-    return text;
-}
-
-static void control_log_diff(char *text, bool restart)
-{
-    char *rest = text;
-    for (char *line = strsep(&rest, "\n"); line; line = strsep(&rest, "\n")) {
-        if (line[0]) {
-            log_event(LOG_INFO, "config_changed", log_str("what", line));
-        }
-    }
-    if (restart) {
-        log_event(
-            LOG_WARN, "restart_needed", log_str("why", "some changes apply at the next start"));
-    }
-}
-
-static void control_reload_failed(const char *error)
-{
-    log_event(LOG_ERROR, "reload_failed", log_str("error", error), log_str("running", "as before"));
-}
-
-/*
- * Hands the snapshot to every worker. A worker has room: it holds at most one snapshot and a stop
- * in its reserved slots.
- */
-static void control_post_snapshot(struct control *c)
-{
-    for (unsigned i = 0; i < c->workers.count; i++) {
-        struct mailbox_message m = {.kind = MAILBOX_SNAPSHOT};
-        m.u.snapshot = c->snapshot;
-        if (mailbox_post(worker_mailbox(c->workers.items[i]), &m) == 0) {
-            c->waiting++;
-        } else {
-            log_event(LOG_ERROR, "snapshot_not_posted", log_u64("worker", i));
-        }
-    }
-}
-
-/* Runs `next` from here on: built whole, it only has to be handed out. */
-static void control_switch(
-    struct control *c, struct config *next, struct endpoint_plan *plan, struct net_snapshot *built)
-{
-    endpoints_adopt(&c->endpoints, plan);
-    config_deinit(&c->config);
-    c->config = *next;
-    c->retiring = c->snapshot;
-    c->snapshot = built;
-    c->version++;
-    log_configure(c->config.log_level, c->config.log_format);
-    if (admin_set_token(c->admin, secret_slice(&c->config.admin.token)) < 0) {
-        log_event(LOG_ERROR, "admin_token_kept", log_str("error", "out of memory"));
-    }
-    control_post_snapshot(c);
-    certificates_take(&c->certificates, built->tls, &c->counters);
-    log_event(LOG_INFO, "reloaded", log_str("file", c->path), log_u64("version", c->version));
-}
-
-/* NULL with a line in `error`: nothing has changed. Else *plan is what the endpoints are to be. */
-static struct net_snapshot *control_build(struct control *c, struct config *next,
-    struct endpoint_plan *plan, char *error, size_t error_cap)
-{
-    size_t added = 0;
-    if (control_prepare(c, next, &added, error, error_cap) < 0) {
-        return NULL;
-    }
-    struct net_snapshot *built = NULL;
-    if (endpoints_plan(plan, &c->endpoints, &next->net) < 0) {
-        snprintf(error, error_cap, "out of memory");
-    } else {
-        built = snapshot_build(next, c->shared.ports, plan, c->version + 1, error, error_cap);
-    }
-    if (!built) {
-        endpoints_plan_deinit(plan);
-        endpoints_take_back(&c->endpoints, added);
-    }
-    return built;
-}
-
-/* Says what differs, then puts what needs a restart back to what runs. NULL: out of memory. */
-static char *control_settle(struct control *c, struct config *next, bool *restart)
-{
-    char *diff = control_diff(&c->config, next, restart);
-    if (diff && config_keep(next, &c->config) < 0) {
-        free(diff);
-        return NULL;
-    }
-    return diff;
-}
-
-static void control_reload(struct control *c)
-{
-    char error[512], *diff = NULL;
-    struct config_error config_error;
-    struct config next = {0};
-    struct net_snapshot *built = NULL;
-    struct endpoint_plan plan = {0};
-    size_t before = c->endpoints.count;
-    bool restart = false;
-    if (!c->path) {
-        control_reload_failed("started without a configuration file");
-        return;
-    }
-    if (config_load(&next, c->path, &config_error) < 0) {
-        control_reload_failed(config_error.text);
-        return;
-    }
-    if (control_fill_in(c, &next, error, sizeof(error)) == 0) {
-        snprintf(error, sizeof(error), "out of memory");
-        diff = control_settle(c, &next, &restart);
-    }
-    if (diff) {
-        built = control_build(c, &next, &plan, error, sizeof(error));
-    }
-    if (!built) {
-        control_reload_failed(error);
-        config_deinit(&next);
-        free(diff);
-        return;
-    }
-    control_log_diff(diff, restart);
-    free(diff);
-    if (plan.others > 0) {
-        log_event(LOG_WARN, "listeners_kept", log_u64("count", plan.others),
-            log_str("until", "the next start"));
-    }
-    control_switch(c, &next, &plan, built);
-    endpoints_log(&c->endpoints, before);
-}
 
 static void control_stop(struct control *c)
 {
@@ -280,14 +65,9 @@ static void control_on_signal(uv_signal_t *handle, int number)
     struct control *c = handle->data;
     switch (number) {
     case SIGHUP:
-        if (c->stopping) {
-            break;
+        if (!c->stopping) {
+            reload_run(c);
         }
-        if (c->waiting > 0) {
-            c->reload_again = true;
-            break;
-        }
-        control_reload(c);
         break;
     case SIGUSR1:
         control_dump(c);
@@ -309,24 +89,11 @@ static void control_on_housekeeping(uv_timer_t *timer)
     certificates_watch(&c->certificates, c->snapshot->tls);
 }
 
-static void control_snapshot_taken(struct control *c)
-{
-    if (c->waiting == 0 || --c->waiting > 0) {
-        return;
-    }
-    snapshot_free(c->retiring);
-    c->retiring = NULL;
-    if (c->reload_again && !c->stopping) {
-        c->reload_again = false;
-        control_reload(c);
-    }
-}
-
 static void control_deliver(void *ctx, struct mailbox_message *message)
 {
     struct control *c = ctx;
     if (message->kind == MAILBOX_SNAPSHOT_TAKEN && message->u.version == c->version) {
-        control_snapshot_taken(c);
+        reload_taken(c);
     } else if (message->kind == MAILBOX_STARTED) {
         c->observe.polling++;
     } else if (message->kind == MAILBOX_STOPPED && c->running > 0 && --c->running == 0) {
@@ -464,24 +231,6 @@ static void control_log_start(struct control *c)
         log_str("config", c->path ? c->path : "built in"));
 }
 
-/* The first snapshot. 0, or -errno with a line in `error`, or with none for want of memory. */
-static int control_start_snapshot(
-    struct control *c, struct config *config, char *error, size_t error_cap)
-{
-    struct endpoint_plan plan = {0};
-    size_t added;
-    int r = control_prepare(c, config, &added, error, error_cap);
-    if (r == 0) {
-        r = endpoints_plan(&plan, &c->endpoints, &config->net);
-    }
-    if (r < 0) {
-        return r;
-    }
-    c->snapshot = snapshot_build(config, c->shared.ports, &plan, ++c->version, error, error_cap);
-    endpoints_adopt(&c->endpoints, &plan);
-    return c->snapshot ? 0 : -EINVAL;
-}
-
 /* 0, or -errno; *error is filled in where there is more to say than that. */
 static int control_start(struct control *c, struct config *config, char *error, size_t error_cap)
 {
@@ -491,10 +240,7 @@ static int control_start(struct control *c, struct config *config, char *error, 
         r = control_new_shared(c, config);
     }
     if (r == 0) {
-        r = control_fill_in(c, config, error, error_cap);
-    }
-    if (r == 0) {
-        r = control_start_snapshot(c, config, error, error_cap);
+        r = reload_first(c, config, error, error_cap);
     }
     if (r == 0) {
         r = control_start_admin(c, config, error, error_cap);

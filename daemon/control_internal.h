@@ -1,0 +1,55 @@
+/* What the files of the control thread share. Private to control.c and reload.c. */
+#ifndef DAEMON_CONTROL_INTERNAL_H
+#define DAEMON_CONTROL_INTERNAL_H
+
+#include <uv.h>
+
+#include "admin/admin.h"
+#include "config/config.h"
+#include "daemon/certificates.h"
+#include "daemon/endpoints.h"
+#include "daemon/observe.h"
+#include "net/socket_budget.h"
+#include "net/worker.h"
+#include "ratelimit/connection_counts.h"
+
+/* SIGHUP, SIGTERM, SIGINT, SIGUSR1. */
+#define SIGNALS 4
+
+struct control {
+    uv_loop_t loop;
+    uv_signal_t signals[SIGNALS];
+    uv_timer_t housekeeping;
+    struct mailbox *mailbox;
+    bool loop_open;
+
+    const char *path;
+    struct config config;
+    struct secret nonce_secret;
+    struct endpoints endpoints;
+    struct relay_shared shared;
+    struct worker_list workers;
+    struct socket_budget sockets;
+    struct connection_counts *connections, *dtls;
+    struct net_snapshot *snapshot, *retiring;
+    uint64_t version;
+    unsigned waiting;  /* workers that have not taken the snapshot yet */
+    bool reload_again; /* SIGHUP came while waiting */
+    unsigned running;  /* worker threads */
+    bool stopping;
+    struct counters counters;
+    struct observe observe;
+    struct admin *admin;
+    uint64_t lost_logged_us, lost_suppressed;
+    struct certificates certificates;
+};
+
+/* The first snapshot, with the host's part of `config` filled in. 0, or -errno with a line in
+ * `error`, or with none for want of memory. */
+int reload_first(struct control *c, struct config *config, char *error, size_t error_cap);
+/* Reads the file again, now or when all workers have taken the snapshot before. */
+void reload_run(struct control *c);
+/* A worker has taken the latest snapshot. */
+void reload_taken(struct control *c);
+
+#endif

@@ -1,0 +1,231 @@
+/*
+ * From a file to what the workers judge by, at start and at each reload.
+ *
+ * Always: a reload is a transaction: the next configuration is read, filled in, bound and built
+ * whole before the first worker hears of it, and a failure anywhere leaves the running one as it
+ * is. A snapshot is freed when every worker has taken a later one; the next reload waits for that.
+ * Called by control.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "daemon/build_snapshot.h"
+#include "daemon/control_internal.h"
+#include "daemon/fill_in.h"
+
+/* What the file leaves to this host and this run. 0, or -errno with a line in `error`. */
+static int reload_fill_in(struct control *c, struct config *config, char *error, size_t error_cap)
+{
+    int r = fill_in_relayed(&config->relay, error, error_cap);
+    if (r < 0) {
+        return r;
+    }
+    r = fill_in_nonce_secret(&config->auth, &c->nonce_secret);
+    if (r < 0) {
+        snprintf(error, error_cap, "no randomness for the nonce secret");
+    }
+    return r;
+}
+
+/*
+ * A configuration as it will run: sockets bound, addresses found. 0, or -errno with a line in
+ * `error` and nothing bound.
+ */
+static int reload_prepare(
+    struct control *c, struct config *config, size_t *added, char *error, size_t error_cap)
+{
+    int r = endpoints_open(&c->endpoints, &config->net, added, error, error_cap);
+    if (r < 0) {
+        return r;
+    }
+    r = fill_in_policy(config, &c->endpoints, error, error_cap);
+    if (r < 0) {
+        endpoints_take_back(&c->endpoints, *added);
+    }
+    return r;
+}
+
+/* The difference as text, to be freed; NULL: no memory. */
+static char *reload_diff(const struct config *running, const struct config *next, bool *restart)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    if (!out) {
+        return NULL;
+    }
+    *restart = config_diff(running, next, out);
+    if (fclose(out) != 0) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+static void reload_log_diff(char *text, bool restart)
+{
+    char *rest = text;
+    for (char *line = strsep(&rest, "\n"); line; line = strsep(&rest, "\n")) {
+        if (line[0]) {
+            log_event(LOG_INFO, "config_changed", log_str("what", line));
+        }
+    }
+    if (restart) {
+        log_event(
+            LOG_WARN, "restart_needed", log_str("why", "some changes apply at the next start"));
+    }
+}
+
+static void reload_failed(const char *error)
+{
+    log_event(LOG_ERROR, "reload_failed", log_str("error", error), log_str("running", "as before"));
+}
+
+/*
+ * Hands the snapshot to every worker. A worker has room: it holds at most one snapshot and a stop
+ * in its reserved slots.
+ */
+static void reload_post_snapshot(struct control *c)
+{
+    for (unsigned i = 0; i < c->workers.count; i++) {
+        struct mailbox_message m = {.kind = MAILBOX_SNAPSHOT};
+        m.u.snapshot = c->snapshot;
+        if (mailbox_post(worker_mailbox(c->workers.items[i]), &m) == 0) {
+            c->waiting++;
+        } else {
+            log_event(LOG_ERROR, "snapshot_not_posted", log_u64("worker", i));
+        }
+    }
+}
+
+/* Runs `next` from here on: built whole, it only has to be handed out. */
+static void reload_switch(
+    struct control *c, struct config *next, struct endpoint_plan *plan, struct net_snapshot *built)
+{
+    endpoints_adopt(&c->endpoints, plan);
+    config_deinit(&c->config);
+    c->config = *next;
+    c->retiring = c->snapshot;
+    c->snapshot = built;
+    c->version++;
+    log_configure(c->config.log_level, c->config.log_format);
+    if (admin_set_token(c->admin, secret_slice(&c->config.admin.token)) < 0) {
+        log_event(LOG_ERROR, "admin_token_kept", log_str("error", "out of memory"));
+    }
+    reload_post_snapshot(c);
+    certificates_take(&c->certificates, built->tls, &c->counters);
+    log_event(LOG_INFO, "reloaded", log_str("file", c->path), log_u64("version", c->version));
+}
+
+/* NULL with a line in `error`: nothing has changed. Else *plan is what the endpoints are to be. */
+static struct net_snapshot *reload_build(struct control *c, struct config *next,
+    struct endpoint_plan *plan, char *error, size_t error_cap)
+{
+    size_t added = 0;
+    if (reload_prepare(c, next, &added, error, error_cap) < 0) {
+        return NULL;
+    }
+    struct net_snapshot *built = NULL;
+    if (endpoints_plan(plan, &c->endpoints, &next->net) < 0) {
+        snprintf(error, error_cap, "out of memory");
+    } else {
+        built = snapshot_build(next, c->shared.ports, plan, c->version + 1, error, error_cap);
+    }
+    if (!built) {
+        endpoints_plan_deinit(plan);
+        endpoints_take_back(&c->endpoints, added);
+    }
+    return built;
+}
+
+/* Says what differs, then puts what needs a restart back to what runs. NULL: out of memory. */
+static char *reload_settle(struct control *c, struct config *next, bool *restart)
+{
+    char *diff = reload_diff(&c->config, next, restart);
+    if (diff && config_keep(next, &c->config) < 0) {
+        free(diff);
+        return NULL;
+    }
+    return diff;
+}
+
+static void reload_now(struct control *c)
+{
+    char error[512], *diff = NULL;
+    struct config_error config_error;
+    struct config next = {0};
+    struct net_snapshot *built = NULL;
+    struct endpoint_plan plan = {0};
+    size_t before = c->endpoints.count;
+    bool restart = false;
+    if (!c->path) {
+        reload_failed("started without a configuration file");
+        return;
+    }
+    if (config_load(&next, c->path, &config_error) < 0) {
+        reload_failed(config_error.text);
+        return;
+    }
+    if (reload_fill_in(c, &next, error, sizeof(error)) == 0) {
+        snprintf(error, sizeof(error), "out of memory");
+        diff = reload_settle(c, &next, &restart);
+    }
+    if (diff) {
+        built = reload_build(c, &next, &plan, error, sizeof(error));
+    }
+    if (!built) {
+        reload_failed(error);
+        config_deinit(&next);
+        free(diff);
+        return;
+    }
+    reload_log_diff(diff, restart);
+    free(diff);
+    if (plan.others > 0) {
+        log_event(LOG_WARN, "listeners_kept", log_u64("count", plan.others),
+            log_str("until", "the next start"));
+    }
+    reload_switch(c, &next, &plan, built);
+    endpoints_log(&c->endpoints, before);
+}
+
+void reload_run(struct control *c)
+{
+    if (c->waiting > 0) {
+        c->reload_again = true;
+    } else {
+        reload_now(c);
+    }
+}
+
+void reload_taken(struct control *c)
+{
+    if (c->waiting == 0 || --c->waiting > 0) {
+        return;
+    }
+    snapshot_free(c->retiring);
+    c->retiring = NULL;
+    if (c->reload_again && !c->stopping) {
+        c->reload_again = false;
+        reload_now(c);
+    }
+}
+
+int reload_first(struct control *c, struct config *config, char *error, size_t error_cap)
+{
+    struct endpoint_plan plan = {0};
+    size_t added;
+    int r = reload_fill_in(c, config, error, error_cap);
+    if (r == 0) {
+        r = reload_prepare(c, config, &added, error, error_cap);
+    }
+    if (r == 0) {
+        r = endpoints_plan(&plan, &c->endpoints, &config->net);
+    }
+    if (r < 0) {
+        return r;
+    }
+    c->snapshot = snapshot_build(config, c->shared.ports, &plan, ++c->version, error, error_cap);
+    endpoints_adopt(&c->endpoints, &plan);
+    return c->snapshot ? 0 : -EINVAL;
+}
