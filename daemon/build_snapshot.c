@@ -85,6 +85,7 @@ static bool snapshot_add_listener(
     l->udp = e->udp;
     l->stream = e->stream;
     l->realm = settings->realm;
+    l->realms = (uint64_t)1 << settings->realm;
     l->accept_plain = settings->accept_plain;
     l->client_certificate = settings->client_certificate;
     if (settings->proxy_from_count > 0) {

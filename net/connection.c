@@ -136,8 +136,9 @@ static void connection_deliver(struct connection *c, struct slice message)
     /* exception: DSCP to peers is the alternate of RFC 8656 section 15, "Best Effort": the system
      * does not say with each message what the connection carries, and behind a proxy it is the
      * proxy's. ECN: "set the outgoing value to Not-ECT". */
+    const struct net_listener *listener = connection_listener(c);
     struct packet packet = {
-        .bytes = message, .flow = c->flow, .realm = connection_listener(c)->realm};
+        .bytes = message, .flow = c->flow, .realm = listener->realm, .realms = listener->realms};
     const struct io_handlers *h = &io->handlers;
     h->from_client(h->ctx, &packet, now);
     /* Twenty bytes that anybody can send prove nothing: only an allocation does. */

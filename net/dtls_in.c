@@ -45,7 +45,7 @@ static void deliver(struct dtls_client *c, const struct packet *p, struct slice 
         counters_gauge(io->counters, GAUGE_CONNECTIONS_HALF_OPEN, -1);
     }
     const struct packet packet = {
-        .bytes = message, .flow = c->flow, .realm = p->realm, .tos = p->tos};
+        .bytes = message, .flow = c->flow, .realm = p->realm, .realms = p->realms, .tos = p->tos};
     const struct io_handlers *h = &io->handlers;
     h->from_client(h->ctx, &packet, now);
     /* As with streams, only an allocation proves a client. */

@@ -75,6 +75,7 @@ int listeners_take(
     for (size_t i = 0; i < l->udp.count && i < snapshot->listener_count; i++) {
         if (l->udp.items[i]) {
             l->udp.items[i]->realm = snapshot->listeners[i].realm;
+            l->udp.items[i]->realms = snapshot->listeners[i].realms;
             l->udp.items[i]->dtls_only = snapshot->listeners[i].transport == TRANSPORT_DTLS;
         }
     }

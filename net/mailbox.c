@@ -87,11 +87,27 @@ static bool mailbox_claim(struct mailbox *m, uint32_t limit, uint32_t *position)
     }
 }
 
+/* How many messages may lie in the ring before this kind is refused. */
+static uint32_t mailbox_limit(const struct mailbox *m, uint8_t kind)
+{
+    switch (kind) {
+    case MAILBOX_ASK:
+        return m->capacity / 2;
+    case MAILBOX_RELAY:
+    case MAILBOX_ANSWER:
+    case MAILBOX_SECRETS:
+        return m->capacity - MAILBOX_RESERVED;
+    case MAILBOX_REVOKE:
+        return m->capacity - MAILBOX_RESERVED_STOP;
+    default:
+        return m->capacity;
+    }
+}
+
 int mailbox_post(struct mailbox *m, const struct mailbox_message *message)
 {
-    uint32_t limit = message->kind == MAILBOX_RELAY ? m->capacity - MAILBOX_RESERVED : m->capacity;
     uint32_t position;
-    if (!mailbox_claim(m, limit, &position)) {
+    if (!mailbox_claim(m, mailbox_limit(m, message->kind), &position)) {
         return -EAGAIN;
     }
     struct cell *cell = &m->cells[position & (m->capacity - 1)];

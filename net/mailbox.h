@@ -1,8 +1,8 @@
 /*
  * What one thread tells another: a bounded ring of 128-byte messages by value, many senders and one
  * reader, and one uv_async_t that wakes the reader's loop. Ownership of what a message carries
- * passes when it is accepted. A few slots are kept for messages of the control thread, so that a
- * flood between workers cannot hold up a reload or a stop.
+ * passes when it is accepted. A few slots are kept for revocations, and a few more for reloads and
+ * stops, so that no flood of anything else holds these up.
  */
 #ifndef NET_MAILBOX_H
 #define NET_MAILBOX_H
@@ -44,8 +44,13 @@ struct mailbox_message {
 };
 _Static_assert(sizeof(struct mailbox_message) == 128, "a message is 128 bytes");
 
-/* Slots that only kinds other than MAILBOX_RELAY may use. */
-#define MAILBOX_RESERVED 16
+/*
+ * Slots that others leave free: revocations leave those of reloads and stops; the traffic between
+ * workers (MAILBOX_RELAY) and what the store is asked and answers leave those of revocations too,
+ * and questions, of which clients make as many as they like, no more than half of the ring.
+ */
+#define MAILBOX_RESERVED_STOP 16
+#define MAILBOX_RESERVED      32
 
 struct mailbox;
 

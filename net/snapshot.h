@@ -21,7 +21,8 @@ struct net_snapshot {
         /* One of the two, by the transport; borrowed; outlives the workers. */
         const struct udp_endpoint *udp;
         const struct stream_endpoint *stream;
-        uint32_t realm;
+        uint32_t realm;  /* challenges carry it */
+        uint64_t realms; /* bit n: requests may name realm id n; `realm` is among them */
         bool accept_plain, client_certificate; /* TLS; see net_settings.h */
         const struct prefix_set *proxy_from; /* who must send a PROXY header; NULL: nobody; owned */
     } * listeners;

@@ -150,6 +150,7 @@ static void udp_listener_deliver(
         .bytes = {message->msg_hdr.msg_iov->iov_base, message->msg_len},
         .flow = {.transport = TRANSPORT_UDP, .listener = l->index, .local = l->endpoint->addr},
         .realm = l->realm,
+        .realms = l->realms,
     };
     counters_add(io->counters, METRIC_RECEIVED_CLIENT, 1);
     counters_add(io->counters, METRIC_BYTES_RECEIVED_CLIENT, message->msg_len);

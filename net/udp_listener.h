@@ -45,7 +45,8 @@ struct udp_listener {
     const struct udp_endpoint *endpoint;
     int fd;         /* borrowed from the endpoint */
     uint16_t index; /* in the worker's list: flow.listener */
-    uint32_t realm;
+    uint32_t realm; /* these two as in snapshot.h */
+    uint64_t realms;
     struct dtls_sessions *dtls; /* sees each datagram first; borrowed; NULL: none does */
     bool dtls_only;             /* what is no DTLS is dropped */
 };

@@ -137,6 +137,7 @@ static inline void dtls_world_listen(struct dtls_world *w, const char *ip)
     assert_int_equal(udp_endpoint_open(&w->endpoint, &a, 1, 1 << 20), 0);
     w->endpoint->addr.port = dtls_name_of(w->endpoint->fds[0]).port;
     w->listener.realm = 5;
+    w->listener.realms = 0x22;
     w->listener.dtls = w->sessions;
     assert_int_equal(udp_listener_start(&w->listener, &w->io, w->batch, w->endpoint, 0), 0);
 }

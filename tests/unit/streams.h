@@ -95,7 +95,8 @@ static int streams_setup(void **state)
         .flow_in_use = streams_in_use,
         .charge_handshake = streams_handshake};
     io_now(&s->io);
-    s->listeners[STREAMS_LISTENER] = (struct net_listener){.transport = TRANSPORT_TCP, .realm = 5};
+    s->listeners[STREAMS_LISTENER] =
+        (struct net_listener){.transport = TRANSPORT_TCP, .realm = 5, .realms = 0x22};
     s->snapshot = (struct net_snapshot){
         .listener_count = 2,
         .listeners = s->listeners,

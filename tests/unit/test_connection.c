@@ -36,13 +36,16 @@ static void test_connection_realm_follows_the_snapshot(void **state)
     struct streams *s = *state;
     int fd = streams_connect(s);
     SAY(fd, s, 1);
-    struct net_listener listeners[2] = {{0}, {.transport = TRANSPORT_TCP, .realm = 8}};
+    struct net_listener listeners[2] = {
+        {0}, {.transport = TRANSPORT_TCP, .realm = 8, .realms = 0x180}};
     struct net_snapshot next = s->snapshot;
     next.listeners = listeners;
     connections_set_snapshot(s->connections, &next);
     SAY(fd, s, 2);
     assert_int_equal(s->seen[0].realm, 5);
+    assert_int_equal(s->seen[0].realms, 0x22);
     assert_int_equal(s->seen[1].realm, 8);
+    assert_int_equal(s->seen[1].realms, 0x180);
     connections_set_snapshot(s->connections, &s->snapshot);
     close(fd);
 }

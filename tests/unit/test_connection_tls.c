@@ -95,6 +95,7 @@ static void test_connection_tls_carries_messages_both_ways(void **state)
     assert_int_equal(s->count, 1);
     assert_int_equal(s->seen[0].flow.transport, TRANSPORT_TLS);
     assert_int_equal(s->seen[0].realm, 5);
+    assert_int_equal(s->seen[0].realms, 0x22);
     assert_int_equal(SSL_read(c.ssl, got, sizeof(got)), sizeof(m));
     assert_memory_equal(got, m, sizeof(m));
     SSL_shutdown(c.ssl);

@@ -15,6 +15,7 @@ static void test_dtls_sessions_message_comes_as_a_packet_of_its_session(void **s
     assert_true(dtls_heard_last(w, &peer, "hello"));
     assert_int_equal(w->seen[0].bytes.len, 5);
     assert_int_equal(w->seen[0].realm, 5);
+    assert_int_equal(w->seen[0].realms, 0x22);
     assert_true(addr_equal(&w->seen[0].flow.local, &w->endpoint->addr));
     assert_int_equal(handle_worker(w->seen[0].flow.connection), 2);
     assert_int_equal(dtls_metric(w, METRIC_RECEIVED_CLIENT), before + 1);

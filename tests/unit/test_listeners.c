@@ -26,7 +26,7 @@ static int setup(void **state)
     assert_int_equal(uv_loop_init(&f.loop), 0);
     assert_int_equal(io_init(&f.io, &f.loop, &f.outbox, &f.counters), 0);
     assert_int_equal(udp_endpoint_open(&f.endpoint, &loopback, 1, 0), 0);
-    f.listener = (struct net_listener){.transport = TRANSPORT_UDP, .udp = f.endpoint, .realm = 1};
+    f.listener = (struct net_listener){.transport = TRANSPORT_UDP, .udp = f.endpoint};
     f.snapshot = (struct net_snapshot){.listener_count = 1, .listeners = &f.listener};
     return 0;
 }
@@ -47,6 +47,7 @@ static void take(enum transport transport, uint32_t realm)
     const struct listeners_deps deps = {.io = &f.io};
     f.listener.transport = (uint8_t)transport;
     f.listener.realm = realm;
+    f.listener.realms = 1 | (uint64_t)1 << realm;
     assert_int_equal(listeners_take(&f.listeners, &deps, &f.snapshot), 0);
     assert_int_equal(f.listeners.udp.count, 1);
 }
@@ -58,10 +59,12 @@ static void test_listeners_udp_and_realm_follow_the_snapshot(void **state)
     const struct udp_listener *l = f.listeners.udp.items[0];
     assert_false(l->dtls_only);
     assert_int_equal(l->realm, 1);
+    assert_int_equal(l->realms, 3);
     take(TRANSPORT_DTLS, 2);
     assert_ptr_equal(f.listeners.udp.items[0], l);
     assert_true(l->dtls_only);
     assert_int_equal(l->realm, 2);
+    assert_int_equal(l->realms, 5);
     take(TRANSPORT_UDP, 2);
     assert_false(l->dtls_only);
 }

@@ -8,11 +8,12 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <cmocka.h>
 
 #include "net/mailbox.h"
 
-#define CAPACITY  64u
+#define CAPACITY  128u
 #define PRODUCERS 4u
 #define EACH      20000u
 
@@ -140,6 +141,31 @@ static void test_mailbox_full_of_relay_messages_takes_a_stop(void **state)
     assert_int_equal(f->inbox.last.kind, MAILBOX_STOP);
 }
 
+/* Posts until it is refused. Returns how many were accepted. */
+static unsigned fill(struct mailbox *mailbox, enum mailbox_kind kind)
+{
+    const struct mailbox_message m = {.kind = (uint8_t)kind};
+    unsigned count = 0;
+    while (mailbox_post(mailbox, &m) == 0) {
+        count++;
+    }
+    return count;
+}
+
+/* Each flood finds its own bound, and what matters more still has room behind it. */
+static void test_mailbox_floods_leave_room_by_what_matters(void **state)
+{
+    struct fixture *f = *state;
+    const enum mailbox_kind bulk[] = {MAILBOX_RELAY, MAILBOX_ANSWER, MAILBOX_SECRETS};
+    for (unsigned i = 0; i < sizeof(bulk) / sizeof(bulk[0]); i++) {
+        assert_int_equal(fill(f->mailbox, MAILBOX_ASK), i ? 0 : CAPACITY / 2);
+        assert_int_equal(fill(f->mailbox, bulk[i]), i ? 0 : CAPACITY / 2 - MAILBOX_RESERVED);
+    }
+    assert_int_equal(fill(f->mailbox, MAILBOX_REVOKE), MAILBOX_RESERVED - MAILBOX_RESERVED_STOP);
+    assert_int_equal(fill(f->mailbox, MAILBOX_SNAPSHOT), MAILBOX_RESERVED_STOP);
+    assert_int_equal(mailbox_drain(f->mailbox), CAPACITY);
+}
+
 static void test_mailbox_post_wakes_the_loop(void **state)
 {
     struct fixture *f = *state;
@@ -168,6 +194,7 @@ int main(void)
         CASE(test_mailbox_four_producers_deliver_each_once_in_order),
         CASE(test_mailbox_full_refuses_and_keeps_what_it_has),
         CASE(test_mailbox_full_of_relay_messages_takes_a_stop),
+        CASE(test_mailbox_floods_leave_room_by_what_matters),
         CASE(test_mailbox_post_wakes_the_loop),
         CASE(test_mailbox_capacity_that_is_no_power_of_two_is_refused),
     };

@@ -109,6 +109,7 @@ static void listen_on(struct fixture *f, const char *ip)
     assert_int_equal(udp_endpoint_open(&f->endpoint, &a, 1, 0), 0);
     f->listener.index = 3;
     f->listener.realm = 5;
+    f->listener.realms = 0x22;
     assert_int_equal(udp_listener_start(&f->listener, &f->io, f->batch, f->endpoint, 0), 0);
 }
 
@@ -145,6 +146,7 @@ static void check_one(struct fixture *f, int fd, const char *to, int tos)
     assert_int_equal(f->seen[0].flow.listener, 3);
     assert_int_equal(f->seen[0].flow.connection, 0);
     assert_int_equal(f->seen[0].realm, 5);
+    assert_int_equal(f->seen[0].realms, 0x22);
     assert_int_equal(f->seen[0].tos, tos);
     close(fd);
 }
