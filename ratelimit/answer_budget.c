@@ -11,8 +11,8 @@ static bool charge_level(struct rate_table *t, const struct rate *rate, enum rat
     if (rate->count == 0)
         return true;
     const struct gcra g = gcra_of(rate);
-    const struct addr prefix = addr_masked(source, bits);
-    return rate_table_admit_prefix(t, scope, &prefix, bits, &g, now_us);
+    const struct rate_key key = {.scope = scope, .prefix = addr_masked(source, bits), .bits = bits};
+    return rate_table_admit(t, &key, &g, now_us);
 }
 
 bool answer_budget_charge(struct rate_table *t, const struct ratelimit_settings *limits,

@@ -21,11 +21,11 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#define WAYS         4
-#define ENTRIES_MIN  1024
-#define TRIES        16
-#define BUSY         UINT64_MAX /* a tat: the entry is changing hands */
-#define PARENT_SHARE 0x80 /* in the key: the bucket that a prefix's keys without an entry share */
+#define WAYS        4
+#define ENTRIES_MIN 1024
+#define TRIES       16
+#define BUSY        UINT64_MAX /* a tat: the entry is changing hands */
+#define SHARE       0x80 /* in the scope: the bucket that a prefix's keys without an entry share */
 
 struct entry {
     _Atomic uint64_t tag; /* 0: free */
@@ -38,8 +38,9 @@ struct set {
 
 struct rate_table {
     struct set *sets;
-    _Atomic uint64_t
-        *overflow; /* one tat a set, for keys that have neither an entry nor a parent with one */
+    /* RATE_SCOPES × sets, one tat each: for keys that have neither an entry nor a parent with one
+     */
+    _Atomic uint64_t *overflow;
     size_t mask;
     uint8_t key[16];
 };
@@ -49,13 +50,13 @@ enum verdict { ADMITTED, REFUSED, NO_PLACE };
 struct rate_table *rate_table_new(size_t entries, const uint8_t key[16])
 {
     size_t sets = ENTRIES_MIN / WAYS;
-    while (sets * WAYS < entries && sets <= SIZE_MAX / 2 / sizeof(struct set))
+    while (sets * WAYS < entries && sets <= SIZE_MAX / 4 / sizeof(struct set))
         sets *= 2;
     struct rate_table *t = calloc(1, sizeof(*t));
     if (!t)
         return NULL;
     t->sets = aligned_alloc(64, sets * sizeof(*t->sets));
-    t->overflow = calloc(sets, sizeof(*t->overflow));
+    t->overflow = calloc(sets * RATE_SCOPES, sizeof(*t->overflow));
     if (!t->sets || !t->overflow) {
         rate_table_free(t);
         return NULL;
@@ -75,12 +76,14 @@ void rate_table_free(struct rate_table *t)
     free(t);
 }
 
-static uint64_t tag_of(
-    const struct rate_table *t, enum rate_scope scope, const struct addr *prefix, unsigned bits)
+static uint64_t tag_of(const struct rate_table *t, const struct rate_key *key)
 {
-    uint8_t text[3 + 16] = {(uint8_t)scope, prefix->family, (uint8_t)bits};
-    memcpy(text + 3, prefix->ip, 16);
-    uint64_t tag = crypto_siphash(t->key, text, sizeof(text));
+    uint8_t text[3 + 16 + sizeof(key->id)] = {
+        (uint8_t)key->scope, key->prefix.family, (uint8_t)key->bits};
+    size_t len = sizeof(text) - (key->id == 0 ? sizeof(key->id) : 0);
+    memcpy(text + 3, key->prefix.ip, 16);
+    memcpy(text + 19, &key->id, sizeof(key->id));
+    uint64_t tag = crypto_siphash(t->key, text, len);
     return tag ? tag : 1;
 }
 
@@ -155,27 +158,82 @@ static enum verdict admit(struct rate_table *t, uint64_t tag, const struct gcra 
     return REFUSED;
 }
 
-/* The next wider prefix that is limited as well (answer_budget.c), 0: none. */
-static unsigned parent_bits(const struct addr *prefix, unsigned bits)
+/* What admit would say. */
+static enum verdict look(struct rate_table *t, uint64_t tag, const struct gcra *g, uint64_t now_us)
 {
-    if (prefix->family == ADDR_IPV4)
+    struct set *s = &t->sets[tag & t->mask];
+    for (unsigned i = 0; i < TRIES; i++) {
+        struct entry *e = find(s, tag);
+        if (!e)
+            return has_drained(s, g, now_us) ? ADMITTED : NO_PLACE;
+        uint64_t tat = atomic_load(&e->tat);
+        /* Only what is drained, or new, changes hands. */
+        bool good = tat == BUSY || gcra_admit(g, &tat, now_us);
+        if (atomic_load(&e->tag) == tag)
+            return good ? ADMITTED : REFUSED;
+    }
+    return REFUSED;
+}
+
+/* The next wider prefix whose keys share a bucket when they find no place, 0: none. */
+static unsigned parent_bits(const struct rate_key *key, unsigned bits)
+{
+    if (key->prefix.family == ADDR_IPV4)
         return bits > 24 ? 24 : 0;
     return bits > 64 ? 64 : bits > 48 ? 48 : 0;
 }
 
-bool rate_table_admit_prefix(struct rate_table *t, enum rate_scope scope, const struct addr *prefix,
-    unsigned bits, const struct gcra *g, uint64_t now_us)
+/* The bucket that all keys of a scope share whose prefix hashes alike. Of an IPv6 address /32: whom
+ * a network was given shall not fill the buckets of all others with its many prefixes. */
+static _Atomic uint64_t *overflow_of(const struct rate_table *t, const struct rate_key *key)
+{
+    struct rate_key wide = *key;
+    if (key->prefix.family != ADDR_NONE) {
+        wide.id = 0;
+        wide.bits = key->prefix.family == ADDR_IPV4 ? 24 : 32;
+        wide.prefix = addr_masked(&key->prefix, wide.bits);
+    }
+    size_t sets = t->mask + 1;
+    return &t->overflow[key->scope * sets + (tag_of(t, &wide) & t->mask)];
+}
+
+typedef enum verdict judge_fn(
+    struct rate_table *t, uint64_t tag, const struct gcra *g, uint64_t now_us);
+
+/* The key's own bucket, or else the narrowest that it shares and that has a place. */
+static enum verdict judge(struct rate_table *t, const struct rate_key *key, judge_fn *ask,
+    const struct gcra *g, uint64_t now_us)
+{
+    enum verdict v = ask(t, tag_of(t, key), g, now_us);
+    struct rate_key wider = {.scope = key->scope | SHARE};
+    for (unsigned up = key->id ? key->bits : parent_bits(key, key->bits);
+         v == NO_PLACE && up != 0 && key->prefix.family != ADDR_NONE; up = parent_bits(key, up)) {
+        wider.prefix = addr_masked(&key->prefix, up);
+        wider.bits = up;
+        v = ask(t, tag_of(t, &wider), g, now_us);
+    }
+    return v;
+}
+
+bool rate_table_admit(
+    struct rate_table *t, const struct rate_key *key, const struct gcra *g, uint64_t now_us)
 {
     if (g->cost_us == 0)
         return true;
-    uint64_t tag = tag_of(t, scope, prefix, bits);
-    enum verdict v = admit(t, tag, g, now_us);
-    for (unsigned up = parent_bits(prefix, bits); v == NO_PLACE && up != 0;
-         up = parent_bits(prefix, up)) {
-        struct addr wider = addr_masked(prefix, up);
-        v = admit(t, tag_of(t, scope, &wider, up | PARENT_SHARE), g, now_us);
-    }
+    enum verdict v = judge(t, key, admit, g, now_us);
     if (v == NO_PLACE)
-        v = charge(&t->overflow[tag & t->mask], g, now_us);
+        v = charge(overflow_of(t, key), g, now_us);
     return v == ADMITTED;
+}
+
+bool rate_table_peek(
+    struct rate_table *t, const struct rate_key *key, const struct gcra *g, uint64_t now_us)
+{
+    if (g->cost_us == 0)
+        return true;
+    enum verdict v = judge(t, key, look, g, now_us);
+    if (v != NO_PLACE)
+        return v == ADMITTED;
+    uint64_t tat = atomic_load(overflow_of(t, key));
+    return gcra_admit(g, &tat, now_us);
 }

@@ -19,10 +19,17 @@ static struct addr v4(uint32_t n)
     return addr_ipv4((uint8_t)(n >> 24), (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n, 0);
 }
 
+static bool admit_prefix(struct rate_table *t, enum rate_scope scope, const struct addr *prefix,
+    unsigned bits, uint64_t now)
+{
+    struct rate_key k = {.scope = scope, .prefix = *prefix, .bits = bits};
+    return rate_table_admit(t, &k, &slow, now);
+}
+
 static bool admit(struct rate_table *t, uint32_t n, uint64_t now)
 {
     struct addr a = v4(n);
-    return rate_table_admit_prefix(t, RATE_ANSWER_OTHER, &a, 32, &slow, now);
+    return admit_prefix(t, RATE_ANSWER_OTHER, &a, 32, now);
 }
 
 static unsigned drain(struct rate_table *t, uint32_t n, uint64_t now)
@@ -50,10 +57,10 @@ static void test_rate_table_admit_other_address_length_scope_counted_apart(void 
     struct addr a = v4(0xc0000200), six = {.family = ADDR_IPV6};
     memcpy(six.ip, a.ip, 16);
     assert_int_equal(drain(t, 0xc0000200, 1), 10);
-    assert_false(rate_table_admit_prefix(t, RATE_ANSWER_OTHER, &a, 32, &slow, 1));
-    assert_true(rate_table_admit_prefix(t, RATE_ANSWER_OTHER, &a, 24, &slow, 1));
-    assert_true(rate_table_admit_prefix(t, RATE_ANSWER_BINDING, &a, 32, &slow, 1));
-    assert_true(rate_table_admit_prefix(t, RATE_ANSWER_OTHER, &six, 32, &slow, 1));
+    assert_false(admit_prefix(t, RATE_ANSWER_OTHER, &a, 32, 1));
+    assert_true(admit_prefix(t, RATE_ANSWER_OTHER, &a, 24, 1));
+    assert_true(admit_prefix(t, RATE_ANSWER_BINDING, &a, 32, 1));
+    assert_true(admit_prefix(t, RATE_ANSWER_OTHER, &six, 32, 1));
     assert_int_equal(drain(t, 0xc0000201, 1), 10);
     rate_table_free(t);
 }
@@ -63,8 +70,8 @@ static void test_rate_table_admit_unlimited_takes_no_place(void **state)
     struct rate_table *t = rate_table_new(0, key);
     const struct gcra unlimited = {0, 0};
     for (uint32_t n = 0; n < 100000; n++) {
-        struct addr a = v4(n);
-        assert_true(rate_table_admit_prefix(t, RATE_ANSWER_OTHER, &a, 32, &unlimited, 1));
+        struct rate_key k = {.scope = RATE_ANSWER_OTHER, .prefix = v4(n), .bits = 32};
+        assert_true(rate_table_admit(t, &k, &unlimited, 1));
     }
     /* Every key still finds its own place. */
     for (uint32_t n = 0; n < 100; n++)
@@ -124,10 +131,77 @@ static void test_rate_table_ipv6_overflow_climbs_to_48(void **state)
         a.ip[6] = (uint8_t)(n >> 16); /* the /64 */
         a.ip[7] = (uint8_t)(n >> 8);
         a.ip[15] = (uint8_t)n;
-        admitted += rate_table_admit_prefix(t, RATE_ANSWER_OTHER, &a, 128, &slow, 1000000);
+        admitted += admit_prefix(t, RATE_ANSWER_OTHER, &a, 128, 1000000);
     }
     assert_true(admitted >= 1024);
     assert_true(admitted <= (1024 + 256) * 10);
+    rate_table_free(t);
+}
+
+static struct rate_key id_key(uint64_t id, uint32_t address)
+{
+    return (struct rate_key){
+        .scope = RATE_GUESS_SOURCE, .prefix = v4(address), .bits = 32, .id = id};
+}
+
+static void test_rate_table_admit_ids_counted_apart(void **state)
+{
+    struct rate_table *t = rate_table_new(1024, key);
+    struct rate_key one = id_key(1, 0x0a000001), other = one, plain = {.scope = one.scope, .id = 1};
+    for (int i = 0; i < 10; i++)
+        assert_true(rate_table_admit(t, &one, &slow, 1));
+    assert_false(rate_table_admit(t, &one, &slow, 1));
+    other.id = 2;
+    assert_true(rate_table_admit(t, &other, &slow, 1));
+    other.id = 0; /* the address alone */
+    assert_true(rate_table_admit(t, &other, &slow, 1));
+    other = id_key(1, 0x0a000002);
+    assert_true(rate_table_admit(t, &other, &slow, 1));
+    assert_true(rate_table_admit(t, &plain, &slow, 1));
+    plain.scope = RATE_GUESS_USER;
+    assert_true(rate_table_admit(t, &plain, &slow, 1));
+    rate_table_free(t);
+}
+
+static void test_rate_table_peek_says_what_admit_would_and_takes_nothing(void **state)
+{
+    struct rate_table *t = rate_table_new(1024, key);
+    const struct gcra unlimited = {0, 0};
+    struct rate_key k = id_key(1, 0x0a000001);
+    for (int i = 0; i < 10; i++) {
+        for (int j = 0; j < 20; j++)
+            assert_true(rate_table_peek(t, &k, &slow, 1000000));
+        assert_true(rate_table_admit(t, &k, &slow, 1000000));
+    }
+    assert_false(rate_table_peek(t, &k, &slow, 1000000));
+    assert_true(rate_table_peek(t, &k, &unlimited, 1000000));
+    assert_false(rate_table_peek(t, &k, &slow, 1009999));
+    assert_true(rate_table_peek(t, &k, &slow, 1010000));
+    assert_true(rate_table_admit(t, &k, &slow, 1010000));
+    assert_false(rate_table_peek(t, &k, &slow, 1010000));
+    rate_table_free(t);
+}
+
+/* A full table: ids of one address share a bucket, and their flood locks nobody of another. */
+static void test_rate_table_ids_without_place_share_with_their_address(void **state)
+{
+    struct rate_table *t = rate_table_new(1024, key);
+    struct rate_key full = {.scope = RATE_ANSWER_OTHER, .bits = 32};
+    for (uint32_t n = 0; n < 100000; n++) {
+        full.prefix = v4(0x14000000 + n * 256);
+        rate_table_admit(t, &full, &slow, 1000000);
+    }
+    for (uint64_t id = 1; id < 1000; id++) {
+        struct rate_key k = id_key(id, 0x0a000101);
+        assert_int_equal(rate_table_peek(t, &k, &slow, 1000000), id <= 10);
+        assert_int_equal(rate_table_admit(t, &k, &slow, 1000000), id <= 10);
+    }
+    unsigned locked = 0;
+    for (uint32_t n = 0; n < 200; n++) {
+        struct rate_key k = id_key(1, 0x0b000001 + n * 256);
+        locked += !rate_table_peek(t, &k, &slow, 1000000);
+    }
+    assert_true(locked <= 5); /* whose /24 hashes to the bucket of that one, of 256 */
     rate_table_free(t);
 }
 
@@ -143,13 +217,13 @@ static void test_rate_table_overflow_leaves_parents_own_bucket(void **state)
     struct rate_table *t = rate_table_new(1024, key);
     struct addr prefix = v4(0x0a000000);
     /* The prefix's own bucket has its place before the flood of its addresses. */
-    assert_true(rate_table_admit_prefix(t, RATE_ANSWER_OTHER, &prefix, 24, &slow, 1000000));
+    assert_true(admit_prefix(t, RATE_ANSWER_OTHER, &prefix, 24, 1000000));
     for (uint32_t n = 1; n < 100000; n++)
         admit(t, 0x14000000 + n * 256, 1000000); /* every place is taken */
     for (uint32_t n = 0; n < 256; n++)
         drain(t, 0x0a000000 + n, 1000000);
     unsigned left = 0;
-    while (left < 100 && rate_table_admit_prefix(t, RATE_ANSWER_OTHER, &prefix, 24, &slow, 1000000))
+    while (left < 100 && admit_prefix(t, RATE_ANSWER_OTHER, &prefix, 24, 1000000))
         left++;
     assert_int_equal(left, 9);
     rate_table_free(t);
@@ -250,6 +324,9 @@ int main(void)
         cmocka_unit_test(test_rate_table_overflow_shared_with_own_parent_only),
         cmocka_unit_test(test_rate_table_ipv6_overflow_climbs_to_48),
         cmocka_unit_test(test_rate_table_overflow_leaves_parents_own_bucket),
+        cmocka_unit_test(test_rate_table_admit_ids_counted_apart),
+        cmocka_unit_test(test_rate_table_peek_says_what_admit_would_and_takes_nothing),
+        cmocka_unit_test(test_rate_table_ids_without_place_share_with_their_address),
         cmocka_unit_test(test_rate_table_new_key_two_threads_one_bucket),
         cmocka_unit_test(test_rate_table_four_threads_never_more_than_burst),
     };
