@@ -1,7 +1,7 @@
 /*
- * Hashes and MACs over OpenSSL 3, with contexts that are made once a thread and kept: a fetch costs
- * more than the hash. One `struct crypto` belongs to one thread. Outputs are written whole or not
- * at all.
+ * Hashes, MACs and AEAD over OpenSSL 3, with contexts that are made once a thread and kept: a fetch
+ * costs more than the hash. One `struct crypto` belongs to one thread. Outputs are written whole or
+ * not at all.
  */
 #ifndef BASE_CRYPTO_H
 #define BASE_CRYPTO_H
@@ -29,8 +29,32 @@ int crypto_hmac(struct crypto *c, enum crypto_hash hash, struct slice key,
 /* HKDF-SHA256 (RFC 5869) without salt. 0 or -EIO. */
 int crypto_hkdf(struct slice secret, const char *label, uint8_t *out, size_t len);
 
-/* HMACs computed so far with this context: tests count them (THREATS row 8). */
+enum crypto_cipher { CRYPTO_AES256_GCM, CRYPTO_AES128_GCM };
+
+#define CRYPTO_GCM_NONCE_LEN  12
+#define CRYPTO_GCM_TAG_LEN    16
+#define CRYPTO_AEAD_PLAIN_MAX 256 /* bytes in one call */
+
+/* The inputs of authenticated encryption with associated data (RFC 5116 section 2) besides the
+ * text. */
+struct crypto_aead {
+    enum crypto_cipher cipher;
+    struct slice key;   /* 32 or 16 bytes, by the cipher */
+    struct slice nonce; /* CRYPTO_GCM_NONCE_LEN bytes, never used twice with one key */
+    struct slice associated;
+};
+
+/* Writes plain.len + CRYPTO_GCM_TAG_LEN bytes: the ciphertext and its tag. 0, -EINVAL for lengths
+ * that cannot be, -EIO. */
+int crypto_seal(struct crypto *c, const struct crypto_aead *how, struct slice plain, uint8_t *out);
+/* Writes sealed.len - CRYPTO_GCM_TAG_LEN bytes, after the tag has verified. 0; 1: not authentic;
+ * -EINVAL, -EIO as above. `out` may not overlap `sealed`. */
+int crypto_open(struct crypto *c, const struct crypto_aead *how, struct slice sealed, uint8_t *out);
+
+/* HMACs, and openings of crypto_open, so far with this context: tests count them (THREATS row 8).
+ */
 uint64_t crypto_hmac_count(const struct crypto *c);
+uint64_t crypto_open_count(const struct crypto *c);
 
 /* SipHash-2-4, 64 bits out: table hashing with a random key, not a MAC for the wire. */
 uint64_t crypto_siphash(const uint8_t key[16], const void *data, size_t len);

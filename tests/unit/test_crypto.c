@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -251,6 +252,101 @@ static void test_crypto_crc32_equals_bitwise_definition(void **state)
     }
 }
 
+/* Test cases 4 and 16 of McGrew and Viega, "The Galois/Counter Mode of Operation". */
+#define GCM_KEY "\xfe\xff\xe9\x92\x86\x65\x73\x1c\x6d\x6a\x8f\x94\x67\x30\x83\x08"
+static const struct {
+    struct crypto_aead how;
+    const char *sealed; /* in hexadecimal, the tag last */
+} gcm[] = {
+    {{CRYPTO_AES128_GCM, {(const uint8_t *)GCM_KEY, 16}, {NULL, 0}, {NULL, 0}},
+        "42831ec2217774244b7221b784d0d49ce3aa212f2c02a4e035c17e2329aca12e"
+        "21d514b25466931c7d8f6a5aac84aa051ba30b396a0aac973d58e0915bc94fbc3221a5db94fae95ae7121a47"},
+    {{CRYPTO_AES256_GCM, {(const uint8_t *)GCM_KEY GCM_KEY, 32}, {NULL, 0}, {NULL, 0}},
+        "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa"
+        "8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f66276fc6ece0f4e1768cddf8853bb2d551b"},
+};
+static const uint8_t gcm_nonce[] = "\xca\xfe\xba\xbe\xfa\xce\xdb\xad\xde\xca\xf8\x88";
+static const uint8_t gcm_associated[] = "\xfe\xed\xfa\xce\xde\xad\xbe\xef\xfe\xed\xfa\xce\xde\xad"
+                                        "\xbe\xef\xab\xad\xda\xd2";
+static const uint8_t gcm_plain[] =
+    "\xd9\x31\x32\x25\xf8\x84\x06\xe5\xa5\x59\x09\xc5\xaf\xf5\x26\x9a\x86\xa7\xa9\x53\x15\x34"
+    "\xf7\xda\x2e\x4c\x30\x3d\x8a\x31\x8a\x72\x1c\x3c\x0c\x95\x95\x68\x09\x53\x2f\xcf\x0e\x24"
+    "\x49\xa6\xb5\x25\xb1\x6a\xed\xf5\xaa\x0d\xe6\x57\xba\x63\x7b\x39";
+#define GCM_PLAIN_LEN  60
+#define GCM_SEALED_LEN (GCM_PLAIN_LEN + CRYPTO_GCM_TAG_LEN)
+
+static struct crypto_aead gcm_how(size_t i)
+{
+    struct crypto_aead how = gcm[i].how;
+    how.nonce = slice_of(gcm_nonce, CRYPTO_GCM_NONCE_LEN);
+    how.associated = slice_of(gcm_associated, 20);
+    return how;
+}
+
+static void test_crypto_seal_gives_published_vectors_and_open_takes_them_back(void **state)
+{
+    for (unsigned round = 0; round < 4; round++) {
+        const struct crypto_aead how = gcm_how(round % 2);
+        const uint64_t opened = crypto_open_count(*state);
+        uint8_t sealed[GCM_SEALED_LEN], plain[GCM_PLAIN_LEN] = {0};
+        assert_int_equal(crypto_seal(*state, &how, slice_of(gcm_plain, GCM_PLAIN_LEN), sealed), 0);
+        char text[2 * GCM_SEALED_LEN + 1];
+        for (size_t i = 0; i < sizeof(sealed); i++)
+            snprintf(text + 2 * i, 3, "%02x", sealed[i]);
+        assert_string_equal(text, gcm[round % 2].sealed);
+        assert_int_equal(crypto_open(*state, &how, slice_of(sealed, sizeof(sealed)), plain), 0);
+        assert_memory_equal(plain, gcm_plain, GCM_PLAIN_LEN);
+        assert_int_equal(crypto_open_count(*state), opened + 1);
+    }
+}
+
+static void test_crypto_open_of_anything_changed_fails_and_leaves_output(void **state)
+{
+    uint8_t sealed[GCM_SEALED_LEN], plain[GCM_PLAIN_LEN], untouched[GCM_PLAIN_LEN];
+    memset(plain, 0x5a, sizeof(plain));
+    memcpy(untouched, plain, sizeof(plain));
+    struct crypto_aead how = gcm_how(1);
+    assert_int_equal(crypto_seal(*state, &how, slice_of(gcm_plain, GCM_PLAIN_LEN), sealed), 0);
+    for (size_t bit = 0; bit < 8 * sizeof(sealed); bit++) {
+        sealed[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        assert_int_equal(crypto_open(*state, &how, slice_of(sealed, sizeof(sealed)), plain), 1);
+        sealed[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+    how.associated.len--;
+    assert_int_equal(crypto_open(*state, &how, slice_of(sealed, sizeof(sealed)), plain), 1);
+    how.associated.len = 0;
+    assert_int_equal(crypto_open(*state, &how, slice_of(sealed, sizeof(sealed)), plain), 1);
+    how = gcm_how(1);
+    how.nonce = slice_of(gcm_plain, CRYPTO_GCM_NONCE_LEN);
+    assert_int_equal(crypto_open(*state, &how, slice_of(sealed, sizeof(sealed)), plain), 1);
+    assert_memory_equal(plain, untouched, sizeof(plain));
+    assert_true(ERR_peek_error() == 0);
+}
+
+static void test_crypto_aead_impossible_lengths_fail_and_leave_output(void **state)
+{
+    static const uint8_t zeros[CRYPTO_AEAD_PLAIN_MAX + 1];
+    uint8_t out[CRYPTO_AEAD_PLAIN_MAX + CRYPTO_GCM_TAG_LEN] = {0};
+    const struct slice text = slice_of(gcm_plain, GCM_PLAIN_LEN);
+    for (size_t len = 0; len <= 64; len++) {
+        struct crypto_aead how = gcm_how(1);
+        how.key = slice_of(zeros, len);
+        assert_int_equal(crypto_seal(*state, &how, text, out), len == 32 ? 0 : -EINVAL);
+        how = gcm_how(1);
+        how.nonce = slice_of(zeros, len);
+        assert_int_equal(crypto_seal(*state, &how, text, out), len == 12 ? 0 : -EINVAL);
+    }
+    memset(out, 0, sizeof(out));
+    const struct crypto_aead how = gcm_how(0);
+    assert_int_equal(crypto_seal(*state, &how, slice_of(zeros, sizeof(zeros)), out), -EINVAL);
+    assert_int_equal(crypto_seal(*state, &how, slice_of(zeros, 0), out), -EINVAL);
+    for (size_t len = 0; len <= CRYPTO_GCM_TAG_LEN; len++)
+        assert_int_equal(crypto_open(*state, &how, slice_of(zeros, len), out), -EINVAL);
+    for (size_t i = 0; i < sizeof(out); i++)
+        assert_int_equal(out[i], 0);
+    assert_int_equal(crypto_seal(*state, &how, slice_of(zeros, CRYPTO_AEAD_PLAIN_MAX), out), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -264,6 +360,9 @@ int main(void)
         cmocka_unit_test(test_crypto_hkdf_without_salt_gives_published_vector),
         cmocka_unit_test(test_crypto_hkdf_labels_and_lengths_separate_keys),
         cmocka_unit_test(test_crypto_hkdf_impossible_length_fails_and_leaves_output),
+        cmocka_unit_test(test_crypto_seal_gives_published_vectors_and_open_takes_them_back),
+        cmocka_unit_test(test_crypto_open_of_anything_changed_fails_and_leaves_output),
+        cmocka_unit_test(test_crypto_aead_impossible_lengths_fail_and_leave_output),
         cmocka_unit_test(test_crypto_siphash_gives_the_authors_vectors),
         cmocka_unit_test(test_crypto_crc32_gives_published_vectors),
         cmocka_unit_test(test_crypto_crc32_equals_bitwise_definition),
