@@ -33,6 +33,7 @@ static bool is_known(uint16_t type)
     case STUN_ATTR_EVEN_PORT:
     case STUN_ATTR_REQUESTED_TRANSPORT:
     case STUN_ATTR_DONT_FRAGMENT:
+    case STUN_ATTR_ACCESS_TOKEN:
     case STUN_ATTR_MESSAGE_INTEGRITY_SHA256:
     case STUN_ATTR_PASSWORD_ALGORITHM:
     case STUN_ATTR_USERHASH:
@@ -46,6 +47,7 @@ static bool is_known(uint16_t type)
     case STUN_ATTR_SOFTWARE:
     case STUN_ATTR_ALTERNATE_SERVER:
     case STUN_ATTR_FINGERPRINT:
+    case STUN_ATTR_THIRD_PARTY_AUTHORIZATION:
         return true;
     default:
         return false;
@@ -232,6 +234,18 @@ bool stun_has(const struct stun_msg *msg, uint16_t type)
 {
     struct slice ignored;
     return stun_find(msg, type, &ignored);
+}
+
+void stun_disown(struct stun_msg *msg, uint16_t type)
+{
+    uint8_t kept = 0;
+    for (unsigned i = 0; i < msg->attr_count; i++) {
+        if (msg->attrs[i].type != type)
+            msg->attrs[kept++] = msg->attrs[i];
+    }
+    if (kept != msg->attr_count)
+        note_unknown(msg, type);
+    msg->attr_count = kept;
 }
 
 /*

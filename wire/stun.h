@@ -54,6 +54,7 @@ enum stun_attr_type {
     STUN_ATTR_EVEN_PORT = 0x0018,
     STUN_ATTR_REQUESTED_TRANSPORT = 0x0019,
     STUN_ATTR_DONT_FRAGMENT = 0x001a,
+    STUN_ATTR_ACCESS_TOKEN = 0x001b, /* RFC 7635; unknown to whoever calls stun_disown */
     STUN_ATTR_MESSAGE_INTEGRITY_SHA256 = 0x001c,
     STUN_ATTR_PASSWORD_ALGORITHM = 0x001d,
     STUN_ATTR_USERHASH = 0x001e,
@@ -66,6 +67,7 @@ enum stun_attr_type {
     STUN_ATTR_SOFTWARE = 0x8022,
     STUN_ATTR_ALTERNATE_SERVER = 0x8023,
     STUN_ATTR_FINGERPRINT = 0x8028,
+    STUN_ATTR_THIRD_PARTY_AUTHORIZATION = 0x802e,
     /* ADDITIONAL-ADDRESS-FAMILY of the drafts, as coturn and its clients sent it until 2025 */
     STUN_ATTR_ADDITIONAL_ADDRESS_FAMILY_DRAFT = 0x8032
 };
@@ -110,6 +112,11 @@ bool stun_has(const struct stun_msg *msg, uint16_t type);
 /* The next covered attribute of the type from *index on; *index starts at 0 and is moved behind the
  * hit. */
 bool stun_next(const struct stun_msg *msg, uint16_t type, unsigned *index, struct slice *value);
+
+/* From now on no attribute of this type is known: it is found no more, and if a covered one is
+ * there it counts among `unknown` (if it is comprehension-required). For what is understood only
+ * where it was offered. */
+void stun_disown(struct stun_msg *msg, uint16_t type);
 
 /* Attribute values. Each returns true and writes *out only if length and content are what the RFC
  * allows. */

@@ -94,6 +94,8 @@ def stun_accepted():
     yield "unknown_required", message(BINDING, *(attr(0x7000 + i % 10, b"x") for i in range(12)))
     yield "unknown_optional", message(BINDING, attr(0xF000, b"xyz"), attr(0x8FFF))
     yield "password_algorithm_parameters", message(ALLOCATE, attr(0x1D, b"\0\2\0\5abcde\0\0\0"))
+    yield "access_token", sha1(message(ALLOCATE, udp, attr(0x1B, b"\0\x0c" + bytes(62)), login))
+    yield "third_party", message(0x113, challenge, attr(0x802E, b"turn.example.org"))
     base = message(ALLOCATE, udp, login)
     yield "integrity_both", fingerprint(sha256(sha1(base)))
     yield "integrity256_16", sha256(base, 16)

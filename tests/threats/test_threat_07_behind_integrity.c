@@ -8,6 +8,8 @@
 /* 45.45.0.2:5000 under XOR with the cookie. */
 #define PEER2 "\x00\x01\x32\x9a\x0c\x3f\xa4\x40"
 
+#define TOKEN64 "\x00\x0cthe shortest token that any key could open has sixty of them."
+
 /* Every known attribute but the two exceptions, with values that would change what a request means,
  * and some unknown ones. */
 static const struct raw_attr appended[] = {
@@ -28,6 +30,7 @@ static const struct raw_attr appended[] = {
     {STUN_ATTR_EVEN_PORT, 1, "\x80"},
     {STUN_ATTR_REQUESTED_TRANSPORT, 4, "\6\0\0"},
     {STUN_ATTR_DONT_FRAGMENT, 0, ""},
+    {STUN_ATTR_ACCESS_TOKEN, 64, TOKEN64},
     {STUN_ATTR_PASSWORD_ALGORITHM, 4, "\0\2\0"},
     {STUN_ATTR_USERHASH, 32, "0123456789abcdef0123456789abcdef"},
     {STUN_ATTR_XOR_MAPPED_ADDRESS, 8, PEER2},
@@ -39,6 +42,7 @@ static const struct raw_attr appended[] = {
     {STUN_ATTR_ICMP, 8, "\0\0\3\3\0\0\0"},
     {STUN_ATTR_SOFTWARE, 4, "evil"},
     {STUN_ATTR_ALTERNATE_SERVER, 8, PEER2},
+    {STUN_ATTR_THIRD_PARTY_AUTHORIZATION, 4, "evil"},
     {0x7777, 4, "what"}, /* unknown and comprehension-required: no 420 */
     {0xc777, 4, "what"},
 };

@@ -15,8 +15,8 @@
 #define SEND_INDICATION  0x0016
 
 static const uint16_t known_types[] = {0x0001, 0x0006, 0x0008, 0x0009, 0x000a, 0x000c, 0x000d,
-    0x0012, 0x0013, 0x0014, 0x0015, 0x0016, 0x0017, 0x0018, 0x0019, 0x001a, 0x001c, 0x001d, 0x001e,
-    0x0020, 0x0022, 0x8000, 0x8001, 0x8002, 0x8004, 0x8022, 0x8023, 0x8028, 0x8032};
+    0x0012, 0x0013, 0x0014, 0x0015, 0x0016, 0x0017, 0x0018, 0x0019, 0x001a, 0x001b, 0x001c, 0x001d,
+    0x001e, 0x0020, 0x0022, 0x8000, 0x8001, 0x8002, 0x8004, 0x8022, 0x8023, 0x8028, 0x802e, 0x8032};
 #define KNOWN_COUNT (sizeof(known_types) / sizeof(known_types[0]))
 
 static const uint8_t key_bytes[] = "a key of no importance";
@@ -369,6 +369,49 @@ static void test_stun_parse_every_type_is_known_or_unknown(void **state)
     }
 }
 
+static void test_stun_disown_attributes_are_unknown_and_found_no_more(void **state)
+{
+    struct raw r;
+    struct stun_msg msg;
+    struct slice value;
+    raw_begin(&r, ALLOCATE_REQUEST);
+    raw_attr(&r, STUN_ATTR_ACCESS_TOKEN, "11", 2);
+    raw_attr(&r, STUN_ATTR_LIFETIME, "aaaa", 4);
+    raw_attr(&r, 0x7777, "x", 1);
+    raw_attr(&r, STUN_ATTR_ACCESS_TOKEN, "2222", 4);
+    raw_attr(&r, STUN_ATTR_THIRD_PARTY_AUTHORIZATION, "here", 4);
+    raw_attr(&r, STUN_ATTR_USERNAME, "kid", 3);
+    assert_int_equal(raw_parse(&msg, &r), REASON_NONE);
+    stun_disown(&msg, STUN_ATTR_DATA); /* not there: nothing changes */
+    assert_int_equal(msg.attr_count, 5);
+    assert_int_equal(msg.unknown_count, 1);
+    stun_disown(&msg, STUN_ATTR_ACCESS_TOKEN);
+    stun_disown(&msg, STUN_ATTR_THIRD_PARTY_AUTHORIZATION); /* comprehension-optional */
+    assert_false(stun_has(&msg, STUN_ATTR_ACCESS_TOKEN));
+    assert_false(stun_has(&msg, STUN_ATTR_THIRD_PARTY_AUTHORIZATION));
+    assert_int_equal(msg.attr_count, 2);
+    assert_true(stun_find(&msg, STUN_ATTR_LIFETIME, &value));
+    assert_memory_equal(value.data, "aaaa", 4);
+    assert_true(stun_find(&msg, STUN_ATTR_USERNAME, &value));
+    assert_memory_equal(value.data, "kid", 3);
+    assert_int_equal(msg.unknown_count, 2);
+    assert_int_equal(msg.unknown[0], 0x7777);
+    assert_int_equal(msg.unknown[1], STUN_ATTR_ACCESS_TOKEN);
+}
+
+static void test_stun_disown_behind_integrity_is_not_unknown(void **state)
+{
+    struct raw r;
+    struct stun_msg msg;
+    raw_begin(&r, ALLOCATE_REQUEST);
+    raw_integrity(&r, crypto, key, false, 20);
+    raw_attr(&r, STUN_ATTR_ACCESS_TOKEN, "1111", 4);
+    assert_int_equal(raw_parse(&msg, &r), REASON_NONE);
+    assert_false(stun_has(&msg, STUN_ATTR_ACCESS_TOKEN));
+    stun_disown(&msg, STUN_ATTR_ACCESS_TOKEN);
+    assert_int_equal(msg.unknown_count, 0);
+}
+
 static void test_stun_parse_more_unknown_types_than_kept_are_counted(void **state)
 {
     struct raw r;
@@ -402,6 +445,8 @@ int main(void)
         cmocka_unit_test(test_stun_parse_more_attributes_than_the_limit_are_refused),
         cmocka_unit_test(test_stun_parse_unknown_required_types_are_listed_once),
         cmocka_unit_test(test_stun_parse_every_type_is_known_or_unknown),
+        cmocka_unit_test(test_stun_disown_attributes_are_unknown_and_found_no_more),
+        cmocka_unit_test(test_stun_disown_behind_integrity_is_not_unknown),
         cmocka_unit_test(test_stun_parse_more_unknown_types_than_kept_are_counted),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
