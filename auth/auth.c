@@ -75,7 +75,8 @@ static uint32_t features_of(const struct auth_realm *r, const struct auth_settin
      * clear password. */
     if (s->password_sha256 && users_all_sha256(&r->users))
         features |= NONCE_FEATURE_PASSWORD_ALGORITHMS;
-    if (r->rest.count == 0)
+    /* A kid is a USERNAME (RFC 7635 section 5), and may be known to the store alone. */
+    if (r->rest.count == 0 && r->oauth.server_name.len == 0)
         features |= NONCE_FEATURE_USERNAME_ANONYMITY;
     return features;
 }
@@ -135,7 +136,8 @@ static int add_realm(struct auth *auth, struct crypto *crypto, const struct auth
     if ((rc = derive(auth, "turnpike user index", siphash_key, sizeof(siphash_key), error,
              error_cap)) < 0 ||
         (rc = users_init(&r->users, crypto, rs, name, siphash_key, error, error_cap)) < 0 ||
-        (rc = rest_init(&r->rest, rs, error, error_cap)) < 0)
+        (rc = rest_init(&r->rest, rs, error, error_cap)) < 0 ||
+        (rc = oauth_init(&r->oauth, rs, error, error_cap)) < 0)
         return rc;
     r->features = features_of(r, s);
     return check_stored_keys(r, error, error_cap);
@@ -150,7 +152,7 @@ static const char *unfit(const struct auth_settings *s)
     if (s->nonce_lifetime_s < NONCE_LIFETIME_MIN_S || s->nonce_lifetime_s > NONCE_LIFETIME_MAX_S)
         return "the nonce lifetime is not between 60 and 600 seconds";
     for (size_t i = 0; i < s->realm_count; i++)
-        if (s->realms[i].secret_count != 0 && s->max_ttl_s == 0)
+        if ((s->realms[i].secret_count != 0 || s->realms[i].oauth_server_name) && s->max_ttl_s == 0)
             return "the ceiling on the life of credentials is zero";
     return NULL;
 }
@@ -204,6 +206,7 @@ void auth_free(struct auth *auth)
         secret_wipe(&auth->realms[i].name);
         users_deinit(&auth->realms[i].users);
         rest_deinit(&auth->realms[i].rest);
+        oauth_deinit(&auth->realms[i].oauth);
     }
     free(auth->realms);
     secret_wipe(&auth->nonce_secret);
@@ -251,6 +254,11 @@ struct slice auth_realm_name(const struct auth *auth, uint32_t realm)
 uint32_t auth_realm_features(const struct auth *auth, uint32_t realm)
 {
     return auth->realms[realm].features;
+}
+
+struct slice auth_realm_third_party(const struct auth *auth, uint32_t realm)
+{
+    return secret_slice(&auth->realms[realm].oauth.server_name);
 }
 
 int auth_challenge_nonce(const struct auth *auth, struct auth_worker *w, uint32_t realm,

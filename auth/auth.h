@@ -35,8 +35,8 @@ void auth_worker_free(struct auth_worker *w);
 size_t auth_realm_count(const struct auth *auth);
 struct slice auth_realm_name(const struct auth *auth, uint32_t realm);
 /* Bits of NONCE_FEATURE_*: SHA-256 only where every user has the key for it (a stored MD5 key takes
- * it away), USERHASH only where every source can be enumerated (no REST secrets). A nonce that
- * offered something else is stale. */
+ * it away), USERHASH only where every source can be enumerated (no REST secrets, no access
+ * tokens). A nonce that offered something else is stale. */
 uint32_t auth_realm_features(const struct auth *auth, uint32_t realm);
 
 /* The server name of THIRD-PARTY-AUTHORIZATION (RFC 7635 section 6.1); empty: no access tokens. */

@@ -3,6 +3,7 @@
 #define AUTH_AUTH_INTERNAL_H
 
 #include "auth/auth.h"
+#include "auth/oauth.h"
 #include "auth/rest.h"
 #include "auth/users.h"
 
@@ -13,6 +14,7 @@ struct auth_realm {
     uint32_t features;
     struct users users;
     struct rest rest;
+    struct oauth oauth;
 };
 
 struct auth {

@@ -109,6 +109,29 @@ static void test_auth_realm_features_by_source(void **state)
     assert_int_equal(features(0), 0);
 }
 
+static void test_auth_realm_third_party_where_tokens_are_accepted(void **state)
+{
+    struct auth_oauth_key_settings key = {
+        .kid = (char *)"north", .key = clear("HGkj32KJGiuy098sdfaqbNjOiaz71923")};
+    realm[0].oauth_server_name = (char *)"turn.example.org";
+    realm[0].oauth_keys = &key;
+    realm[0].oauth_key_count = 1;
+    struct auth *auth = auth_new(&settings, error, sizeof(error));
+    assert_non_null(auth);
+    assert_true(slice_equal(auth_realm_third_party(auth, 0), slice_of_string("turn.example.org")));
+    assert_int_equal(auth_realm_third_party(auth, 1).len, 0);
+    auth_free(auth);
+    /* A kid comes as USERNAME. */
+    assert_int_equal(features(0), NONCE_FEATURE_PASSWORD_ALGORITHMS);
+    settings.max_ttl_s = 0;
+    realm[1].secret_count = 0;
+    refused("ceiling");
+    settings.max_ttl_s = 172800;
+    key.kid = (char *)"";
+    refused("realm \"example.org\": OAuth key \"\": a kid has 1 to 127 bytes");
+    secret_wipe(&key.key);
+}
+
 static void test_auth_new_sha256_key_without_offer_refused(void **state)
 {
     user[1].key_len = 32;
@@ -264,6 +287,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_auth_new_two_realms_known_by_index, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_auth_realm_third_party_where_tokens_are_accepted, setup, teardown),
         cmocka_unit_test_setup_teardown(test_auth_realm_features_by_source, setup, teardown),
         cmocka_unit_test_setup_teardown(
             test_auth_new_sha256_key_without_offer_refused, setup, teardown),
