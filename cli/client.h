@@ -2,7 +2,7 @@
 #ifndef CLI_CLIENT_H
 #define CLI_CLIENT_H
 
-#include <stddef.h>
+#include "base/slice.h"
 
 struct client_answer {
     unsigned status; /* of HTTP */
@@ -16,6 +16,8 @@ struct client_answer {
  * ours.
  */
 int client_get(const char *socket, const char *path, struct client_answer *out);
+/* The same with POST and a body of JSON. */
+int client_post(const char *socket, const char *path, struct slice body, struct client_answer *out);
 void client_answer_free(struct client_answer *answer);
 
 #endif

@@ -13,10 +13,15 @@
 #include "cli/command.h"
 
 static const struct {
-    const char *name, *help;
+    const char *name, *help, *arguments;
     cli_command_fn *run;
 } commands[] = {
-    {"status", "what runs, since when, how many allocations, where it listens", cli_status},
+    {"status", "what runs, since when, how many allocations, where it listens", "", cli_status},
+    {"explain", "whether a credential would be accepted, and if not, why",
+        "[--realm R] [--user U] [--password-file F | --password-stdin] [--token-file F]",
+        cli_explain},
+    {"revoke", "let a user, an access token or what a secret has signed in no more",
+        "--user U | --token ID | --secret ID [--realm R] [--for 48h] [--undo]", cli_revoke},
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
@@ -25,6 +30,9 @@ static void usage(FILE *out)
     fputs("Usage: turnpikectl COMMAND [--json] [--socket PATH]\n\nCommands:\n", out);
     for (size_t i = 0; i < COMMANDS; i++) {
         fprintf(out, "  %-14s %s\n", commands[i].name, commands[i].help);
+        if (commands[i].arguments[0] != '\0') {
+            fprintf(out, "                 %s\n", commands[i].arguments);
+        }
     }
     fputs("\n"
           "  --json           print JSON\n"
@@ -33,41 +41,80 @@ static void usage(FILE *out)
           "  --version        print the version, and end\n"
           "  --help           print this, and end\n"
           "\n"
+          "Passwords and tokens are read from files or from standard input, never from arguments,\n"
+          "which everybody on the machine can read.\n"
+          "\n"
           "Exit codes: 0 done, 1 refused, 2 wrong usage, 3 the daemon cannot be reached.\n",
         out);
 }
 
-int cli_fetch(const struct cli_options *options, const char *path, char **text)
+/* The answer's body as *text if it is a 200; else the exit code, with the line said. */
+static int take(const struct cli_options *options, int r, struct client_answer *answer, char **text)
 {
-    struct client_answer answer;
-    int r = client_get(options->socket, path, &answer);
     if (r < 0) {
         fprintf(stderr, "turnpikectl: cannot reach the daemon at %s: %s\n",
             options->socket ? options->socket : "its usual socket",
             r == -EPROTO ? "what answers there is not turnpike" : strerror(-r));
         return CLI_UNREACHABLE;
     }
-    if (answer.status != 200) {
-        fprintf(stderr, "turnpikectl: refused (%u): %.*s\n", answer.status,
-            (int)strcspn(answer.body, "\n"), answer.body);
-        client_answer_free(&answer);
+    if (answer->status != 200) {
+        fprintf(stderr, "turnpikectl: refused (%u): %.*s\n", answer->status,
+            (int)strcspn(answer->body, "\n"), answer->body);
+        client_answer_free(answer);
         return CLI_REFUSED;
     }
-    *text = answer.body;
+    *text = answer->body;
     return CLI_DONE;
 }
 
-/* False for options that mean nothing; *ended: there is nothing more to do. */
-static bool parse(int argc, char **argv, struct cli_options *options, bool *ended)
+int cli_fetch(const struct cli_options *options, const char *path, char **text)
 {
-    static const struct option known[] = {
+    struct client_answer answer;
+    const int r = client_get(options->socket, path, &answer);
+    return take(options, r, &answer, text);
+}
+
+int cli_post(const struct cli_options *options, const char *path, struct slice body, char **text)
+{
+    struct client_answer answer;
+    const int r = client_post(options->socket, path, body, &answer);
+    return take(options, r, &answer, text);
+}
+
+#define FLAGS_MAX 16
+
+static void copy_flags(struct option known[FLAGS_MAX + 5], const struct cli_flag *flags)
+{
+    static const struct option common[] = {
         {"json", no_argument, NULL, 'j'},
         {"socket", required_argument, NULL, 's'},
         {"version", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
     };
-    for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
+    memcpy(known, common, sizeof(common));
+    for (int i = 0; flags && flags[i].name && i < FLAGS_MAX; i++) {
+        known[4 + i] = (struct option){
+            flags[i].name, flags[i].value ? required_argument : no_argument, NULL, 256 + i};
+    }
+}
+
+static void set_flag(const struct cli_flag *flag)
+{
+    if (flag->value) {
+        *flag->value = optarg;
+    } else {
+        *flag->set = true;
+    }
+}
+
+/* Up to the first word that is no option, which is argv[optind] then. */
+static int read_options(
+    struct cli_options *options, int argc, char **argv, const struct cli_flag *flags)
+{
+    struct option known[FLAGS_MAX + 5] = {{0}};
+    copy_flags(known, flags);
+    optind = 0; /* glibc: from the beginning */
+    for (int c; (c = getopt_long(argc, argv, "+", known, NULL)) != -1;) {
         switch (c) {
         case 'j':
             options->json = true;
@@ -77,39 +124,49 @@ static bool parse(int argc, char **argv, struct cli_options *options, bool *ende
             break;
         case 'v':
             puts("turnpikectl " TURNPIKE_VERSION);
-            *ended = true;
-            return true;
+            return CLI_DONE;
         case 'h':
             usage(stdout);
-            *ended = true;
-            return true;
+            return CLI_DONE;
         default:
-            return false;
+            if (c < 256) {
+                return CLI_USAGE;
+            }
+            set_flag(&flags[c - 256]);
         }
     }
-    return true;
+    return CLI_GOES_ON;
+}
+
+int cli_read_options(
+    struct cli_options *options, int argc, char **argv, const struct cli_flag *flags)
+{
+    const int code = read_options(options, argc, argv, flags);
+    if (code != CLI_GOES_ON || optind == argc) {
+        return code;
+    }
+    fprintf(stderr, "turnpikectl: %s takes no argument, not '%s'\n", argv[0], argv[optind]);
+    return CLI_USAGE;
 }
 
 int main(int argc, char **argv)
 {
     struct cli_options options = {0};
-    bool ended = false;
     signal(SIGPIPE, SIG_IGN);
-    if (!parse(argc, argv, &options, &ended)) {
-        return CLI_USAGE;
-    }
-    if (ended) {
-        return CLI_DONE;
+    const int code = read_options(&options, argc, argv, NULL);
+    if (code != CLI_GOES_ON) {
+        return code;
     }
     if (optind == argc) {
         usage(stderr);
         return CLI_USAGE;
     }
+    const int first = optind;
     for (size_t i = 0; i < COMMANDS; i++) {
-        if (strcmp(argv[optind], commands[i].name) == 0) {
-            return commands[i].run(&options, argc - optind - 1, argv + optind + 1);
+        if (strcmp(argv[first], commands[i].name) == 0) {
+            return commands[i].run(&options, argc - first, argv + first);
         }
     }
-    fprintf(stderr, "turnpikectl: no command '%s'; see turnpikectl --help\n", argv[optind]);
+    fprintf(stderr, "turnpikectl: no command '%s'; see turnpikectl --help\n", argv[first]);
     return CLI_USAGE;
 }

@@ -72,14 +72,15 @@ static void print_status(const json_t *json)
     print_relayed(json_object_get(json, "relayed"));
 }
 
-int cli_status(const struct cli_options *options, int argc, char **argv)
+int cli_status(const struct cli_options *common, int argc, char **argv)
 {
     char *text;
-    if (argc > 0) {
-        fprintf(stderr, "turnpikectl: status takes no argument, not '%s'\n", argv[0]);
-        return CLI_USAGE;
+    struct cli_options options = *common;
+    int code = cli_read_options(&options, argc, argv, NULL);
+    if (code != CLI_GOES_ON) {
+        return code;
     }
-    int code = cli_fetch(options, "/api/v1/status", &text);
+    code = cli_fetch(&options, "/api/v1/status", &text);
     if (code != CLI_DONE) {
         return code;
     }
@@ -87,7 +88,7 @@ int cli_status(const struct cli_options *options, int argc, char **argv)
     if (!json_is_object(json)) {
         fputs("turnpikectl: what answers there is not turnpike\n", stderr);
         code = CLI_UNREACHABLE;
-    } else if (options->json) {
+    } else if (options.json) {
         fputs(text, stdout);
     } else {
         print_status(json);

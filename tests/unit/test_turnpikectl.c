@@ -1,0 +1,356 @@
+/*
+ * turnpikectl as a process, with this test as the daemon behind its socket: what it sends, what it
+ * prints, how it ends, and that no secret stands where others can read it. THREATS row 25.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#define TEXT_MAX    16384
+#define PATIENCE_MS 10000
+
+struct run {
+    /* What happens. */
+    const char *input;    /* of standard input; NULL: none */
+    const char *answer;   /* of the daemon, with its head; NULL: nobody asks */
+    const char *argv[16]; /* behind the program and its socket */
+    /* What came of it. */
+    int code;
+    char request[TEXT_MAX], out[TEXT_MAX], errors[TEXT_MAX];
+    char command_line[TEXT_MAX]; /* as others see it; NUL bytes are spaces */
+};
+
+static char folder[] = "/tmp/turnpikectl-XXXXXX", socket_path[64], file_path[64];
+
+static int set_up(void **state)
+{
+    if (!mkdtemp(folder))
+        return -1;
+    snprintf(socket_path, sizeof(socket_path), "%s/s", folder);
+    snprintf(file_path, sizeof(file_path), "%s/f", folder);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    unlink(socket_path);
+    unlink(file_path);
+    return rmdir(folder);
+}
+
+static void write_file(const char *text, size_t len)
+{
+    FILE *f = fopen(file_path, "w");
+    assert_non_null(f);
+    assert_int_equal(fwrite(text, 1, len, f), len);
+    assert_int_equal(fclose(f), 0);
+}
+
+static int listen_here(void)
+{
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+    snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", socket_path);
+    unlink(socket_path);
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+    assert_int_equal(listen(fd, 4), 0);
+    return fd;
+}
+
+static void read_text(int fd, char out[TEXT_MAX])
+{
+    size_t len = 0;
+    ssize_t n;
+    while (len < TEXT_MAX - 1 && (n = read(fd, out + len, TEXT_MAX - 1 - len)) > 0)
+        len += (size_t)n;
+    out[len] = '\0';
+    close(fd);
+}
+
+/* The head, and as much behind it as it says. */
+static void read_request(int fd, char out[TEXT_MAX])
+{
+    size_t len = 0, whole = TEXT_MAX;
+    while (len < whole && len < TEXT_MAX - 1) {
+        const ssize_t n = read(fd, out + len, TEXT_MAX - 1 - len);
+        if (n <= 0)
+            break;
+        len += (size_t)n;
+        out[len] = '\0';
+        const char *end = strstr(out, "\r\n\r\n"), *length = strstr(out, "Content-Length: ");
+        if (end)
+            whole = (size_t)(end + 4 - out) + (length ? strtoul(length + 16, NULL, 10) : 0);
+    }
+    out[len] = '\0';
+}
+
+static void see_command_line(struct run *r, pid_t pid)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    const size_t len = fread(r->command_line, 1, TEXT_MAX - 1, f);
+    fclose(f);
+    for (size_t i = 0; i < len; i++)
+        if (r->command_line[i] == '\0')
+            r->command_line[i] = ' ';
+    r->command_line[len] = '\0';
+}
+
+static void serve(struct run *r, int listener, pid_t pid)
+{
+    struct pollfd p = {.fd = listener, .events = POLLIN};
+    assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
+    const int fd = accept(listener, NULL, NULL);
+    assert_true(fd >= 0);
+    read_request(fd, r->request);
+    see_command_line(r, pid);
+    assert_int_equal(write(fd, r->answer, strlen(r->answer)), (ssize_t)strlen(r->answer));
+    close(fd);
+}
+
+static void start(const struct run *r, int in, int out, int errors)
+{
+    const char *argv[20] = {getenv("TURNPIKECTL"), "--socket", socket_path};
+    for (size_t i = 0; r->argv[i]; i++)
+        argv[3 + i] = r->argv[i];
+    dup2(in, 0);
+    dup2(out, 1);
+    dup2(errors, 2);
+    execv(argv[0], (char *const *)(uintptr_t)argv);
+    _exit(99);
+}
+
+static void run(struct run *r)
+{
+    int in[2], out[2], errors[2], status;
+    assert_int_equal(pipe2(in, O_CLOEXEC) | pipe2(out, O_CLOEXEC) | pipe2(errors, O_CLOEXEC), 0);
+    const int listener = listen_here();
+    const pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        start(r, in[0], out[1], errors[1]);
+    close(in[0]);
+    close(out[1]);
+    close(errors[1]);
+    if (r->input)
+        assert_int_equal(write(in[1], r->input, strlen(r->input)), (ssize_t)strlen(r->input));
+    close(in[1]);
+    if (r->answer)
+        serve(r, listener, pid);
+    read_text(out[0], r->out);
+    read_text(errors[0], r->errors);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    r->code = WEXITSTATUS(status);
+    close(listener);
+}
+
+static const char *body_of(const struct run *r)
+{
+    const char *end = strstr(r->request, "\r\n\r\n");
+    assert_non_null(end);
+    return end + 4;
+}
+
+#define HEAD "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
+#define ACCEPTED                                                                                   \
+    HEAD "{\"accepted\":true,\"reason\":\"none\",\"source\":\"static\",\"credential\":\"\","       \
+         "\"expires_at\":0,\"text\":\"a static user; the password is right\"}\n"
+#define REFUSED                                                                                    \
+    HEAD "{\"accepted\":false,\"reason\":\"credential_expired\",\"source\":\"rest\","              \
+         "\"credential\":\"old\",\"expires_at\":1700000000,\"text\":\"expired 42 s ago\"}\n"
+
+static void test_turnpikectl_explain_password_from_input_accepted(void **state)
+{
+    struct run r = {.input = "canary\n",
+        .answer = ACCEPTED,
+        .argv = {"explain", "--realm", "example.org", "--user", "alice", "--password-stdin"}};
+    run(&r);
+    assert_int_equal(r.code, 0);
+    assert_memory_equal(r.request, "POST /api/v1/explain HTTP/1.1\r\n", 31);
+    assert_non_null(strstr(r.request, "\r\nContent-Type: application/json\r\n"));
+    assert_string_equal(
+        body_of(&r), "{\"realm\":\"example.org\",\"user\":\"alice\",\"password\":\"canary\"}");
+    assert_non_null(strstr(r.out, "accepted: a static user; the password is right\n"));
+    assert_non_null(strstr(r.command_line, "--password-stdin"));
+    assert_null(strstr(r.command_line, "canary"));
+    assert_null(strstr(r.out, "canary"));
+    assert_string_equal(r.errors, "");
+}
+
+static void test_turnpikectl_explain_password_from_file_refused(void **state)
+{
+    write_file("canary\r\n", 8);
+    struct run r = {
+        .answer = REFUSED, .argv = {"explain", "--user", "1:alice", "--password-file", file_path}};
+    run(&r);
+    assert_int_equal(r.code, 1);
+    assert_string_equal(body_of(&r), "{\"user\":\"1:alice\",\"password\":\"canary\"}");
+    assert_string_equal(r.out, "refused: expired 42 s ago\nreason:       credential_expired\n"
+                               "source:       rest\ncredential:   old\n"
+                               "expires:      2023-11-14T22:13:20Z\n");
+    assert_null(strstr(r.command_line, "canary"));
+}
+
+static void test_turnpikectl_explain_token_and_name_alone(void **state)
+{
+    write_file("Y2FuYXJ5", 8);
+    struct run token = {
+        .answer = REFUSED, .argv = {"explain", "--token-file", file_path, "--json"}};
+    run(&token);
+    assert_int_equal(token.code, 1);
+    assert_string_equal(body_of(&token), "{\"token\":\"Y2FuYXJ5\"}");
+    assert_string_equal(token.out, strstr(REFUSED, "{"));
+    struct run name = {.answer = ACCEPTED, .argv = {"explain", "--user", "a\"b\n"}};
+    run(&name);
+    assert_int_equal(name.code, 0);
+    assert_string_equal(body_of(&name), "{\"user\":\"a\\\"b\\n\"}");
+}
+
+static void test_turnpikectl_explain_wrong_use_is_2(void **state)
+{
+    static const char *const rows[][8] = {{"explain"}, {"explain", "--realm", "r"},
+        {"explain", "--password-stdin"}, {"explain", "--user", "a", "--password", "p"},
+        {"explain", "--user", "a", "--password-stdin", "--password-file", "f"},
+        {"explain", "--user", "a", "--token-file", "f", "--password-stdin"},
+        {"explain", "--user", "a", "more"}, {"explain", "--user"}, {"explain", "--user", "\xff"},
+        {"explain", "--user", "a", "--password-file", "/nowhere/f"}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct run r = {.input = "p"};
+        memcpy(r.argv, rows[i], sizeof(rows[i]));
+        run(&r);
+        if (r.code != 2)
+            print_error("row %zu: %d %s\n", i, r.code, r.errors);
+        assert_int_equal(r.code, 2);
+        assert_string_equal(r.out, "");
+        assert_true(strlen(r.errors) > 0);
+    }
+}
+
+static void test_turnpikectl_explain_unfit_secrets_are_2(void **state)
+{
+    static char longest[4097];
+    memset(longest, 'x', sizeof(longest));
+    const struct {
+        const char *text;
+        size_t len;
+        const char *why;
+    } rows[] = {{"", 0, "empty"}, {"\n", 1, "empty"}, {"canary\xff", 7, "UTF-8"},
+        {longest, sizeof(longest), "more than 4096"}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        write_file(rows[i].text, rows[i].len);
+        struct run r = {.argv = {"explain", "--user", "a", "--password-file", file_path}};
+        run(&r);
+        assert_int_equal(r.code, 2);
+        assert_non_null(strstr(r.errors, rows[i].why));
+        assert_null(strstr(r.errors, "canary"));
+    }
+    write_file(longest, 4096);
+    struct run r = {
+        .answer = ACCEPTED, .argv = {"explain", "--user", "a", "--password-file", file_path}};
+    run(&r);
+    assert_int_equal(r.code, 0);
+}
+
+static void test_turnpikectl_revoke_says_what_and_for_how_long(void **state)
+{
+    static const struct {
+        const char *argv[8], *body, *out;
+    } rows[] = {
+        {{"revoke", "--user", "alice"}, "{\"kind\":\"user\",\"id\":\"alice\",\"seconds\":172800}",
+            "revoked\n"},
+        {{"revoke", "--token", "0123456789abcdef", "--realm", "r", "--for", "90s"},
+            "{\"kind\":\"token\",\"id\":\"0123456789abcdef\",\"realm\":\"r\",\"seconds\":90}",
+            "revoked\n"},
+        {{"revoke", "--secret", "old", "--for", "30d"},
+            "{\"kind\":\"secret\",\"id\":\"old\",\"seconds\":2592000}", "revoked\n"},
+        {{"revoke", "--undo", "--user", "alice"},
+            "{\"kind\":\"user\",\"id\":\"alice\",\"seconds\":0}", "taken back\n"},
+        {{"revoke", "--user", "alice", "--json"},
+            "{\"kind\":\"user\",\"id\":\"alice\",\"seconds\":172800}", "{\"revoked\":true}\n"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct run r = {.answer = HEAD "{\"revoked\":true}\n"};
+        memcpy(r.argv, rows[i].argv, sizeof(rows[i].argv));
+        run(&r);
+        assert_int_equal(r.code, 0);
+        assert_memory_equal(r.request, "POST /api/v1/revocations HTTP/1.1\r\n", 35);
+        assert_string_equal(body_of(&r), rows[i].body);
+        assert_string_equal(r.out, rows[i].out);
+    }
+}
+
+static void test_turnpikectl_revoke_wrong_use_is_2(void **state)
+{
+    static const char *const rows[][8] = {{"revoke"}, {"revoke", "alice"},
+        {"revoke", "--user", "a", "--token", "b"}, {"revoke", "--realm", "r"},
+        {"revoke", "--user", "a", "--for", "0s"}, {"revoke", "--user", "a", "--for", "soon"},
+        {"revoke", "--user", "a", "--for", "99999999d"},
+        {"revoke", "--user", "a", "--undo", "--for", "1h"}, {"revoke", "--user", "\xff"}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct run r = {0};
+        memcpy(r.argv, rows[i], sizeof(rows[i]));
+        run(&r);
+        assert_int_equal(r.code, 2);
+        assert_true(strlen(r.errors) > 0);
+    }
+}
+
+static void test_turnpikectl_refusal_of_the_daemon_is_1(void **state)
+{
+    struct run r = {.answer = "HTTP/1.1 404 Not Found\r\n\r\nno such realm\nmore\n",
+        .argv = {"revoke", "--user", "a", "--realm", "r"}};
+    run(&r);
+    assert_int_equal(r.code, 1);
+    assert_string_equal(r.errors, "turnpikectl: refused (404): no such realm\n");
+    assert_string_equal(r.out, "");
+}
+
+static void test_turnpikectl_strange_answers_are_3(void **state)
+{
+    static const char *const answers[] = {"", "SSH-2.0-x\r\n\r\n", HEAD "{}", HEAD "not json"};
+    for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+        struct run r = {.answer = answers[i], .argv = {"explain", "--user", "a"}};
+        run(&r);
+        assert_int_equal(r.code, 3);
+        assert_non_null(strstr(r.errors, "not turnpike"));
+    }
+    struct run r = {.argv = {"--socket", "/nowhere", "explain", "--user", "a"}};
+    run(&r);
+    assert_int_equal(r.code, 3);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_turnpikectl_explain_password_from_input_accepted),
+        cmocka_unit_test(test_turnpikectl_explain_password_from_file_refused),
+        cmocka_unit_test(test_turnpikectl_explain_token_and_name_alone),
+        cmocka_unit_test(test_turnpikectl_explain_wrong_use_is_2),
+        cmocka_unit_test(test_turnpikectl_explain_unfit_secrets_are_2),
+        cmocka_unit_test(test_turnpikectl_revoke_says_what_and_for_how_long),
+        cmocka_unit_test(test_turnpikectl_revoke_wrong_use_is_2),
+        cmocka_unit_test(test_turnpikectl_refusal_of_the_daemon_is_1),
+        cmocka_unit_test(test_turnpikectl_strange_answers_are_3),
+    };
+    signal(SIGPIPE, SIG_IGN);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
