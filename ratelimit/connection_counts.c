@@ -8,10 +8,9 @@
  */
 #include "ratelimit/connection_counts.h"
 
-#include "base/crypto.h"
+#include "ratelimit/counter.h"
 #include "ratelimit/pin_table.h"
 #include <assert.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,28 +54,10 @@ void connection_counts_free(struct connection_counts *c)
     free(c);
 }
 
-/* limit 0: unlimited. */
 void connection_counts_reach(struct connection_counts *c, uint64_t most)
 {
     if (most < c->reach)
         c->reach = (uint32_t)most;
-}
-
-static bool count_one(_Atomic uint32_t *counter, uint32_t limit)
-{
-    uint32_t old = atomic_load(counter);
-    do {
-        if (limit != 0 && old >= limit)
-            return false;
-    } while (!atomic_compare_exchange_weak(counter, &old, old + 1));
-    return true;
-}
-
-static void give_one(_Atomic uint32_t *counter)
-{
-    uint32_t old = atomic_fetch_sub(counter, 1);
-    assert(old > 0);
-    (void)old;
 }
 
 enum reason connection_counts_open(struct connection_counts *c, struct connection_charge *charge,
@@ -84,18 +65,10 @@ enum reason connection_counts_open(struct connection_counts *c, struct connectio
 {
     assert(!charge->counted);
     uint32_t limit = limits->total == 0 || limits->total > c->max ? c->max : limits->total;
-    if (limit == 0 || !count_one(&c->total, limit))
+    if (limit == 0 || !counter_take(&c->total, 1, limit))
         return REASON_CONNECTION_CAP;
     charge->counted = true;
     return REASON_NONE;
-}
-
-static uint64_t hash_of(const struct connection_counts *c, const struct addr *client)
-{
-    const struct addr prefix = addr_masked(client, client->family == ADDR_IPV4 ? 24 : 64);
-    uint8_t text[17] = {prefix.family};
-    memcpy(text + 1, prefix.ip, sizeof(prefix.ip));
-    return crypto_siphash(c->key, text, sizeof(text));
 }
 
 /* "enforced above half of the global cap": while there is room for all, nobody is counted out. A
@@ -112,9 +85,10 @@ enum reason connection_counts_place(struct connection_counts *c, struct connecti
 {
     assert(charge->counted && !charge->has_prefix);
     uint32_t index;
-    if (pin_table_take(c->prefixes, hash_of(c, client), limits->per_prefix, &index) != PIN_DONE)
+    if (pin_table_take(c->prefixes, pin_table_prefix_hash(c->key, client), limits->per_prefix,
+            &index) != PIN_DONE)
         return REASON_CONNECTION_PREFIX_CAP;
-    if (!count_one(&c->half_open[index], half_open_limit(c, limits))) {
+    if (!counter_take(&c->half_open[index], 1, half_open_limit(c, limits))) {
         pin_table_give(c->prefixes, index);
         return REASON_HALF_OPEN_CAP;
     }
@@ -126,7 +100,7 @@ enum reason connection_counts_place(struct connection_counts *c, struct connecti
 void connection_counts_proven(struct connection_counts *c, struct connection_charge *charge)
 {
     if (charge->half_open)
-        give_one(&c->half_open[charge->prefix]);
+        counter_give(&c->half_open[charge->prefix], 1);
     charge->half_open = false;
 }
 
@@ -136,7 +110,7 @@ void connection_counts_close(struct connection_counts *c, struct connection_char
     if (charge->has_prefix)
         pin_table_give(c->prefixes, charge->prefix);
     if (charge->counted)
-        give_one(&c->total);
+        counter_give(&c->total, 1);
     *charge = (struct connection_charge){0};
 }
 

@@ -26,6 +26,8 @@ void parking_counts_free(struct parking_counts *c); /* NULL: nothing happens */
 /* REASON_NONE, or REASON_PARKING_FULL with the charge as before. */
 enum reason parking_counts_open(
     struct parking_counts *c, struct parking_charge *charge, const struct addr *client);
+/* Gives back what the charge holds, and empties it. Not open: nothing happens. */
 void parking_counts_close(struct parking_counts *c, struct parking_charge *charge);
+uint32_t parking_counts_total(const struct parking_counts *c);
 
 #endif

@@ -13,7 +13,8 @@
  * one order (seq_cst).
  * - No count passes its limit or wraps: it is checked and moved in one step.
  *
- * Called by quota.c and connection_counts.c on any worker; never for a media packet.
+ * Called by quota.c, connection_counts.c and parking_counts.c on any worker; never for a media
+ * packet.
  */
 #include "ratelimit/pin_table.h"
 
@@ -21,6 +22,9 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "base/crypto.h"
 
 #define BUCKET     64
 #define ROOM       3 /* times the keys that can be pinned at once */
@@ -129,4 +133,12 @@ void pin_table_give(struct pin_table *t, uint32_t index)
     uint64_t old = atomic_fetch_sub(&t->words[index], 1);
     assert((old & COUNT_MASK) != 0 && (old & COUNT_MASK) != CLAIMED);
     (void)old;
+}
+
+uint64_t pin_table_prefix_hash(const uint8_t key[16], const struct addr *client)
+{
+    const struct addr prefix = addr_masked(client, client->family == ADDR_IPV4 ? 24 : 64);
+    uint8_t text[17] = {prefix.family};
+    memcpy(text + 1, prefix.ip, sizeof(prefix.ip));
+    return crypto_siphash(key, text, sizeof(text));
 }

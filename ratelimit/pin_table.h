@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/addr.h"
+
 /* The most that one key can count. */
 #define PIN_COUNT_MAX 0xfffffeu
 
@@ -29,5 +31,8 @@ size_t pin_table_entries(const struct pin_table *t);
 enum pin_outcome pin_table_take(
     struct pin_table *t, uint64_t hash, uint32_t limit, uint32_t *index);
 void pin_table_give(struct pin_table *t, uint32_t index);
+
+/* The hash of a client's prefix, /24 or /64. */
+uint64_t pin_table_prefix_hash(const uint8_t key[16], const struct addr *client);
 
 #endif

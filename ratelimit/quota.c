@@ -14,9 +14,9 @@
 #include "ratelimit/quota.h"
 
 #include "base/crypto.h"
+#include "ratelimit/counter.h"
 #include "ratelimit/pin_table.h"
 #include <assert.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 
 #define KEYS 3 /* of a charge: user, realm, prefix */
@@ -66,26 +66,6 @@ void quota_free(struct quota_table *t)
     pin_table_free(t->pins);
     free(t->entries);
     free(t);
-}
-
-/* limit 0: unlimited, but never past UINT32_MAX. */
-static bool counter_take(_Atomic uint32_t *counter, uint32_t n, uint32_t limit)
-{
-    if (limit == 0)
-        limit = UINT32_MAX;
-    uint32_t old = atomic_load(counter);
-    do {
-        if (n > limit || old > limit - n)
-            return false;
-    } while (!atomic_compare_exchange_weak(counter, &old, old + n));
-    return true;
-}
-
-static void counter_give(_Atomic uint32_t *counter, uint32_t n)
-{
-    uint32_t old = atomic_fetch_sub(counter, n);
-    assert(old >= n);
-    (void)old;
 }
 
 static uint64_t hash_key(
