@@ -109,6 +109,12 @@ static void write_ratelimit_hits(FILE *out, const struct counters_sum *sum)
     }
 }
 
+static void write_microseconds(FILE *out, enum family f, uint64_t us)
+{
+    fprintf(out, "%s %llu.%06llu\n", families[f].name, (unsigned long long)us / 1000000,
+        (unsigned long long)us % 1000000);
+}
+
 static void write_family(const struct metrics_text *m, FILE *out, enum family f)
 {
     switch (f) {
@@ -129,6 +135,9 @@ static void write_family(const struct metrics_text *m, FILE *out, enum family f)
         break;
     case FAMILY_RATELIMIT_HITS:
         write_ratelimit_hits(out, m->sum);
+        break;
+    case FAMILY_REDIS_RTT:
+        write_microseconds(out, f, m->sum->gauge[GAUGE_REDIS_RTT]);
         break;
     case FAMILY_BUILD_INFO:
         write_labelled(out, f, "version", m->version, 1);

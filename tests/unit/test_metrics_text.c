@@ -99,7 +99,7 @@ static void test_metrics_text_every_counter_and_gauge_is_a_series(void **state)
         bool bare = gauge_labels(i)[0] == '\0';
         snprintf(name, sizeof(name), "%s%s%s%s", gauge_name(i), bare ? "" : "{", gauge_labels(i),
             bare ? "" : "}");
-        assert_int_equal(value_of(text, name), sum.gauge[i]);
+        assert_int_equal(value_of(text, name), i == GAUGE_REDIS_RTT ? 0 : sum.gauge[i]);
     }
     for (int i = REASON_NONE + 1; i < REASON_COUNT; i++) {
         if (reason_is_closing(i)) {
@@ -162,6 +162,16 @@ static void test_metrics_text_derived_series_take_from_the_reasons(void **state)
     assert_true(has_line(text, "turnpike_ratelimit_hits_total{scope=\"user\"} 3"));
     assert_true(has_line(text, "turnpike_ratelimit_hits_total{scope=\"unproven_source\"} 5"));
     assert_true(has_line(text, "turnpike_ratelimit_hits_total{scope=\"realm\"} 0"));
+    free(text);
+}
+
+static void test_metrics_text_round_trip_to_redis_is_in_seconds(void **state)
+{
+    struct counters_sum sum = {0};
+    size_t len;
+    sum.gauge[GAUGE_REDIS_RTT] = 2000345;
+    char *text = text_of(&sum, false, &len);
+    assert_true(has_line(text, "turnpike_redis_rtt_seconds 2.000345"));
     free(text);
 }
 
@@ -305,6 +315,7 @@ int main(void)
         cmocka_unit_test(test_metrics_text_every_counter_and_gauge_is_a_series),
         cmocka_unit_test(test_metrics_text_histograms_are_cumulative_seconds),
         cmocka_unit_test(test_metrics_text_derived_series_take_from_the_reasons),
+        cmocka_unit_test(test_metrics_text_round_trip_to_redis_is_in_seconds),
         cmocka_unit_test(test_metrics_text_gauge_below_zero_is_shown_as_zero),
         cmocka_unit_test(test_metrics_text_families_stand_together_under_their_help),
         cmocka_unit_test(test_metrics_text_is_as_long_whatever_happened),
