@@ -12,10 +12,12 @@
 #define METRICS "text/plain; version=0.0.4; charset=utf-8"
 
 const struct admin_route admin_routes[] = {
-    {ADMIN_GET, "/metrics", false, METRICS, admin_get_metrics},
-    {ADMIN_GET, "/live", false, TEXT, admin_get_live},
-    {ADMIN_GET, "/ready", false, TEXT, admin_get_ready},
-    {ADMIN_GET, "/api/v1/status", true, JSON, admin_get_status},
+    {ADMIN_GET, "/metrics", false, METRICS, admin_get_metrics, false, false},
+    {ADMIN_GET, "/live", false, TEXT, admin_get_live, false, false},
+    {ADMIN_GET, "/ready", false, TEXT, admin_get_ready, false, false},
+    {ADMIN_GET, "/api/v1/status", true, JSON, admin_get_status, false, false},
+    {ADMIN_POST, "/api/v1/revocations", true, JSON, admin_post_revocations, true, false},
+    {ADMIN_POST, "/api/v1/explain", true, JSON, admin_post_explain, true, true},
 };
 const size_t admin_route_count = sizeof(admin_routes) / sizeof(admin_routes[0]);
 
@@ -86,6 +88,32 @@ static unsigned find(const struct admin_question *q, const struct admin_route **
     return status;
 }
 
+/* "media-type = type "/" subtype parameters", case-insensitive (RFC 9110 section 8.3.1); what
+ * parameters say does not matter: JSON is UTF-8 (RFC 8259 section 8.1). */
+static bool says_json(struct slice type)
+{
+    size_t len = 0;
+    while (len < type.len && type.data[len] != ';' && type.data[len] != ' ' &&
+           type.data[len] != '\t') {
+        len++;
+    }
+    return equal_name(slice_of(type.data, len), JSON);
+}
+
+static unsigned judge_body(const struct admin_question *q, const struct admin_route *route)
+{
+    if (!route->takes_body) {
+        return q->has_body ? 413 : 200;
+    }
+    if (!says_json(q->content_type)) {
+        return 415;
+    }
+    if (q->body_len == 0) {
+        return 400;
+    }
+    return q->body_len > ADMIN_BODY_MAX ? 413 : 200;
+}
+
 unsigned admin_route_judge(
     const struct admin_question *q, const struct secret *token, const struct admin_route **route)
 {
@@ -105,16 +133,28 @@ unsigned admin_route_judge(
             return 401;
         }
     }
-    if (q->has_body) {
-        return 413;
+    status = judge_body(q, found);
+    if (status == 200) {
+        *route = found;
     }
-    *route = found;
-    return 200;
+    return status;
+}
+
+const char *admin_route_allowed(struct slice path)
+{
+    for (size_t i = 0; i < admin_route_count; i++) {
+        if (slice_equal(path, slice_of_string(admin_routes[i].path))) {
+            return admin_routes[i].method == ADMIN_POST ? "POST" : "GET, HEAD";
+        }
+    }
+    return "";
 }
 
 const char *admin_status_text(unsigned status)
 {
     switch (status) {
+    case 400:
+        return "a Content-Length and as many bytes of JSON are needed";
     case 401:
         return "a bearer token of admin.token_file is needed";
     case 403:
@@ -125,7 +165,11 @@ const char *admin_status_text(unsigned status)
     case 405:
         return "the resource does not know this method";
     case 413:
-        return "the resource takes no body";
+        return "the resource takes no body, or none so long";
+    case 415:
+        return "Content-Type must be application/json";
+    case 503:
+        return "too many others wait for the same, or there was no answer in time";
     default:
         return "the request could not be served";
     }

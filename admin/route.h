@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 
+#include "admin/later.h"
 #include "admin/ops.h"
 #include "base/secret.h"
 
@@ -18,40 +19,56 @@ struct admin_question {
     struct slice path;          /* decoded, without arguments */
     struct slice host;          /* empty: none, or too long to be one of ours */
     struct slice authorization; /* likewise */
+    struct slice content_type;  /* likewise */
     bool has_body;
-    bool local;   /* over the unix socket */
-    bool trusted; /* of a local one: its process runs as root or as we do */
+    size_t body_len; /* as Content-Length says; 0: it says nothing that is a number */
+    bool local;      /* over the unix socket */
+    bool trusted;    /* of a local one: its process runs as root or as we do */
 };
+
+/* Of all bodies; they are read whole before a handler sees them. */
+#define ADMIN_BODY_MAX 8192
 
 struct admin_request {
     const struct admin_ops *ops;
-    const struct admin_question *question;
+    struct slice body; /* borrowed, and wiped when the handler has returned */
+    /* Where `answers_later`: of this request; else NULL. */
+    struct admin_later *later;
 };
 
-/* Writes the body; returns the HTTP status. */
+/* What a handler returns that will call admin_later_answer, or has done so. */
+#define ADMIN_LATER 0
+/* Writes the body, an error's as one line of text; returns the HTTP status. */
 typedef unsigned admin_handler_fn(const struct admin_request *request, FILE *out);
 
 struct admin_route {
     enum admin_method method; /* HEAD is answered where GET is */
     const char *path;
     bool needs_token; /* over TCP: a bearer token, and a Host that is a name of this machine */
-    const char *type; /* of the body */
+    const char *type; /* of the answer's body */
     admin_handler_fn *handle;
+    bool takes_body;    /* JSON, and of 1 byte at least */
+    bool answers_later; /* admin_request.later is set */
 };
 
 extern const struct admin_route admin_routes[];
 extern const size_t admin_route_count;
 
 /*
- * 200 with *route the row to serve; or the status to refuse with: 404, 405, 413 (no resource takes
- * a body yet), 403, 401. The token is compared in constant time; an empty one lets nobody in.
+ * 200 with *route the row to serve; or the status to refuse with: 404, 405, 403, 401, 415 (a body
+ * that does not say it is JSON: a page that a browser shows cannot say so without asking first),
+ * 400 (no length), 413 (too long, or not wanted). The token is compared in constant time; an empty
+ * one lets nobody in.
  */
 unsigned admin_route_judge(
     const struct admin_question *q, const struct secret *token, const struct admin_route **route);
+/* What a 405 for this path allows, for its header. */
+const char *admin_route_allowed(struct slice path);
 /* A line for people: why a status was given. */
 const char *admin_status_text(unsigned status);
 
-/* metrics.c, health.c, status.c */
+/* metrics.c, health.c, status.c, revocations.c, explain.c */
 admin_handler_fn admin_get_metrics, admin_get_live, admin_get_ready, admin_get_status;
+admin_handler_fn admin_post_revocations, admin_post_explain;
 
 #endif

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "admin/answer.h"
+#include "admin/json_body.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -25,22 +27,27 @@
 #define SPARE_FILES 16
 /* The library's own timeouts come later than ours, which are counted. */
 #define LIBRARY_TIMEOUT_S (3 * ADMIN_REQUEST_S)
-/* Of an answer. */
-#define HEAD_MAX 1024
-/* No answer is longer; the socket's send buffer and one write of the library have room for it. */
-#define ANSWER_MAX (192 * 1024)
 /* A b64token of the longest token, its scheme, and some room. */
 #define AUTHORIZATION_MAX 640
 #define HOST_MAX          128
+#define CONTENT_TYPE_MAX  128
+
+/* What a client sends behind its headers. */
+struct input {
+    uint8_t *data; /* wiped before it is freed */
+    size_t len, whole;
+};
 
 struct connection {
     struct lws *wsi; /* NULL: a free place */
     bool local, trusted;
-    bool closing;    /* told to close */
-    unsigned status; /* of the answer; 0: none yet */
+    bool closing; /* told to close */
+    bool sent;    /* the answer is on its way */
     uint64_t since_us;
-    char *body;
-    size_t len;
+    const struct admin_route *route; /* what its input is for */
+    struct input input;
+    struct admin_later *later; /* its answer is being made */
+    struct admin_answer answer;
 };
 
 struct admin_server {
@@ -48,6 +55,7 @@ struct admin_server {
     struct lws_vhost *vhost;
     const struct admin_ops *ops;
     const struct secret *token;
+    struct admin_laters laters;
     struct connection connections[PLACES];
 };
 
@@ -56,9 +64,22 @@ static struct admin_server *server_of(struct lws *wsi)
     return lws_context_user(lws_get_context(wsi));
 }
 
+static void input_free(struct input *in)
+{
+    if (in->data) {
+        secret_cleanse(in->data, in->whole);
+    }
+    free(in->data);
+    *in = (struct input){0};
+}
+
 static void connection_release(struct connection *c)
 {
-    free(c->body);
+    if (c->later) {
+        admin_later_abandon(c->later);
+    }
+    input_free(&c->input);
+    free(c->answer.body);
     *c = (struct connection){0};
 }
 
@@ -90,33 +111,28 @@ static struct slice header(struct lws *wsi, enum lws_token_indexes name, char *r
     return slice_of(room, len > 0 ? (size_t)len : 0);
 }
 
-static bool has_body(struct lws *wsi)
+/* Digits only, as "Content-Length = 1*DIGIT" (RFC 9110 section 8.6), and not as the library reads
+ * it; 0 for everything else. */
+static size_t number(struct slice text)
 {
-    char length[24];
-    struct slice value = header(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH, length, sizeof(length));
-    return lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0 ||
-           (lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) > 0 &&
-               !slice_equal(value, slice_of_string("0")));
+    size_t n = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9' || n > ADMIN_BODY_MAX) {
+            return 0;
+        }
+        n = n * 10 + (size_t)(text.data[i] - '0');
+    }
+    return n;
 }
 
-/* The body goes to connection->body. Returns the status. */
-static unsigned serve(struct admin_server *s, struct connection *c,
-    const struct admin_question *question, const char **type)
+static void ask_body(struct lws *wsi, struct admin_question *q)
 {
-    const struct admin_route *route = NULL;
-    unsigned status = admin_route_judge(question, s->token, &route);
-    FILE *out = open_memstream(&c->body, &c->len);
-    if (!out) {
-        return 500;
-    }
-    if (status == 200) {
-        struct admin_request request = {.ops = s->ops, .question = question};
-        status = route->handle(&request, out);
-        *type = route->type;
-    } else {
-        fprintf(out, "%s\n", admin_status_text(status));
-    }
-    return fclose(out) == 0 ? status : 500;
+    char room[24];
+    bool chunked = lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0;
+    struct slice length = header(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH, room, sizeof(room));
+    q->has_body = chunked || (lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) > 0 &&
+                                 !slice_equal(length, slice_of_string("0")));
+    q->body_len = chunked ? 0 : number(length);
 }
 
 static void count(struct admin_server *s, unsigned status)
@@ -126,7 +142,8 @@ static void count(struct admin_server *s, unsigned status)
         enum metric metric;
     } known[] = {{200, METRIC_ADMIN_200}, {401, METRIC_ADMIN_401}, {403, METRIC_ADMIN_403},
         {404, METRIC_ADMIN_404}, {405, METRIC_ADMIN_405}, {413, METRIC_ADMIN_413},
-        {503, METRIC_ADMIN_503}};
+        {503, METRIC_ADMIN_503}, {400, METRIC_ADMIN_400}, {415, METRIC_ADMIN_415},
+        {422, METRIC_ADMIN_422}, {507, METRIC_ADMIN_507}};
     enum metric metric = METRIC_ADMIN_500;
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
         if (known[i].status == status) {
@@ -136,102 +153,146 @@ static void count(struct admin_server *s, unsigned status)
     counters_add(s->ops->own, metric, 1);
 }
 
-static int add_header(
-    struct lws *wsi, const char *name, const char *value, uint8_t **p, uint8_t *end)
+/* Takes `body` over. */
+static void answer(struct connection *c, unsigned status, char *body, size_t len)
 {
-    return lws_add_http_header_by_name(
-        wsi, (const uint8_t *)name, (const uint8_t *)value, (int)strlen(value), p, end);
+    struct admin_answer *a = &c->answer;
+    free(a->body);
+    a->body = body;
+    a->len = len;
+    a->status = status;
+    a->type = c->route && status == 200 ? c->route->type : "text/plain; charset=utf-8";
+    c->since_us = clock_now().mono_us;
+    count(server_of(c->wsi), status);
 }
 
-static int add_headers(
-    struct lws *wsi, const struct connection *c, const char *type, uint8_t **p, uint8_t *end)
+static void refuse(struct connection *c, unsigned status)
 {
-    char length[24];
-    snprintf(length, sizeof(length), "%zu", c->len);
-    return lws_add_http_header_status(wsi, c->status, p, end) ||
-           add_header(wsi, "content-type:", type, p, end) ||
-           add_header(wsi, "content-length:", length, p, end) ||
-           add_header(wsi, "cache-control:", "no-store", p, end) ||
-           add_header(wsi, "x-content-type-options:", "nosniff", p, end) ||
-           (c->status == 401 && add_header(wsi, "www-authenticate:", "Bearer", p, end)) ||
-           (c->status == 405 && add_header(wsi, "allow:", "GET, HEAD", p, end)) ||
-           add_header(wsi, "connection:", "close", p, end) || lws_finalize_http_header(wsi, p, end);
+    char *text = NULL;
+    int len = asprintf(&text, "%s\n", admin_status_text(status));
+    answer(c, status, len < 0 ? NULL : text, len < 0 ? 0 : (size_t)len);
 }
 
-/*
- * Head and body in one write: the socket's buffer takes any answer whole, so that a client that
- * does not read holds up nothing here. 0, or -1: the connection is broken.
+/* Also while the handler still runs. */
+static void on_later(void *ctx, unsigned status, char *body, size_t len)
+{
+    struct connection *c = ctx;
+    c->later = NULL;
+    answer(c, status, body, len);
+    lws_callback_on_writable(c->wsi);
+}
+
+/* Has the request served: the answer is there then, or c->later. */
+static void serve(struct admin_server *s, struct connection *c)
+{
+    struct admin_request request = {.ops = s->ops, .body = slice_of(c->input.data, c->input.len)};
+    char *text = NULL;
+    size_t len = 0;
+    if (c->route->answers_later) {
+        c->later = request.later = admin_later_new(&s->laters, on_later, c);
+        if (!c->later) {
+            refuse(c, 503);
+            return;
+        }
+        c->since_us = clock_now().mono_us;
+    }
+    FILE *out = open_memstream(&text, &len);
+    unsigned status = out ? c->route->handle(&request, out) : 500;
+    if (out && fclose(out) != 0 && status != ADMIN_LATER) {
+        status = 500;
+    }
+    if (status == ADMIN_LATER) {
+        free(text);
+        return;
+    }
+    if (request.later) {
+        admin_later_drop(request.later);
+        c->later = NULL;
+    }
+    answer(c, status, text, len);
+}
+
+/* The answer, once it is there; then the end, as soon as nothing is left in the library's buffer.
  */
-static int send_answer(
-    struct lws *wsi, const struct connection *c, const char *type, bool with_body)
+static int on_writable(struct lws *wsi, struct connection *c)
 {
-    uint8_t *room = malloc(LWS_PRE + HEAD_MAX + c->len);
-    if (!room) {
-        return -1;
-    }
-    uint8_t *start = room + LWS_PRE, *p = start;
-    int r = add_headers(wsi, c, type, &p, start + HEAD_MAX) ? -1 : 0;
-    if (r == 0 && with_body && c->len > 0) {
-        memcpy(p, c->body, c->len);
-        p += c->len;
-    }
-    if (r == 0 && lws_write(wsi, start, (size_t)(p - start), LWS_WRITE_HTTP) < (int)(p - start)) {
-        r = -1;
-    }
-    free(room);
-    return r;
-}
-
-/* What the client sent and nobody reads would turn the close into a reset, which takes the answer
- * with it. */
-static void discard_input(int fd)
-{
-    char room[4096];
-    for (int i = 0; i < 16 && read(fd, room, sizeof(room)) > 0; i++) {
-    }
-}
-
-/* Nothing is in the library's own buffer when this is called: the answer is on its way. */
-static int on_writable(struct lws *wsi, const struct connection *c)
-{
-    if (!c->status) {
+    if (!c->answer.status) {
         return 0;
     }
-    discard_input(lws_get_socket_fd(wsi));
+    if (!c->sent) {
+        c->sent = true;
+        if (admin_answer_send(wsi, &c->answer) < 0) {
+            return -1;
+        }
+        if (lws_partial_buffered(wsi)) {
+            lws_callback_on_writable(wsi);
+            return 0;
+        }
+    }
+    admin_answer_discard_input(wsi);
     return -1;
 }
 
+/* The headers are there. */
 static int on_request(struct lws *wsi, struct connection *c)
 {
     struct admin_server *s = server_of(wsi);
-    char host[HOST_MAX], authorization[AUTHORIZATION_MAX], *path = NULL;
+    char host[HOST_MAX], authorization[AUTHORIZATION_MAX], type[CONTENT_TYPE_MAX], *path = NULL;
     int path_len = 0;
+    if (c->route || c->answer.status) {
+        return -1; /* one request a connection */
+    }
     struct admin_question question = {.method = method_of(wsi, &path, &path_len),
         .host = header(wsi, WSI_TOKEN_HOST, host, sizeof(host)),
         .authorization =
             header(wsi, WSI_TOKEN_HTTP_AUTHORIZATION, authorization, sizeof(authorization)),
-        .has_body = has_body(wsi),
+        .content_type = header(wsi, WSI_TOKEN_HTTP_CONTENT_TYPE, type, sizeof(type)),
         .local = c->local,
         .trusted = c->trusted};
+    ask_body(wsi, &question);
     question.path = slice_of(path, path_len > 0 ? (size_t)path_len : 0);
-    const char *type = "text/plain; charset=utf-8";
-    c->status = serve(s, c, &question, &type);
+    c->answer.headers_only = question.method == ADMIN_HEAD;
+    unsigned status = admin_route_judge(&question, s->token, &c->route);
     secret_cleanse(authorization, sizeof(authorization));
-    c->since_us = clock_now().mono_us;
-    count(s, c->status);
-    if (send_answer(wsi, c, type, question.method != ADMIN_HEAD) < 0) {
+    if (status == 200 && c->route->takes_body) {
+        c->input = (struct input){.data = malloc(question.body_len), .whole = question.body_len};
+        return c->input.data ? 0 : -1;
+    }
+    if (status == 200) {
+        serve(s, c);
+    } else {
+        c->answer.allowed = admin_route_allowed(question.path);
+        refuse(c, status);
+    }
+    return on_writable(wsi, c);
+}
+
+/* `data` is the library's own buffer, which nobody else wipes. */
+static int on_input(struct connection *c, void *data, size_t len)
+{
+    struct input *in = &c->input;
+    if (!in->data || len > in->whole - in->len) {
         return -1;
     }
-    if (!lws_partial_buffered(wsi)) {
-        return on_writable(wsi, c);
-    }
-    lws_callback_on_writable(wsi);
+    memcpy(in->data + in->len, data, len);
+    in->len += len;
+    secret_cleanse(data, len);
     return 0;
+}
+
+static int on_whole_input(struct lws *wsi, struct connection *c)
+{
+    if (!c->input.data || c->input.len != c->input.whole) {
+        return -1;
+    }
+    serve(server_of(wsi), c);
+    input_free(&c->input);
+    return on_writable(wsi, c);
 }
 
 static void on_gone(struct lws *wsi, struct connection *c)
 {
-    if (!c->status && !c->closing) {
+    if (!c->answer.status && !c->closing) {
         counters_add(server_of(wsi)->ops->own, METRIC_ADMIN_CLOSED_BROKEN, 1);
     }
     connection_release(c);
@@ -244,6 +305,10 @@ static int on_event(
     switch (reason) {
     case LWS_CALLBACK_HTTP:
         return c ? on_request(wsi, c) : -1;
+    case LWS_CALLBACK_HTTP_BODY:
+        return c ? on_input(c, in, len) : -1;
+    case LWS_CALLBACK_HTTP_BODY_COMPLETION:
+        return c ? on_whole_input(wsi, c) : -1;
     case LWS_CALLBACK_HTTP_WRITEABLE:
         return c ? on_writable(wsi, c) : -1;
     case LWS_CALLBACK_WSI_DESTROY:
@@ -263,7 +328,7 @@ static int on_event(
 }
 
 static const struct lws_protocols protocols[] = {
-    {"admin", on_event, 0, 0, 0, NULL, ANSWER_MAX}, {0}};
+    {"admin", on_event, 0, 0, 0, NULL, ADMIN_ANSWER_MAX}, {0}};
 
 /* What the library says comes from clients' input, mostly. */
 static void on_log(int level, const char *line)
@@ -278,6 +343,7 @@ struct admin_server *admin_server_new(
     if (!s) {
         return NULL;
     }
+    admin_json_init();
     s->ops = ops;
     s->token = token;
     void *loops[1] = {loop};
@@ -324,7 +390,7 @@ static struct connection *make_place(struct admin_server *s, bool local)
             place = c;
         } else if (!c->closing) {
             open++;
-            if (!c->status && (!oldest || c->since_us < oldest->since_us)) {
+            if (!c->answer.status && !c->later && (!oldest || c->since_us < oldest->since_us)) {
                 oldest = c;
             }
         }
@@ -347,7 +413,7 @@ void admin_server_accept(struct admin_server *s, int fd, bool local, bool truste
         close(fd);
         return;
     }
-    int room = ANSWER_MAX;
+    int room = ADMIN_ANSWER_MAX;
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
     struct lws *wsi = lws_adopt_socket_vhost(s->vhost, fd);
     if (!wsi) {
@@ -361,11 +427,21 @@ void admin_server_tick(struct admin_server *s, uint64_t now_us)
 {
     for (size_t i = 0; i < PLACES; i++) {
         struct connection *c = &s->connections[i];
-        uint64_t most = (c->status ? ADMIN_RESPONSE_S : ADMIN_REQUEST_S) * US_PER_S;
-        if (c->wsi && !c->closing && now_us - c->since_us >= most) {
-            counters_add(s->ops->own, METRIC_ADMIN_CLOSED_LATE, 1);
-            connection_close(c);
+        uint64_t most = c->later           ? ADMIN_LATER_S
+                        : c->answer.status ? ADMIN_RESPONSE_S
+                                           : ADMIN_REQUEST_S;
+        if (!c->wsi || c->closing || now_us - c->since_us < most * US_PER_S) {
+            continue;
         }
+        if (c->later) {
+            admin_later_abandon(c->later);
+            c->later = NULL;
+            refuse(c, 503);
+            lws_callback_on_writable(c->wsi);
+            continue;
+        }
+        counters_add(s->ops->own, METRIC_ADMIN_CLOSED_LATE, 1);
+        connection_close(c);
     }
 }
 
@@ -386,5 +462,6 @@ void admin_server_free(struct admin_server *s)
     for (size_t i = 0; i < PLACES; i++) {
         connection_release(&s->connections[i]);
     }
+    admin_laters_deinit(&s->laters);
     free(s);
 }

@@ -15,6 +15,8 @@
 /* From accepting to the whole request, and from the answer to its last byte. */
 #define ADMIN_REQUEST_S  5
 #define ADMIN_RESPONSE_S 10
+/* For an answer that is made elsewhere, to the second that the clock ticks in; then it is 503. */
+#define ADMIN_LATER_S 3
 /* Bytes of all headers together. */
 #define ADMIN_HEADERS_MAX 4096
 

@@ -1,0 +1,30 @@
+/* An answer of the admin server, as HTTP/1.1 through libwebsockets. Control thread. */
+#ifndef ADMIN_ANSWER_H
+#define ADMIN_ANSWER_H
+
+#include <libwebsockets.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* No answer is longer; the socket's send buffer and one write of the library have room for it. */
+#define ADMIN_ANSWER_MAX (192 * 1024)
+
+struct admin_answer {
+    unsigned status;     /* 0: none yet */
+    const char *type;    /* of the body */
+    const char *allowed; /* of a 405 */
+    bool headers_only;   /* to HEAD */
+    char *body;          /* owned by the connection */
+    size_t len;
+};
+
+/*
+ * Head and body in one write: the socket's buffer takes any answer whole, so that a client that
+ * does not read holds up nothing here. 0, or -1: the connection is broken.
+ */
+int admin_answer_send(struct lws *wsi, const struct admin_answer *a);
+/* What the client sent and nobody reads would turn the close into a reset, which takes the answer
+ * with it. */
+void admin_answer_discard_input(struct lws *wsi);
+
+#endif

@@ -1,0 +1,132 @@
+/*
+ * POST /api/v1/explain: why a credential is, or would be, refused. It carries a password: nothing
+ * of the question is in the answer or in any log, and what held it is wiped. Called through the
+ * table of route.c.
+ */
+#include <stdlib.h>
+
+#include "admin/json_body.h"
+#include "admin/route.h"
+
+/* "USERNAME … less than 509 bytes" (RFC 8489 section 14.3) */
+#define USER_MAX     508
+#define PASSWORD_MAX 1024
+#define REALM_MAX    763
+
+static const char *source_name(enum auth_source source)
+{
+    static const char *const names[] = {[AUTH_SOURCE_NONE] = "none",
+        [AUTH_SOURCE_STATIC] = "static",
+        [AUTH_SOURCE_REST] = "rest",
+        [AUTH_SOURCE_OAUTH] = "oauth",
+        [AUTH_SOURCE_STORE] = "store"};
+    return names[source];
+}
+
+/* A text that need not be UTF-8, as JSON must be; empty: null. */
+static json_t *text_or_null(const char *text)
+{
+    json_t *json = text[0] != '\0' ? json_string(text) : NULL;
+    return json ? json : json_null();
+}
+
+static unsigned write_explanation(const struct auth_explanation *e, FILE *out)
+{
+    json_t *expires = e->expires_at ? json_integer(e->expires_at) : json_null();
+    json_t *json = json_pack("{s:b, s:s, s:s, s:s, s:o, s:o, s:o}", "accepted",
+        e->reason == REASON_NONE, "reason", reason_name(e->reason), "reason_text",
+        reason_help(e->reason), "source", source_name(e->source), "credential",
+        text_or_null(e->credential), "expires_at", expires, "text", text_or_null(e->text));
+    int r = json ? json_dumpf(json, out, JSON_INDENT(2)) : -1;
+    json_decref(json);
+    fputc('\n', out);
+    return r < 0 ? 500 : 200;
+}
+
+static void on_explained(void *ctx, const struct auth_explanation *explanation)
+{
+    char *text = NULL;
+    size_t len = 0;
+    unsigned status = 500;
+    FILE *out = open_memstream(&text, &len);
+    if (out && explanation) {
+        status = write_explanation(explanation, out);
+    } else if (out) {
+        status = 404;
+        fputs("no such realm\n", out);
+    }
+    if (out && fclose(out) != 0) {
+        status = 500;
+    }
+    admin_later_answer(ctx, status, text, len);
+}
+
+static int digit(uint8_t c)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const char *at = c != '\0' ? strchr(digits, c) : NULL;
+    return at ? (int)(at - digits) : -1;
+}
+
+/* Base64 with padding (RFC 4648 section 4); "out" has room for three quarters of the text. */
+static bool decode(struct slice text, uint8_t *out, size_t *out_len)
+{
+    uint32_t bits = 0;
+    size_t len = text.len, n = 0;
+    for (unsigned pad = 0; pad < 2 && len > 0 && text.data[len - 1] == '='; pad++) {
+        len--;
+    }
+    for (size_t i = 0; i < len; i++) {
+        int value = digit(text.data[i]);
+        if (value < 0) {
+            return false;
+        }
+        bits = bits << 6 | (uint32_t)value;
+        if (i % 4 != 0) {
+            out[n++] = (uint8_t)(bits >> (6 - i % 4 * 2));
+        }
+    }
+    *out_len = n;
+    return text.len % 4 == 0 && len % 4 != 1;
+}
+
+static unsigned refuse(FILE *out, unsigned status, const char *why)
+{
+    fprintf(out, "%s\n", why);
+    return status;
+}
+
+static unsigned ask(const struct admin_request *request, const json_t *json, FILE *out)
+{
+    static const char *const known[] = {"user", "password", "token", "realm"};
+    struct admin_explain what = {.explained = on_explained, .ctx = request->later};
+    struct slice token;
+    uint8_t bytes[ADMIN_BODY_MAX];
+    size_t len = 0;
+    unsigned status = ADMIN_LATER;
+    if (!admin_json_only(json, known, sizeof(known) / sizeof(known[0])) ||
+        admin_json_text(json, "user", USER_MAX, &what.user) < 0 || what.user.len == 0 ||
+        admin_json_text(json, "password", PASSWORD_MAX, &what.password) < 0 ||
+        admin_json_text(json, "token", ADMIN_BODY_MAX, &token) < 0 ||
+        admin_json_text(json, "realm", REALM_MAX, &what.realm) < 0 || !decode(token, bytes, &len)) {
+        status =
+            refuse(out, 422, "user is needed; password, token (in base64) and realm may be there");
+    } else {
+        what.token = slice_of(bytes, len);
+        request->ops->explain(request->ops->ctx, &what);
+    }
+    secret_cleanse(bytes, sizeof(bytes));
+    return status;
+}
+
+unsigned admin_post_explain(const struct admin_request *request, FILE *out)
+{
+    if (!request->ops->explain) {
+        return refuse(out, 503, "the daemon cannot explain yet");
+    }
+    json_t *json = admin_json_parse(request->body);
+    unsigned status = json_is_object(json) ? ask(request, json, out)
+                                           : refuse(out, 400, "the body is no object of JSON");
+    json_decref(json);
+    return status;
+}

@@ -1,0 +1,19 @@
+/* JSON that clients send. What it is made of is wiped when it is freed: passwords are among it. */
+#ifndef ADMIN_JSON_BODY_H
+#define ADMIN_JSON_BODY_H
+
+#include <jansson.h>
+
+#include "base/slice.h"
+
+/* Before anything else in the process makes JSON; again is fine. */
+void admin_json_init(void);
+/* One object, each key once, no NUL in any text. NULL: it is none. The caller's to decref. */
+json_t *admin_json_parse(struct slice body);
+/* The text of a key; empty where the key is missing. Borrowed from `json`. 0, or -EINVAL: no text,
+ * or longer than `max`. */
+int admin_json_text(const json_t *json, const char *key, size_t max, struct slice *out);
+/* True: the object has no keys but those of `known`, `count` many. */
+bool admin_json_only(const json_t *json, const char *const *known, size_t count);
+
+#endif

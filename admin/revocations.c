@@ -1,0 +1,90 @@
+/*
+ * POST /api/v1/revocations: whoever is named is not let in any more, on every instance. The answer
+ * says nothing of what was asked: in the place of an id somebody may have put a secret. Called
+ * through the table of route.c.
+ */
+#include <errno.h>
+
+#include "admin/json_body.h"
+#include "admin/route.h"
+
+#define REALM_MAX 763
+/* Longer than any credential lives. */
+#define SECONDS_MAX (10 * 366 * 86400)
+
+static const struct {
+    const char *key;
+    enum revocation_kind kind;
+} kinds[] = {{"user", REVOKE_USER}, {"token", REVOKE_TOKEN}, {"secret", REVOKE_SECRET}};
+#define KINDS (sizeof(kinds) / sizeof(kinds[0]))
+
+/* 0 with *out borrowed from `json` and *key the key that names whom, or -EINVAL. */
+static int read_revocation(const json_t *json, struct admin_revocation *out, const char **key)
+{
+    static const char *const known[] = {"user", "token", "secret", "realm", "seconds"};
+    const json_t *seconds = json_object_get(json, "seconds");
+    struct admin_revocation what = {0};
+    unsigned named = 0;
+    for (size_t i = 0; i < KINDS; i++) {
+        struct slice id;
+        if (admin_json_text(json, kinds[i].key, REVOCATION_ID_MAX, &id) < 0) {
+            return -EINVAL;
+        }
+        if (id.len > 0) {
+            what.kind = kinds[i].kind;
+            what.id = id;
+            *key = kinds[i].key;
+            named++;
+        }
+    }
+    if (named != 1 || !admin_json_only(json, known, sizeof(known) / sizeof(known[0])) ||
+        admin_json_text(json, "realm", REALM_MAX, &what.realm) < 0 || !json_is_integer(seconds) ||
+        json_integer_value(seconds) < 0 || json_integer_value(seconds) > SECONDS_MAX) {
+        return -EINVAL;
+    }
+    what.seconds = (uint32_t)json_integer_value(seconds);
+    *out = what;
+    return 0;
+}
+
+static unsigned refuse(FILE *out, unsigned status, const char *why)
+{
+    fprintf(out, "%s\n", why);
+    return status;
+}
+
+static unsigned revoke(const struct admin_ops *ops, const json_t *json, FILE *out)
+{
+    struct admin_revocation what;
+    const char *key;
+    if (read_revocation(json, &what, &key) < 0) {
+        return refuse(out, 422,
+            "one of user, token and secret, with its id, is needed, and seconds; realm may be "
+            "there");
+    }
+    switch (ops->revoke(ops->ctx, &what)) {
+    case 0:
+        fprintf(out, "{\"revoked\": \"%s\", \"seconds\": %u}\n", key, what.seconds);
+        return 200;
+    case -ENOENT:
+        return refuse(out, 404, "no such realm");
+    case -EINVAL:
+        return refuse(out, 422, "no such id can be");
+    case -ENOSPC:
+        return refuse(out, 507, "as many revocations are in force as may be");
+    default:
+        return refuse(out, 500, "it could not be revoked");
+    }
+}
+
+unsigned admin_post_revocations(const struct admin_request *request, FILE *out)
+{
+    if (!request->ops->revoke) {
+        return refuse(out, 503, "the daemon cannot revoke yet");
+    }
+    json_t *json = admin_json_parse(request->body);
+    unsigned status = json_is_object(json) ? revoke(request->ops, json, out)
+                                           : refuse(out, 400, "the body is no object of JSON");
+    json_decref(json);
+    return status;
+}

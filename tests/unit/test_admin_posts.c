@@ -1,0 +1,252 @@
+/* What clients send with a body: revocations, and questions about credentials whose answers come
+ * later or never. */
+#include "tests/unit/admin_server.h"
+
+#define REVOKE  "/api/v1/revocations"
+#define EXPLAIN "/api/v1/explain"
+
+static void test_post_revocation_of_each_kind_reaches_the_daemon(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *body, *asked, *answer;
+        enum revocation_kind kind;
+        uint32_t seconds;
+    } cases[] = {
+        {"{\"user\": \"alice\", \"seconds\": 60}", "[][alice]",
+            "{\"revoked\": \"user\", \"seconds\": 60}\n", REVOKE_USER, 60},
+        {"{\"seconds\":0,\"token\":\"0123456789abcdef\",\"realm\":\"b.example\"}",
+            "[b.example][0123456789abcdef]", "{\"revoked\": \"token\", \"seconds\": 0}\n",
+            REVOKE_TOKEN, 0},
+        {" {\"secret\": \"\\u00e9\", \"user\": \"\", \"seconds\": 316224000} ", "[][\xc3\xa9]",
+            "{\"revoked\": \"secret\", \"seconds\": 316224000}\n", REVOKE_SECRET, 316224000},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *answer = post_json(f, REVOKE, cases[i].body);
+        assert_starts(answer, "HTTP/1.1 200 ");
+        assert_non_null(strstr(answer, "content-type: application/json\r\n"));
+        assert_string_equal(strstr(answer, "\r\n\r\n") + 4, cases[i].answer);
+        assert_string_equal(f->asked, cases[i].asked);
+        assert_int_equal(f->revoked.kind, cases[i].kind);
+        assert_int_equal(f->revoked.seconds, cases[i].seconds);
+        assert_int_equal(f->revocations, i + 1);
+    }
+}
+
+static void test_post_revocation_that_the_daemon_refuses_says_why(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        int r;
+        const char *start;
+    } cases[] = {{-ENOENT, "HTTP/1.1 404 "}, {-EINVAL, "HTTP/1.1 422 "}, {-ENOSPC, "HTTP/1.1 507 "},
+        {-ENOMEM, "HTTP/1.1 500 "}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        f->revoke_returns = cases[i].r;
+        const char *answer = post_json(f, REVOKE, "{\"user\": \"alice\", \"seconds\": 60}");
+        assert_starts(answer, cases[i].start);
+        assert_non_null(strstr(answer, "content-type: text/plain"));
+        assert_null(strstr(answer, "alice"));
+    }
+    assert_int_equal(counted(f, METRIC_ADMIN_422), 1);
+    assert_int_equal(counted(f, METRIC_ADMIN_507), 1);
+}
+
+static void test_post_explain_answered_at_once(void **state)
+{
+    struct fixture *f = *state;
+    f->explanation = (struct auth_explanation){.reason = REASON_WRONG_PASSWORD,
+        .source = AUTH_SOURCE_STATIC,
+        .text = "the password is another"};
+    const char *answer = post_json(f, EXPLAIN, "{\"user\": \"alice\", \"password\": \"x\"}");
+    assert_starts(answer, "HTTP/1.1 200 ");
+    assert_string_equal(f->asked, "[][alice][x][]");
+    assert_non_null(strstr(answer, "\"accepted\": false"));
+    assert_non_null(strstr(answer, "\"reason\": \"wrong_password\""));
+    assert_non_null(strstr(answer, "\"source\": \"static\""));
+    assert_non_null(strstr(answer, "\"credential\": null"));
+    assert_non_null(strstr(answer, "\"expires_at\": null"));
+    assert_non_null(strstr(answer, "\"text\": \"the password is another\""));
+    f->explanation = (struct auth_explanation){.source = AUTH_SOURCE_OAUTH,
+        .credential = "0123456789abcdef",
+        .expires_at = 1800000000,
+        .text = "\xff"};
+    answer = post_json(
+        f, EXPLAIN, "{\"user\": \"kid\", \"token\": \"AAECAw==\", \"realm\": \"b.example\"}");
+    assert_starts(answer, "HTTP/1.1 200 ");
+    assert_non_null(strstr(answer, "\"accepted\": true"));
+    assert_non_null(strstr(answer, "\"credential\": \"0123456789abcdef\""));
+    assert_non_null(strstr(answer, "\"expires_at\": 1800000000"));
+    assert_non_null(strstr(answer, "\"text\": null"));
+    f->no_realm = true;
+    assert_starts(post_json(f, EXPLAIN, "{\"user\": \"alice\"}"), "HTTP/1.1 404 ");
+    assert_int_equal(f->explains, 3);
+}
+
+static void test_post_explain_token_is_decoded(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const good[][2] = {{"", ""}, {"Zg==", "f"}, {"Zm8=", "fo"}, {"Zm9v", "foo"},
+        {"Zm9vYg==", "foob"}, {"Zm9vYmE=", "fooba"}, {"Zm9vYmFy", "foobar"},
+        {"Pz8/Pj4+", "?\?\?>>>"}};
+    static const char *const bad[] = {"Z", "Zg", "Zg=", "Zg===", "=", "====", "Zm9v=", "Zm 9v",
+        "Zm9v\\n", "Zm-_", "Z===", "Z=m9", "Zm9vZg==Zm9v"};
+    char body[128], asked[64];
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        snprintf(body, sizeof(body), "{\"user\":\"k\",\"token\":\"%s\"}", good[i][0]);
+        snprintf(asked, sizeof(asked), "[][k][][%s]", good[i][1]);
+        assert_starts(post_json(f, EXPLAIN, body), "HTTP/1.1 200 ");
+        assert_string_equal(f->asked, asked);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        snprintf(body, sizeof(body), "{\"user\":\"k\",\"token\":\"%s\"}", bad[i]);
+        if (strncmp(post_json(f, EXPLAIN, body), "HTTP/1.1 422 ", 13) != 0)
+            fail_msg("'%s' is taken for base64", bad[i]);
+    }
+}
+
+static int ask_to_wait(struct fixture *f)
+{
+    static const char request[] = "POST " EXPLAIN " HTTP/1.1\r\nContent-Type: application/json\r\n"
+                                  "Content-Length: 12\r\n\r\n{\"user\":\"a\"}";
+    int fd = join(f, true, true, 0);
+    f->explain_waits = true;
+    say(fd, request);
+    run(f);
+    return fd;
+}
+
+static void test_post_explain_answered_later(void **state)
+{
+    struct fixture *f = *state;
+    int fd = ask_to_wait(f);
+    assert_int_equal(f->waits, 1);
+    assert_true(is_open(f, fd));
+    f->explanation.text[0] = 'y';
+    explain_now(f);
+    const char *answer = hear(f, fd);
+    assert_starts(answer, "HTTP/1.1 200 ");
+    assert_non_null(strstr(answer, "\"text\": \"y\""));
+}
+
+/* The daemon has it yet: the place is taken until it answers, and then nobody is there. */
+static void test_post_explain_of_a_client_that_left_is_dropped(void **state)
+{
+    struct fixture *f = *state;
+    for (int i = 0; i < ADMIN_LATER_MAX; i++) {
+        close(ask_to_wait(f));
+        run(f);
+    }
+    assert_int_equal(f->waits, ADMIN_LATER_MAX);
+    assert_starts(post_json(f, EXPLAIN, "{\"user\": \"a\"}"), "HTTP/1.1 503 ");
+    assert_int_equal(f->explains, ADMIN_LATER_MAX);
+    assert_starts(ask(f, true, "GET /live HTTP/1.1\r\n\r\n"), "HTTP/1.1 200 ");
+    explain_now(f);
+    int fd = ask_to_wait(f);
+    explain_now(f);
+    assert_starts(hear(f, fd), "HTTP/1.1 200 ");
+    /* A question that is refused before it is asked takes no place for good. */
+    for (int i = 0; i < 3 * ADMIN_LATER_MAX; i++)
+        assert_starts(post_json(f, EXPLAIN, "{}"), "HTTP/1.1 422 ");
+}
+
+static void test_post_explain_without_answer_is_503_after_its_time(void **state)
+{
+    struct fixture *f = *state;
+    int fd = ask_to_wait(f);
+    uint64_t now = clock_now().mono_us;
+    admin_server_tick(f->server, now + (ADMIN_LATER_S - 1) * US_PER_S);
+    assert_true(is_open(f, fd));
+    admin_server_tick(f->server, now + ADMIN_LATER_S * US_PER_S);
+    assert_starts(hear(f, fd), "HTTP/1.1 503 ");
+    explain_now(f);
+    assert_int_equal(counted(f, METRIC_ADMIN_503), 1);
+    assert_int_equal(counted(f, METRIC_ADMIN_200), 0);
+}
+
+/* tear_down answers the first while the server ends, the second when it is gone. */
+static void test_post_explain_answered_while_the_server_ends(void **state)
+{
+    close(ask_to_wait(*state));
+}
+
+static void test_post_explain_answered_when_the_server_is_gone(void **state)
+{
+    struct fixture *f = *state;
+    int fds[] = {ask_to_wait(f), ask_to_wait(f)};
+    close(fds[0]);
+    close(fds[1]);
+}
+
+/* What comes behind a request that is being answered is nobody's. */
+static void test_post_explain_second_request_behind_it_is_not_served(void **state)
+{
+    struct fixture *f = *state;
+    int fd = ask_to_wait(f);
+    say(fd, "POST " EXPLAIN " HTTP/1.1\r\nContent-Type: application/json\r\n"
+            "Content-Length: 12\r\n\r\n{\"user\":\"b\"}");
+    run(f);
+    explain_now(f);
+    hear(f, fd);
+    assert_int_equal(f->explains, 1);
+    assert_string_equal(f->asked, "[][a][][]");
+}
+
+static void test_post_body_in_single_bytes_is_read(void **state)
+{
+    struct fixture *f = *state;
+    int fd = join(f, true, true, 0);
+    for (const char *p = "POST " REVOKE " HTTP/1.1\r\ncontent-type: application/json\r\n"
+                         "content-length: 26\r\n\r\n{\"user\":\"al\",\"seconds\":60}";
+         *p != '\0'; p++) {
+        char byte[2] = {*p, '\0'};
+        say(fd, byte);
+        run(f);
+    }
+    assert_starts(hear(f, fd), "HTTP/1.1 200 ");
+    assert_string_equal(f->asked, "[][al]");
+}
+
+static void test_post_garbled_bodies_end_and_leave_nothing(void **state)
+{
+    static const char *const pieces[] = {"{", "}", "[", "]", ":", ",", "\"user\"", "\"seconds\"",
+        "\"token\"", "\"a\"", "\"AAEC\"", "60", "-1", "1e9", "null", "true", "\\u0000",
+        "\"\\u0000\"", "\xff", "\"", " ", "\n", "\"realm\"", "\"password\"", "\"secret\"",
+        "\"\\ud800\""};
+    struct fixture *f = *state;
+    uint64_t seed = 0x9e3779b97f4a7c15ull;
+    char body[512];
+    for (int i = 0; i < 2000; i++) {
+        size_t len = (size_t)snprintf(body, sizeof(body), "{");
+        for (unsigned k = 1 + (unsigned)(seed % 12); k > 0; k--) {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            len += (size_t)snprintf(body + len, sizeof(body) - len, "%s",
+                pieces[(seed >> 16) % (sizeof(pieces) / sizeof(pieces[0]))]);
+        }
+        post(f, seed >> 40 & 1 ? REVOKE : EXPLAIN, "application/json", body, len);
+    }
+    assert_true(counted(f, METRIC_ADMIN_400) > 1000);
+    assert_int_equal(counted(f, METRIC_ADMIN_500), 0);
+    assert_starts(ask(f, true, "GET /live HTTP/1.1\r\n\r\n"), "HTTP/1.1 200 ");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SERVER(test_post_revocation_of_each_kind_reaches_the_daemon),
+        SERVER(test_post_revocation_that_the_daemon_refuses_says_why),
+        SERVER(test_post_explain_answered_at_once),
+        SERVER(test_post_explain_token_is_decoded),
+        SERVER(test_post_explain_answered_later),
+        SERVER(test_post_explain_of_a_client_that_left_is_dropped),
+        SERVER(test_post_explain_without_answer_is_503_after_its_time),
+        SERVER(test_post_explain_answered_while_the_server_ends),
+        SERVER(test_post_explain_answered_when_the_server_is_gone),
+        SERVER(test_post_explain_second_request_behind_it_is_not_served),
+        SERVER(test_post_body_in_single_bytes_is_read),
+        SERVER(test_post_garbled_bodies_end_and_leave_nothing),
+    };
+    return cmocka_run_group_tests(tests, warm_up, NULL);
+}
