@@ -8,9 +8,11 @@
 #include "config/check.h"
 #include "config/file.h"
 #include "config/listeners.h"
+#include "config/oauth.h"
+#include "config/realms.h"
+#include "config/redis.h"
 #include "config/schema.h"
 #include "config/tls.h"
-#include "config/users.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -40,13 +42,12 @@ int config_init(struct config *c)
 
 void config_deinit(struct config *c)
 {
-    for (size_t i = 0; i < c->auth.realm_count; i++) {
-        free(c->auth.realms[i].name);
-        users_clear(&c->auth.realms[i]);
-        users_clear_secrets(&c->auth.realms[i]);
-    }
+    for (size_t i = 0; i < c->auth.realm_count; i++)
+        realm_clear(&c->auth.realms[i]);
     free(c->auth.realms);
     secret_wipe(&c->auth.nonce_secret);
+    secret_wipe(&c->auth.nonce_secret_old);
+    redis_clear(&c->redis);
     listeners_clear(&c->net);
     tls_clear(&c->tls);
     free(c->tls_pair.cert);
@@ -66,6 +67,9 @@ static int config_complete(struct config *c, const struct document_node *root, s
 {
     int rc = tls_complete(c, root, fault);
 
+    for (size_t i = 0; i < c->auth.realm_count && rc == 0; i++)
+        if (oauth_complete(&c->auth.realms[i]) < 0)
+            rc = fault_out_of_memory(fault);
     if (rc == 0 && listeners_complete(c) < 0)
         rc = fault_out_of_memory(fault);
     return rc;
@@ -114,28 +118,63 @@ int config_load(struct config *c, const char *path, struct config_error *error)
     return rc;
 }
 
+/* What tokens are made for follows the realm where nothing else is said. */
+static int keep_server_name(
+    struct auth_realm_settings *next, const struct auth_realm_settings *running)
+{
+    char *name;
+
+    if (!next->oauth_server_name || strcmp(next->oauth_server_name, next->name) != 0)
+        return 0;
+    name = strdup(running->name);
+    if (!name)
+        return -ENOMEM;
+    free(next->oauth_server_name);
+    next->oauth_server_name = name;
+    return 0;
+}
+
+static void keep_numbers(struct config *next, const struct config *running)
+{
+    next->net.workers = running->net.workers;
+    next->net.receive_buffer = running->net.receive_buffer;
+    next->net.streams.max_connections = running->net.streams.max_connections;
+    next->net.dtls.max_sessions = running->net.dtls.max_sessions;
+    next->relay.max_allocations = running->relay.max_allocations;
+    next->admin.listen = running->admin.listen;
+    next->admin.addr = running->admin.addr;
+    next->admin.control = running->admin.control;
+}
+
+/* Sources in a Redis that waits for a restart wait with it. */
+static void keep_stores(struct auth_settings *auth, const struct redis_settings *redis)
+{
+    for (size_t i = 0; i < auth->realm_count && !redis->url; i++) {
+        auth->realms[i].store_users = false;
+        auth->realms[i].store_secrets = false;
+        auth->realms[i].store_oauth_keys = false;
+    }
+}
+
 int config_keep(struct config *next, const struct config *running)
 {
     /* Clients' keys are made with the realm: a live allocation could not be refreshed under another
      * one. */
     char *realm = strdup(running->auth.realms[0].name);
     char *socket = running->admin.socket ? strdup(running->admin.socket) : NULL;
-    if (!realm || (running->admin.socket && !socket)) {
+
+    if (!realm || (running->admin.socket && !socket) ||
+        keep_server_name(&next->auth.realms[0], &running->auth.realms[0]) < 0 ||
+        redis_keep(&next->redis, &running->redis) < 0) {
         free(realm);
         free(socket);
         return -ENOMEM;
     }
     free(next->auth.realms[0].name);
     next->auth.realms[0].name = realm;
-    next->net.workers = running->net.workers;
-    next->net.receive_buffer = running->net.receive_buffer;
-    next->net.streams.max_connections = running->net.streams.max_connections;
-    next->net.dtls.max_sessions = running->net.dtls.max_sessions;
-    next->relay.max_allocations = running->relay.max_allocations;
     free(next->admin.socket);
     next->admin.socket = socket;
-    next->admin.listen = running->admin.listen;
-    next->admin.addr = running->admin.addr;
-    next->admin.control = running->admin.control;
+    keep_numbers(next, running);
+    keep_stores(&next->auth, &next->redis);
     return 0;
 }

@@ -10,6 +10,7 @@
 #include "admin/admin_settings.h"
 #include "auth/auth_settings.h"
 #include "base/log.h"
+#include "fleet/fleet_settings.h"
 #include "net/net_settings.h"
 #include "ratelimit/ratelimit_settings.h"
 #include "relay/relay_settings.h"
@@ -24,6 +25,7 @@ struct config {
     struct tls_settings tls;
     struct tls_certificate_settings tls_pair; /* `tls.cert` and `tls.key` while they are read; then
                                                  the first of tls.certificates */
+    struct redis_settings redis;              /* url NULL: there is none */
     struct admin_settings admin;
     enum log_level log_level;
     enum log_format log_format;

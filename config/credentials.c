@@ -1,8 +1,10 @@
 /*
- * Users, REST secrets, the nonce secret and the admin token, in the file or in files of their own.
- * What is secret is never part of a fault or of a dump, and is wiped wherever it passed. Names and
- * passwords are prepared as OpaqueString by auth_new, not here. Called through the schema.
+ * Passwords, secrets, tokens and keys, in the file or in files of their own. What is secret is
+ * never part of a fault or of a dump, and is wiped wherever it passed. Names and passwords are
+ * prepared as OpaqueString by auth_new, not here. Called through the schema.
  */
+#include "config/credentials.h"
+
 #include "config/file.h"
 #include "config/path.h"
 #include "config/schema.h"
@@ -12,10 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a dump shows in place of a secret, and what therefore cannot be one. */
-static const char masked[] = "***";
-
-static int fault_secret(
+int credentials_fault(
     const struct schema_key *key, const struct document_node *value, struct fault *fault)
 {
     return fault_set(fault, value->line, "'%s' must be %s", key->path, key->type->form);
@@ -50,8 +49,8 @@ static int set_secret(void *base, const struct schema_key *key, const struct doc
     struct secret *out = (struct secret *)(void *)((char *)base + key->offset);
 
     if (value->kind != DOCUMENT_SCALAR)
-        return fault_secret(key, value, fault);
-    if (strcmp(value->text, masked) == 0)
+        return credentials_fault(key, value, fault);
+    if (strcmp(value->text, CREDENTIALS_MASK) == 0)
         return fault_set(fault, value->line,
             "'%s': *** stands for a secret that a dump has hidden; write the secret itself",
             key->path);
@@ -66,10 +65,11 @@ static struct slice without_newline(struct slice bytes)
     return bytes;
 }
 
-static int set_secret_file(void *base, const struct schema_key *key,
+int credentials_read(struct secret *out, const struct schema_key *key,
     const struct document_node *value, struct fault *fault)
 {
-    struct secret *out = (struct secret *)(void *)((char *)base + key->offset), content = {0};
+    struct secret content = {0};
+    struct slice bytes;
     char path[PATH_MAX];
     int rc = path_expand(path, key, value, fault);
 
@@ -81,87 +81,56 @@ static int set_secret_file(void *base, const struct schema_key *key,
     if (rc < 0)
         return fault_set(fault, value->line, "'%s': cannot read '%s': %s", key->path,
             fault_escape(path).text, file_read_why(rc));
-    rc = fill_secret(out, key, value, without_newline(secret_slice(&content)), fault);
+    bytes = without_newline(secret_slice(&content));
+    rc = check_length(key, value, bytes.len, fault);
+    if (rc == 0 && secret_set(out, bytes) < 0)
+        rc = fault_out_of_memory(fault);
+    secret_wipe(&content);
+    return rc;
+}
+
+static int set_secret_file(void *base, const struct schema_key *key,
+    const struct document_node *value, struct fault *fault)
+{
+    struct secret *out = (struct secret *)(void *)((char *)base + key->offset), content = {0};
+    int rc = credentials_read(&content, key, value, fault);
+
+    if (rc == 0)
+        rc = fill_secret(out, key, value, secret_slice(&content), fault);
     secret_wipe(&content);
     return rc;
 }
 
 const struct schema_type type_secret = {.name = "secret", .form = "text", .set = set_secret};
 const struct schema_type type_secret_file = {
-    .name = "path", .form = "the absolute path of a file", .set = set_secret_file};
+    .name = "path", .form = CREDENTIALS_FILE_FORM, .set = set_secret_file};
 
 static void print_masked(const void *base, const struct schema_key *key, FILE *out)
 {
-    fprintf(out, "\"%s\"", masked);
+    fprintf(out, "\"%s\"", CREDENTIALS_MASK);
 }
 
-static bool equal_nonce_secret(const void *a, const void *b)
+static const struct secret *secret_of(const void *base, const struct schema_key *key)
 {
-    return secret_equal(secret_slice(&((const struct config *)a)->auth.nonce_secret),
-        secret_slice(&((const struct config *)b)->auth.nonce_secret));
+    return (const struct secret *)(const void *)((const char *)base + key->offset);
 }
 
-static bool has_nonce_secret(const struct config *c)
+static bool equal_secret(const void *a, const void *b, const struct schema_key *key)
 {
-    return c->auth.nonce_secret.len > 0;
+    return secret_equal(secret_slice(secret_of(a, key)), secret_slice(secret_of(b, key)));
 }
 
-static bool equal_admin_token(const void *a, const void *b)
+static bool has_secret(const void *base, const struct schema_key *key)
 {
-    return secret_equal(secret_slice(&((const struct config *)a)->admin.token),
-        secret_slice(&((const struct config *)b)->admin.token));
+    return secret_of(base, key)->len > 0;
 }
 
-static bool has_admin_token(const struct config *c)
-{
-    return c->admin.token.len > 0;
-}
-
-const struct schema_type type_nonce_secret = {.name = "secret",
+const struct schema_type type_masked_secret = {.name = "secret",
     .form = "text",
     .set = set_secret,
     .print = print_masked,
-    .equal = equal_nonce_secret,
-    .present = has_nonce_secret};
-const struct schema_type type_admin_token = {.name = "secret",
-    .form = "text",
-    .set = set_secret,
-    .print = print_masked,
-    .equal = equal_admin_token,
-    .present = has_admin_token};
-
-static int set_name(void *base, const struct schema_key *key, const struct document_node *value,
-    struct fault *fault)
-{
-    char **out = (char **)(void *)((char *)base + key->offset), *copy;
-    int rc;
-
-    if (value->kind != DOCUMENT_SCALAR)
-        return schema_bad_value(key, value, fault);
-    rc = check_length(key, value, strlen(value->text), fault);
-    if (rc < 0)
-        return rc;
-    for (const unsigned char *p = (const unsigned char *)value->text; *p != '\0'; p++)
-        if (*p < 0x20 || *p == 0x7f)
-            return fault_set(
-                fault, value->line, "'%s' must not hold control characters", key->path);
-    copy = strdup(value->text);
-    if (!copy)
-        return fault_out_of_memory(fault);
-    *out = copy;
-    return 0;
-}
-
-static int set_secret_id(void *base, const struct schema_key *key,
-    const struct document_node *value, struct fault *fault)
-{
-    static const char allowed[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-
-    if (value->kind == DOCUMENT_SCALAR && value->text[strspn(value->text, allowed)] != '\0')
-        return schema_bad_value(key, value, fault);
-    return set_name(base, key, value, fault);
-}
+    .equal = equal_secret,
+    .present = has_secret};
 
 static int set_user_key(void *base, const struct schema_key *key, const struct document_node *value,
     struct fault *fault)
@@ -169,8 +138,8 @@ static int set_user_key(void *base, const struct schema_key *key, const struct d
     struct auth_user_settings *user = base;
 
     if (value->kind != DOCUMENT_SCALAR)
-        return fault_secret(key, value, fault);
-    if (strcmp(value->text, masked) == 0)
+        return credentials_fault(key, value, fault);
+    if (strcmp(value->text, CREDENTIALS_MASK) == 0)
         return fault_set(fault, value->line,
             "'%s': *** stands for a key that a dump has hidden; write the key itself", key->path);
     if (value_hex(value->text, user->key, 16))
@@ -178,12 +147,9 @@ static int set_user_key(void *base, const struct schema_key *key, const struct d
     else if (value_hex(value->text, user->key, 32))
         user->key_len = 32;
     else
-        return fault_secret(key, value, fault);
+        return credentials_fault(key, value, fault);
     return 0;
 }
 
-const struct schema_type type_user_name = {.name = "text", .form = "text", .set = set_name};
-const struct schema_type type_secret_id = {
-    .name = "text", .form = "letters, digits, '.', '_' and '-'", .set = set_secret_id};
 const struct schema_type type_user_key = {
     .name = "key", .form = "32 (MD5) or 64 (SHA-256) hexadecimal digits", .set = set_user_key};

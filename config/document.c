@@ -263,14 +263,26 @@ const struct document_node *document_get(const struct document_node *mapping, co
     return NULL;
 }
 
-unsigned document_line(const struct document_node *root, const char *section, const char *key)
+unsigned document_line(const struct document_node *root, const char *path)
 {
-    const struct document_node *outer = document_get(root, section), *inner;
+    const struct document_node *node = root, *outer;
+    unsigned line = 1;
+    char key[64];
 
-    if (!outer)
-        return 1;
-    inner = document_get(outer, key);
-    return inner ? inner->line : outer->line;
+    while (node && node->kind == DOCUMENT_MAPPING && *path != '\0') {
+        int len = (int)strcspn(path, ".");
+
+        outer = node;
+        snprintf(key, sizeof(key), "%.*s", len, path);
+        node = document_get(outer, key);
+        if (!node) {
+            snprintf(key, sizeof(key), "%.*s_file", len, path);
+            node = document_get(outer, key);
+        }
+        line = node ? node->line : line;
+        path += path[len] == '.' ? len + 1 : len;
+    }
+    return line;
 }
 
 bool document_is_null(const struct document_node *node)

@@ -14,22 +14,36 @@ static bool printable(const struct config *c, const struct schema_key *key)
 {
     if (schema_of_item(key) || !key->type->print)
         return false;
-    return !key->type->present || key->type->present(c);
+    return !key->type->present || key->type->present(c, key);
+}
+
+/* A section without a line would be one without a value. */
+static bool has_lines(const struct config *c, const struct schema_key *section)
+{
+    size_t len = strlen(section->path);
+
+    for (size_t i = 0; i < schema_key_count; i++)
+        if (strncmp(schema_keys[i].path, section->path, len) == 0 &&
+            schema_keys[i].path[len] == '.' && printable(c, &schema_keys[i]))
+            return true;
+    return false;
+}
+
+static void dump_key(const struct config *c, const struct schema_key *key, FILE *out)
+{
+    if (key->type == &type_section && has_lines(c, key)) {
+        fprintf(out, "%*s%s:\n", (int)schema_depth(key) * 2, "", schema_leaf(key));
+    } else if (printable(c, key)) {
+        fprintf(out, "%*s%s: ", (int)schema_depth(key) * 2, "", schema_leaf(key));
+        key->type->print(c, key, out);
+        fputc('\n', out);
+    }
 }
 
 int config_dump(const struct config *c, FILE *out)
 {
-    for (size_t i = 0; i < schema_key_count; i++) {
-        const struct schema_key *key = &schema_keys[i];
-
-        if (key->type == &type_section) {
-            fprintf(out, "%s:\n", key->path);
-        } else if (printable(c, key)) {
-            fprintf(out, "%*s%s: ", (int)schema_depth(key) * 2, "", schema_leaf(key));
-            key->type->print(c, key, out);
-            fputc('\n', out);
-        }
-    }
+    for (size_t i = 0; i < schema_key_count; i++)
+        dump_key(c, &schema_keys[i], out);
     return ferror(out) ? -EIO : 0;
 }
 
@@ -59,7 +73,7 @@ static bool diff_key(const struct config *running, const struct config *next,
     bool equal = before && after && strcmp(before, after) == 0;
 
     if (key->type->equal)
-        equal = key->type->equal(running, next);
+        equal = key->type->equal(running, next, key);
     if (!equal) {
         if ((key->flags & SCHEMA_QUIET) || !before || !after)
             fprintf(out, "%s: changed", key->path);

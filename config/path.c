@@ -3,6 +3,8 @@
  */
 #include "config/path.h"
 
+#include "config/values.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,3 +36,42 @@ int path_expand(char out[PATH_MAX], const struct schema_key *key, const struct d
             key->path, directory_variable);
     return 0;
 }
+
+int path_set(void *base, const struct schema_key *key, const struct document_node *value,
+    struct fault *fault)
+{
+    char **out = (char **)(void *)((char *)base + key->offset), *copy;
+    char path[PATH_MAX];
+    int rc = path_expand(path, key, value, fault);
+
+    if (rc < 0)
+        return rc;
+    copy = strdup(path);
+    if (!copy)
+        return fault_out_of_memory(fault);
+    free(*out);
+    *out = copy;
+    return 0;
+}
+
+static const char *path_of(const void *base, const struct schema_key *key)
+{
+    return *(char *const *)(const void *)((const char *)base + key->offset);
+}
+
+static bool has_path(const void *base, const struct schema_key *key)
+{
+    return path_of(base, key) != NULL;
+}
+
+static void print_path(const void *base, const struct schema_key *key, FILE *out)
+{
+    if (has_path(base, key))
+        value_print_text(out, path_of(base, key));
+    else
+        fputs("none", out);
+}
+
+const struct schema_type type_pem_file = {
+    .name = "path", .form = PEM_FORM, .set = path_set, .print = print_path, .present = has_path};
+const struct schema_type type_pem_item = {.name = "path", .form = PEM_FORM, .set = path_set};

@@ -13,4 +13,9 @@
 int path_expand(char out[PATH_MAX], const struct schema_key *key, const struct document_node *value,
     struct fault *fault);
 
+/* `set` of a key whose field is a `char *`: the expanded path, which is not opened. */
+int path_set(void *base, const struct schema_key *key, const struct document_node *value,
+    struct fault *fault);
+#define PEM_FORM "the absolute path of a PEM file"
+
 #endif

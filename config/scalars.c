@@ -228,33 +228,32 @@ const struct schema_type type_log_format = {.name = "choice",
     .print = print_choice,
     .choices = log_formats};
 
-static int set_realm(void *base, const struct schema_key *key, const struct document_node *value,
-    struct fault *fault)
+/* The same for fields of a byte. */
+static int set_small_choice(void *base, const struct schema_key *key,
+    const struct document_node *value, struct fault *fault)
 {
-    struct config *c = base;
-    char *name;
+    uint8_t *out = field_of(base, key);
 
     if (value->kind != DOCUMENT_SCALAR)
         return schema_bad_value(key, value, fault);
-    if (strlen(value->text) < key->min || strlen(value->text) > key->max)
-        return fault_set(fault, value->line, "'%s' must have %u to %u bytes", key->path,
-            (unsigned)key->min, (unsigned)key->max);
-    for (const unsigned char *p = (const unsigned char *)value->text; *p != '\0'; p++)
-        if (*p < 0x20 || *p == 0x7f || *p == '"' || *p == '\\')
-            return fault_set(fault, value->line,
-                "'%s' must not hold quotes, backslashes or control characters", key->path);
-    name = strdup(value->text);
-    if (!name)
-        return fault_out_of_memory(fault);
-    free(c->auth.realms[0].name);
-    c->auth.realms[0].name = name;
-    return 0;
+    for (uint8_t i = 0; key->type->choices[i]; i++) {
+        if (strcmp(value->text, key->type->choices[i]) == 0) {
+            *out = i;
+            return 0;
+        }
+    }
+    return schema_bad_value(key, value, fault);
 }
 
-static void print_realm(const void *base, const struct schema_key *key, FILE *out)
-{
-    value_print_text(out, ((const struct config *)base)->auth.realms[0].name);
-}
+_Static_assert(AUTH_REST_SHA1 == 0 && AUTH_REST_SHA256 == 1, "order of rest_hashes");
+_Static_assert(AUTH_OAUTH_A256GCM == 0 && AUTH_OAUTH_A128GCM == 1, "order of oauth_algorithms");
 
-const struct schema_type type_realm = {
-    .name = "text", .form = "text", .set = set_realm, .print = print_realm};
+static const char *const rest_hashes[] = {"sha1", "sha256", NULL};
+static const char *const oauth_algorithms[] = {"A256GCM", "A128GCM", NULL};
+
+const struct schema_type type_rest_hash = {
+    .name = "choice", .form = "sha1 or sha256", .set = set_small_choice, .choices = rest_hashes};
+const struct schema_type type_oauth_algorithm = {.name = "choice",
+    .form = "A256GCM or A128GCM",
+    .set = set_small_choice,
+    .choices = oauth_algorithms};

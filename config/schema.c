@@ -51,6 +51,15 @@ bool schema_of_item(const struct schema_key *key)
     return strchr(key->path, '[') != NULL;
 }
 
+struct schema_section schema_items(const struct schema_key *list)
+{
+    struct schema_section out;
+    int n = snprintf(out.path, sizeof(out.path), "%s[]", list->path);
+
+    assert(n > 0 && (size_t)n < sizeof(out.path));
+    return out;
+}
+
 static const struct schema_key *find(const char *section, const char *name)
 {
     for (size_t i = 0; i < SCHEMA_KEY_COUNT; i++)

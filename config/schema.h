@@ -22,9 +22,11 @@ struct schema_type {
         struct fault *fault);
     void (*print)(
         const void *base, const struct schema_key *key, FILE *out); /* NULL: not part of a dump */
-    bool (*equal)(const void *a, const void *b); /* NULL: equal if printed alike */
-    bool (*present)(const struct config *c);     /* NULL: always; false: no line of a dump */
-    const char *const *choices;                  /* of a choice: NULL at the end */
+    bool (*equal)(const void *a, const void *b,
+        const struct schema_key *key); /* NULL: equal if printed alike */
+    bool (*present)(const void *base,
+        const struct schema_key *key); /* NULL: always; false: no line of a dump */
+    const char *const *choices;        /* of a choice: NULL at the end */
 };
 
 enum schema_flags {
@@ -55,6 +57,12 @@ unsigned schema_depth(const struct schema_key *key);
 /* True for the keys of a list's items. */
 bool schema_of_item(const struct schema_key *key);
 
+/* The section of the items of a list: its path and "[]". */
+struct schema_section {
+    char path[48];
+};
+struct schema_section schema_items(const struct schema_key *list);
+
 /* Reads a mapping whose keys are those of `section`. 0, -EINVAL or -ENOMEM with the fault set. */
 int schema_read(
     const char *section, const struct document_node *mapping, void *base, struct fault *fault);
@@ -72,20 +80,30 @@ int schema_bad_value(
 /* scalars.c */
 extern const struct schema_type type_section, type_boolean, type_number, type_limit, type_duration,
     type_size, type_rate, type_milliseconds, type_relay_ports, type_log_level, type_log_format,
-    type_realm;
+    type_rest_hash, type_oauth_algorithm;
+/* texts.c */
+extern const struct schema_type type_text, type_word, type_secret_id, type_realm;
+/* path.c */
+extern const struct schema_type type_pem_file, type_pem_item;
 /* listeners.c */
 extern const struct schema_type type_listen, type_proto, type_listen_addr, type_listen_port,
     type_proxy_from;
 /* public_ip.c */
 extern const struct schema_type type_public_ip;
 /* tls.c */
-extern const struct schema_type type_tls_file, type_tls_certificates, type_certificate_file,
-    type_tls_version, type_tls_ca, type_tls_crl, type_tls_names;
+extern const struct schema_type type_tls_file, type_tls_certificates, type_tls_version,
+    type_tls_names;
 /* peers.c */
 extern const struct schema_type type_deny_peers, type_allow_peers, type_nat64_prefixes;
 /* credentials.c */
-extern const struct schema_type type_users, type_secrets, type_user_name, type_user_key,
-    type_secret_id, type_secret, type_secret_file, type_nonce_secret, type_admin_token;
+extern const struct schema_type type_secret, type_secret_file, type_masked_secret, type_user_key,
+    type_oauth_key, type_oauth_key_file;
+/* users.c */
+extern const struct schema_type type_users, type_secrets, type_store;
+/* oauth.c */
+extern const struct schema_type type_oauth_keys, type_oauth_server_name, type_instant;
+/* redis.c */
+extern const struct schema_type type_redis_url, type_redis_url_file;
 /* admin.c */
 extern const struct schema_type type_admin_listen, type_admin_socket;
 

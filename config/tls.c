@@ -45,23 +45,6 @@ void tls_clear(struct tls_settings *tls)
     free(tls->client_crl);
 }
 
-static int set_file(void *base, const struct schema_key *key, const struct document_node *value,
-    struct fault *fault)
-{
-    char **out = (char **)(void *)((char *)base + key->offset), *copy;
-    char path[PATH_MAX];
-    int rc = path_expand(path, key, value, fault);
-
-    if (rc < 0)
-        return rc;
-    copy = strdup(path);
-    if (!copy)
-        return fault_out_of_memory(fault);
-    free(*out);
-    *out = copy;
-    return 0;
-}
-
 static void print_path(const char *path, FILE *out)
 {
     if (path)
@@ -81,38 +64,16 @@ static void print_file(const void *base, const struct schema_key *key, FILE *out
     print_path(strcmp(schema_leaf(key), "cert") == 0 ? first->cert : first->key, out);
 }
 
-static bool has_certificate(const struct config *c)
+static bool has_certificate(const void *base, const struct schema_key *key)
 {
-    return c->tls.certificate_count > 0;
+    return ((const struct config *)base)->tls.certificate_count > 0;
 }
 
-static void print_ca(const void *base, const struct schema_key *key, FILE *out)
-{
-    print_path(*(char *const *)(const void *)((const char *)base + key->offset), out);
-}
-
-static bool has_ca(const struct config *c)
-{
-    return c->tls.client_ca != NULL;
-}
-
-static bool has_crl(const struct config *c)
-{
-    return c->tls.client_crl != NULL;
-}
-
-#define FILE_FORM "the absolute path of a PEM file"
 const struct schema_type type_tls_file = {.name = "path",
-    .form = FILE_FORM,
-    .set = set_file,
+    .form = PEM_FORM,
+    .set = path_set,
     .print = print_file,
     .present = has_certificate};
-const struct schema_type type_certificate_file = {
-    .name = "path", .form = FILE_FORM, .set = set_file};
-const struct schema_type type_tls_ca = {
-    .name = "path", .form = FILE_FORM, .set = set_file, .print = print_ca, .present = has_ca};
-const struct schema_type type_tls_crl = {
-    .name = "path", .form = FILE_FORM, .set = set_file, .print = print_ca, .present = has_crl};
 
 static int set_certificates(void *base, const struct schema_key *key,
     const struct document_node *value, struct fault *fault)
@@ -276,13 +237,13 @@ static int check_clients(
     const struct tls_settings *tls, const struct document_node *root, struct fault *fault)
 {
     if (!tls->client_ca && tls->client_crl)
-        return fault_set(fault, document_line(root, "tls", "client_crl"),
+        return fault_set(fault, document_line(root, "tls.client_crl"),
             "'tls.client_crl' means nothing without 'tls.client_ca'");
     if (!tls->client_ca && tls->client_name_count > 0)
-        return fault_set(fault, document_line(root, "tls", "client_names"),
+        return fault_set(fault, document_line(root, "tls.client_names"),
             "'tls.client_names' means nothing without 'tls.client_ca'");
     if (tls->client_ca && tls->client_crl_check && !tls->client_crl)
-        return fault_set(fault, document_line(root, "tls", "client_ca"),
+        return fault_set(fault, document_line(root, "tls.client_ca"),
             "'tls.client_ca' needs 'tls.client_crl', unless 'tls.client_crl_check' is false");
     return 0;
 }
@@ -293,7 +254,7 @@ int tls_complete(struct config *c, const struct document_node *root, struct faul
     int rc = 0;
 
     if (!pair->cert != !pair->key)
-        return fault_set(fault, document_line(root, "tls", pair->cert ? "cert" : "key"),
+        return fault_set(fault, document_line(root, pair->cert ? "tls.cert" : "tls.key"),
             "'tls.cert' and 'tls.key' belong together: '%s' is missing",
             pair->cert ? "tls.key" : "tls.cert");
     if (pair->cert)

@@ -6,7 +6,7 @@
 #include "config/users.h"
 
 #include "config/duplicates.h"
-#include "config/schema.h"
+#include "config/realms.h"
 #include "config/values.h"
 
 #include <stdlib.h>
@@ -49,10 +49,11 @@ static int compare_secrets(const void *a, const void *b)
         ((const struct auth_secret_settings *)a)->id, ((const struct auth_secret_settings *)b)->id);
 }
 
-static int read_user(
-    struct auth_user_settings *user, const struct document_node *value, struct fault *fault)
+static int read_user(const char *section, struct auth_user_settings *user,
+    const struct document_node *value, struct fault *fault)
 {
-    int rc = schema_read("auth.users[]", value, user, fault);
+    int rc = schema_set_defaults(section, user) < 0 ? fault_out_of_memory(fault)
+                                                    : schema_read(section, value, user, fault);
 
     if (rc < 0)
         return rc;
@@ -66,9 +67,10 @@ static int read_user(
     return 0;
 }
 
-static int read_users(
-    struct auth_realm_settings *built, const struct document_node *value, struct fault *fault)
+static int read_users(struct auth_realm_settings *built, const struct schema_key *key,
+    const struct document_node *value, struct fault *fault)
 {
+    struct schema_section section = schema_items(key);
     size_t later = 0;
     bool found;
     int rc = 0;
@@ -80,7 +82,7 @@ static int read_users(
         size_t i =
             built->user_count++; /* counted first: what a bad entry has filled in is wiped too */
 
-        rc = read_user(&built->users[i], &value->children[i], fault);
+        rc = read_user(section.path, &built->users[i], &value->children[i], fault);
     }
     if (rc < 0)
         return rc;
@@ -95,12 +97,12 @@ static int read_users(
 static int set_users(void *base, const struct schema_key *key, const struct document_node *value,
     struct fault *fault)
 {
-    struct auth_realm_settings *realm = &((struct config *)base)->auth.realms[0], built = {0};
+    struct auth_realm_settings *realm = realm_of(base, key), built = {0};
     int rc;
 
     if (value->kind != DOCUMENT_SEQUENCE)
         return fault_set(fault, value->line, "'%s' must be %s", key->path, key->type->form);
-    rc = read_users(&built, value, fault);
+    rc = read_users(&built, key, value, fault);
     if (rc < 0) {
         users_clear(&built);
         return rc;
@@ -111,10 +113,11 @@ static int set_users(void *base, const struct schema_key *key, const struct docu
     return 0;
 }
 
-static int read_secret(
-    struct auth_secret_settings *secret, const struct document_node *value, struct fault *fault)
+static int read_secret(const char *section, struct auth_secret_settings *secret,
+    const struct document_node *value, struct fault *fault)
 {
-    int rc = schema_read("auth.secrets[]", value, secret, fault);
+    int rc = schema_set_defaults(section, secret) < 0 ? fault_out_of_memory(fault)
+                                                      : schema_read(section, value, secret, fault);
 
     if (rc < 0)
         return rc;
@@ -124,9 +127,10 @@ static int read_secret(
     return 0;
 }
 
-static int read_secrets(
-    struct auth_realm_settings *built, const struct document_node *value, struct fault *fault)
+static int read_secrets(struct auth_realm_settings *built, const struct schema_key *key,
+    const struct document_node *value, struct fault *fault)
 {
+    struct schema_section section = schema_items(key);
     size_t later = 0;
     bool found;
     int rc = 0;
@@ -137,7 +141,7 @@ static int read_secrets(
     while (built->secret_count < value->count && rc == 0) {
         size_t i = built->secret_count++;
 
-        rc = read_secret(&built->secrets[i], &value->children[i], fault);
+        rc = read_secret(section.path, &built->secrets[i], &value->children[i], fault);
     }
     if (rc < 0)
         return rc;
@@ -155,7 +159,7 @@ static int read_secrets(
 static int set_secrets(void *base, const struct schema_key *key, const struct document_node *value,
     struct fault *fault)
 {
-    struct auth_realm_settings *realm = &((struct config *)base)->auth.realms[0], built = {0};
+    struct auth_realm_settings *realm = realm_of(base, key), built = {0};
     int rc;
 
     if (value->kind != DOCUMENT_SEQUENCE)
@@ -163,7 +167,7 @@ static int set_secrets(void *base, const struct schema_key *key, const struct do
     if (value->count > SECRETS_MAX)
         return fault_set(
             fault, value->line, "'%s' must not hold more than %d secrets", key->path, SECRETS_MAX);
-    rc = read_secrets(&built, value, fault);
+    rc = read_secrets(&built, key, value, fault);
     if (rc < 0) {
         users_clear_secrets(&built);
         return rc;
@@ -176,7 +180,7 @@ static int set_secrets(void *base, const struct schema_key *key, const struct do
 
 static void print_users(const void *base, const struct schema_key *key, FILE *out)
 {
-    const struct auth_realm_settings *realm = &((const struct config *)base)->auth.realms[0];
+    const struct auth_realm_settings *realm = const_realm_of(base, key);
 
     fputc('[', out);
     for (size_t i = 0; i < realm->user_count; i++) {
@@ -189,26 +193,26 @@ static void print_users(const void *base, const struct schema_key *key, FILE *ou
 
 static void print_secrets(const void *base, const struct schema_key *key, FILE *out)
 {
-    const struct auth_realm_settings *realm = &((const struct config *)base)->auth.realms[0];
+    const struct auth_realm_settings *realm = const_realm_of(base, key);
 
     fputc('[', out);
     for (size_t i = 0; i < realm->secret_count; i++) {
         fputs(i > 0 ? ",\n      { id: " : "\n      { id: ", out);
         value_print_text(out, realm->secrets[i].id);
-        fputs(", secret: \"***\" }", out);
+        fputs(", secret: \"***\"", out);
+        if (realm->secrets[i].hash != AUTH_REST_SHA1)
+            fprintf(out, ", hash: %s", type_rest_hash.choices[realm->secrets[i].hash]);
+        fputs(realm->secrets[i].retired ? ", retired: true }" : " }", out);
     }
     fputs(realm->secret_count > 0 ? "\n    ]" : "]", out);
 }
 
-static bool equal_users(const void *a, const void *b)
+bool users_equal(const struct auth_realm_settings *a, const struct auth_realm_settings *b)
 {
-    const struct auth_realm_settings *x = &((const struct config *)a)->auth.realms[0];
-    const struct auth_realm_settings *y = &((const struct config *)b)->auth.realms[0];
-
-    if (x->user_count != y->user_count)
+    if (a->user_count != b->user_count)
         return false;
-    for (size_t i = 0; i < x->user_count; i++) {
-        const struct auth_user_settings *u = &x->users[i], *v = &y->users[i];
+    for (size_t i = 0; i < a->user_count; i++) {
+        const struct auth_user_settings *u = &a->users[i], *v = &b->users[i];
 
         if (strcmp(u->name, v->name) != 0 || u->key_len != v->key_len ||
             !secret_equal(secret_slice(&u->password), secret_slice(&v->password)) ||
@@ -218,18 +222,28 @@ static bool equal_users(const void *a, const void *b)
     return true;
 }
 
-static bool equal_secrets(const void *a, const void *b)
+bool users_equal_secrets(const struct auth_realm_settings *a, const struct auth_realm_settings *b)
 {
-    const struct auth_realm_settings *x = &((const struct config *)a)->auth.realms[0];
-    const struct auth_realm_settings *y = &((const struct config *)b)->auth.realms[0];
-
-    if (x->secret_count != y->secret_count)
+    if (a->secret_count != b->secret_count)
         return false;
-    for (size_t i = 0; i < x->secret_count; i++)
-        if (strcmp(x->secrets[i].id, y->secrets[i].id) != 0 ||
-            !secret_equal(secret_slice(&x->secrets[i].secret), secret_slice(&y->secrets[i].secret)))
+    for (size_t i = 0; i < a->secret_count; i++) {
+        const struct auth_secret_settings *x = &a->secrets[i], *y = &b->secrets[i];
+
+        if (strcmp(x->id, y->id) != 0 || x->hash != y->hash || x->retired != y->retired ||
+            !secret_equal(secret_slice(&x->secret), secret_slice(&y->secret)))
             return false;
+    }
     return true;
+}
+
+static bool equal_users(const void *a, const void *b, const struct schema_key *key)
+{
+    return users_equal(const_realm_of(a, key), const_realm_of(b, key));
+}
+
+static bool equal_secrets(const void *a, const void *b, const struct schema_key *key)
+{
+    return users_equal_secrets(const_realm_of(a, key), const_realm_of(b, key));
 }
 
 const struct schema_type type_users = {.name = "list",
@@ -242,3 +256,18 @@ const struct schema_type type_secrets = {.name = "list",
     .set = set_secrets,
     .print = print_secrets,
     .equal = equal_secrets};
+
+static int set_store(void *base, const struct schema_key *key, const struct document_node *value,
+    struct fault *fault)
+{
+    return type_boolean.set(realm_of(base, key), key, value, fault);
+}
+
+static void print_store(const void *base, const struct schema_key *key, FILE *out)
+{
+    type_boolean.print(const_realm_of(base, key), key, out);
+}
+
+/* Yes or no about a realm: `offset` counts from its settings. */
+const struct schema_type type_store = {
+    .name = "boolean", .form = "true or false", .set = set_store, .print = print_store};

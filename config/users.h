@@ -7,5 +7,8 @@
 /* Free and wipe; the lists are empty afterwards. */
 void users_clear(struct auth_realm_settings *realm);
 void users_clear_secrets(struct auth_realm_settings *realm);
+/* The same in the same order? */
+bool users_equal(const struct auth_realm_settings *a, const struct auth_realm_settings *b);
+bool users_equal_secrets(const struct auth_realm_settings *a, const struct auth_realm_settings *b);
 
 #endif

@@ -5,6 +5,7 @@
 #include "config/values.h"
 
 #include <string.h>
+#include <time.h>
 
 struct unit {
     const char *name;
@@ -146,6 +147,85 @@ bool value_hex(const char *text, uint8_t *out, size_t len)
     return true;
 }
 
+static int base64_digit(char c)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const char *at = c != '\0' ? strchr(digits, c) : NULL;
+
+    return at ? (int)(at - digits) : -1;
+}
+
+bool value_base64(const char *text, uint8_t *out, size_t cap, size_t *len)
+{
+    size_t total = strlen(text), digits = total, used = 0;
+    uint32_t bits = 0, count = 0;
+
+    while (digits > 0 && total - digits < 2 && text[digits - 1] == '=')
+        digits--;
+    if (total % 4 != 0)
+        return false;
+    for (size_t i = 0; i < digits; i++) {
+        int digit = base64_digit(text[i]);
+
+        if (digit < 0)
+            return false;
+        bits = bits << 6 | (uint32_t)digit;
+        count += 6;
+        if (count < 8)
+            continue;
+        count -= 8;
+        if (used == cap)
+            return false;
+        out[used++] = (uint8_t)(bits >> count);
+        bits &= (1u << count) - 1;
+    }
+    /* RFC 4648 section 3.5: pad bits "MUST be set to zero by conforming encoders". */
+    if (bits != 0)
+        return false;
+    *len = used;
+    return true;
+}
+
+/* `len` digits at `text`, or -1. */
+static int fixed_digits(const char *text, size_t len)
+{
+    int value = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] < '0' || text[i] > '9')
+            return -1;
+        value = value * 10 + (text[i] - '0');
+    }
+    return value;
+}
+
+bool value_instant(const char *text, int64_t *out)
+{
+    static const char form[] = "dddd-dd-ddTdd:dd:ddZ";
+    struct tm tm = {0}, back = {0};
+    time_t seconds;
+
+    if (strlen(text) != sizeof(form) - 1)
+        return false;
+    for (size_t i = 0; form[i] != '\0'; i++)
+        if (form[i] == 'd' ? fixed_digits(text + i, 1) < 0 : text[i] != form[i])
+            return false;
+    tm.tm_year = fixed_digits(text, 4) - 1900;
+    tm.tm_mon = fixed_digits(text + 5, 2) - 1;
+    tm.tm_mday = fixed_digits(text + 8, 2);
+    tm.tm_hour = fixed_digits(text + 11, 2);
+    tm.tm_min = fixed_digits(text + 14, 2);
+    tm.tm_sec = fixed_digits(text + 17, 2);
+    back = tm;
+    seconds = timegm(&back);
+    /* What timegm had to put right was no date. */
+    if (seconds <= 0 || back.tm_mon != tm.tm_mon || back.tm_mday != tm.tm_mday ||
+        back.tm_hour != tm.tm_hour || back.tm_min != tm.tm_min || back.tm_sec != tm.tm_sec)
+        return false;
+    *out = seconds;
+    return true;
+}
+
 static void print_scaled(FILE *out, const struct unit *units, uint32_t value)
 {
     const struct unit *u = units;
@@ -187,6 +267,16 @@ void value_print_ports(FILE *out, struct port_range ports)
         fprintf(out, "%u", ports.min);
     else
         fprintf(out, "%u-%u", ports.min, ports.max);
+}
+
+void value_print_instant(FILE *out, int64_t seconds)
+{
+    time_t t = (time_t)seconds;
+    struct tm tm;
+
+    if (gmtime_r(&t, &tm))
+        fprintf(out, "%04d-%02d-%02dT%02d:%02d:%02dZ", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
+            tm.tm_hour, tm.tm_min, tm.tm_sec);
 }
 
 /* Bytes of the UTF-8 character at `p`, and its code point; 1 byte at a time where it is not UTF-8.

@@ -26,12 +26,18 @@ bool value_rate(
 bool value_ports(
     const char *text, struct port_range *out); /* "3478", "3478-3481"; 1–65535, first ≤ last */
 bool value_hex(const char *text, uint8_t *out, size_t len); /* exactly 2 × len hexadecimal digits */
+/* RFC 4648 section 4 with its padding and nothing between; at most `cap` bytes. False may have
+ * written to `out`. */
+bool value_base64(const char *text, uint8_t *out, size_t cap, size_t *len);
+/* "2027-01-31T08:00:00Z" as seconds since 1970; RFC 3339 in UTC, whole seconds, 1970 to 9999. */
+bool value_instant(const char *text, int64_t *out);
 
 void value_print_duration(FILE *out, uint32_t seconds);
 void value_print_milliseconds(FILE *out, uint32_t ms);
 void value_print_size(FILE *out, uint32_t bytes);
 void value_print_rate(FILE *out, const struct rate *rate);
 void value_print_ports(FILE *out, struct port_range ports);
+void value_print_instant(FILE *out, int64_t seconds); /* one that value_instant reads */
 /* As a double-quoted YAML string, everything that YAML would fold or refuse escaped. `text` is
  * UTF-8. */
 void value_print_text(FILE *out, const char *text);

@@ -79,6 +79,10 @@ static inline char *config_unmask(const char *dump)
 {
     static const char *const places[][2] = {
         {"password: \"***\"", "password: \"pass word\""},
+        {"secret_old: \"***\"", "secret_old: \"sixteen bytes at least\""},
+        {"A256GCM, key: \"***\"", "A256GCM, key: \"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\""},
+        {"A128GCM, key: \"***\"", "A128GCM, key: \"AAECAwQFBgcICQoLDA0ODw==\""},
+        {"://***@", "://user:pass%20word@"},
         {"secret: \"***\"", "secret: \"sixteen bytes at least\""},
         {"key: \"***\"", "key: \"00112233445566778899aabbccddeeff\""},
         {"token: \"***\"", "token: \"sixteen-bytes-at-least\""},

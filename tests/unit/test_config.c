@@ -1,11 +1,5 @@
-/* The configuration as a whole: defaults, what each key does, secrets from files, cut files. */
+/* The configuration as a whole: defaults, what each key does, cut files. */
 #include "tests/unit/config_good.h"
-
-static void assert_secret(const struct secret *s, const char *text)
-{
-    assert_int_equal(s->len, strlen(text));
-    assert_memory_equal(s->data, text, s->len);
-}
 
 static void assert_ip(const struct addr *a, const char *text)
 {
@@ -53,6 +47,10 @@ static void test_config_init_gives_the_documented_defaults(void **state)
     assert_int_equal(c.auth.nonce_lifetime_s, 600);
     assert_true(c.auth.password_sha256);
     assert_null(c.auth.nonce_secret.data);
+    assert_null(c.auth.nonce_secret_old.data);
+    assert_int_equal(c.auth.key_ttl_s, 60);
+    assert_int_equal(c.auth.key_negative_ttl_s, 5);
+    assert_int_equal(c.auth.key_stale_s, 600);
     assert_automatic_listeners(&c.net, 5);
     assert_int_equal(c.net.workers, 0);
     assert_int_equal(c.net.receive_buffer, 4 << 20);
@@ -82,6 +80,10 @@ static void test_config_init_gives_relay_and_limits_defaults(void **state)
     assert_int_equal(c.limits.unauthenticated_per_network.count, 10000);
     const struct quota_limits unlimited = {0};
     assert_memory_equal(&c.limits.quota, &unlimited, sizeof(unlimited));
+    const struct rate source = {10, 60, 10}, prefix = {300, 60, 300}, user = {1000, 60, 1000};
+    assert_memory_equal(&c.limits.guesses_per_source, &source, sizeof(source));
+    assert_memory_equal(&c.limits.guesses_per_prefix, &prefix, sizeof(prefix));
+    assert_memory_equal(&c.limits.guesses_per_user, &user, sizeof(user));
     assert_int_equal(c.log_level, LOG_INFO);
     assert_int_equal(c.log_format, LOG_TEXT);
     config_deinit(&c);
@@ -263,34 +265,6 @@ static void test_config_load_every_relay_key_is_set(void **state)
     config_deinit(&c);
 }
 
-static void test_config_load_every_auth_key_is_set(void **state)
-{
-    struct config c = {0};
-    load(&c, good);
-    const struct auth_realm_settings *realm = &c.auth.realms[0];
-    assert_string_equal(realm->name, "turn.example.com");
-    assert_int_equal(realm->user_count, 3);
-    assert_string_equal(realm->users[0].name, "alice");
-    assert_secret(&realm->users[0].password, "p w");
-    assert_int_equal(realm->users[0].key_len, 0);
-    assert_string_equal(realm->users[1].name, "b\"o\xe2\x80\xa8"
-                                              "b");
-    assert_int_equal(realm->users[1].key_len, 16);
-    assert_int_equal(realm->users[2].key_len, 32);
-    for (unsigned i = 0; i < 32; i++) {
-        assert_int_equal(realm->users[1].key[i], i < 16 ? i : 0);
-        assert_int_equal(realm->users[2].key[i], i);
-    }
-    assert_int_equal(realm->secret_count, 2);
-    assert_string_equal(realm->secrets[1].id, "old");
-    assert_secret(&realm->secrets[1].secret, "s2");
-    assert_int_equal(c.auth.max_ttl_s, 86400);
-    assert_int_equal(c.auth.nonce_lifetime_s, 60);
-    assert_secret(&c.auth.nonce_secret, "0123456789abcdef");
-    assert_false(c.auth.password_sha256);
-    config_deinit(&c);
-}
-
 static void test_config_load_every_admin_key_is_set(void **state)
 {
     struct config c = {0};
@@ -327,6 +301,10 @@ static void test_config_load_every_limit_is_set(void **state)
     assert_int_equal(c.limits.unauthenticated_per_prefix.count, 0);
     assert_memory_equal(&c.limits.unauthenticated_per_network, &an_hour, sizeof(an_hour));
     assert_memory_equal(&c.limits.quota, &quota, sizeof(quota));
+    const struct rate source = {5, 60, 5}, user = {9, 3600, 9};
+    assert_memory_equal(&c.limits.guesses_per_source, &source, sizeof(source));
+    assert_int_equal(c.limits.guesses_per_prefix.count, 0);
+    assert_memory_equal(&c.limits.guesses_per_user, &user, sizeof(user));
     config_deinit(&c);
 }
 
@@ -350,74 +328,6 @@ static void test_config_load_deny_none_takes_the_recommended_away(void **state)
         "relay: { deny_peers: [none, 10.0.0.0/8] }\nauth: { secrets: [{ id: a, secret: b }] }\n");
     assert_false(c.relay.policy.deny_recommended);
     assert_int_equal(c.relay.policy.deny_count, 1);
-    config_deinit(&c);
-}
-
-static const char from_files[] =
-    "auth:\n"
-    "  users: [{ name: a, password_file: \"${CREDENTIALS_DIRECTORY}/password\" }]\n"
-    "  secrets: [{ id: a, file: \"${CREDENTIALS_DIRECTORY}/rest\" }]\n"
-    "  nonce_secret_file: \"${CREDENTIALS_DIRECTORY}/nonce\"\n";
-
-static void write_secrets(const char *password, const char *rest, const char *nonce)
-{
-    setenv("CREDENTIALS_DIRECTORY", scratch.folder, 1);
-    assert_int_equal(scratch_write(&scratch, "password", password, strlen(password)), 0);
-    assert_int_equal(scratch_write(&scratch, "rest", rest, strlen(rest)), 0);
-    assert_int_equal(scratch_write(&scratch, "nonce", nonce, strlen(nonce)), 0);
-}
-
-static int remove_secrets(void **state)
-{
-    scratch_remove(&scratch, "password");
-    scratch_remove(&scratch, "rest");
-    scratch_remove(&scratch, "nonce");
-    unsetenv("CREDENTIALS_DIRECTORY");
-    return 0;
-}
-
-static void test_config_load_secret_files_lose_one_newline(void **state)
-{
-    struct config c = {0};
-    write_secrets("hunter2\n", " s \n\n", "0123456789abcdef");
-    load(&c, from_files);
-    assert_secret(&c.auth.realms[0].users[0].password, "hunter2");
-    assert_secret(&c.auth.realms[0].secrets[0].secret, " s \n");
-    assert_secret(&c.auth.nonce_secret, "0123456789abcdef");
-    config_deinit(&c);
-}
-
-static void test_config_load_bad_secret_files_are_refused(void **state)
-{
-    write_secrets("\n", "rest", "0123456789abcdef");
-    assert_refused(from_files, ":2: 'auth.users[].password_file' must have 1 to 512 bytes");
-    write_secrets("a", "rest", "0123456789abcde\n");
-    assert_refused(from_files, ":4: 'auth.nonce_secret_file' must have 16 to 512 bytes");
-    write_secrets("a", "rest", "0123456789abcdef");
-    assert_int_equal(scratch_write(&scratch, "password", "a\0b", 3), 0);
-    assert_refused(from_files, ":2: the password of user 'a' holds a NUL");
-    write_secrets("a", "rest", "0123456789abcdef");
-    assert_refused("auth:\n  nonce_secret_file: \"${CREDENTIALS_DIRECTORY}/nonce\"\n"
-                   "  nonce_secret: 0123456789abcdef\n",
-        ":3: 'auth.nonce_secret': the same secret is given twice");
-    setenv("CREDENTIALS_DIRECTORY", "relative", 1);
-    assert_refused(from_files, ":2: 'auth.users[].password_file' must be an absolute path");
-}
-
-static void test_config_load_secret_file_of_513_bytes_is_refused(void **state)
-{
-    char secret[514];
-    struct config c = {0};
-    write_secrets("a", "rest", "0123456789abcdef");
-    memset(secret, 's', sizeof(secret));
-    assert_int_equal(scratch_write(&scratch, "rest", secret, 514), 0);
-    assert_refused(from_files, "/rest': too large");
-    assert_int_equal(scratch_write(&scratch, "rest", secret, 513), 0);
-    assert_refused(from_files, "1 to 512 bytes");
-    secret[512] = '\n';
-    assert_int_equal(scratch_write(&scratch, "rest", secret, 513), 0);
-    load(&c, from_files);
-    assert_int_equal(c.auth.realms[0].secrets[0].secret.len, 512);
     config_deinit(&c);
 }
 
@@ -473,25 +383,6 @@ static void test_example_loads(void **state)
     config_deinit(&c);
 }
 
-/* 20 000 users are read at once, not compared each with each. */
-static void test_config_load_many_users_are_read(void **state)
-{
-    struct config c = {0};
-    char *text = NULL;
-    size_t len;
-    FILE *out = open_memstream(&text, &len);
-    assert_non_null(out);
-    fputs("auth:\n  users:\n", out);
-    for (unsigned i = 0; i < 20000; i++)
-        fprintf(out, "    - { name: user%u, password: p }\n", i);
-    fclose(out);
-    load(&c, text);
-    assert_int_equal(c.auth.realms[0].user_count, 20000);
-    assert_string_equal(c.auth.realms[0].users[19999].name, "user19999");
-    free(text);
-    config_deinit(&c);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -507,17 +398,11 @@ int main(void)
         cmocka_unit_test(test_config_load_same_port_of_tcp_and_udp_is_taken),
         cmocka_unit_test(test_config_load_tls_paths_are_expanded),
         cmocka_unit_test(test_config_load_every_relay_key_is_set),
-        cmocka_unit_test(test_config_load_every_auth_key_is_set),
         cmocka_unit_test(test_config_load_every_admin_key_is_set),
         cmocka_unit_test(test_config_load_every_limit_is_set),
         cmocka_unit_test(test_config_load_over_a_loaded_one_replaces_all_of_it),
         cmocka_unit_test(test_config_load_deny_none_takes_the_recommended_away),
-        cmocka_unit_test_teardown(test_config_load_secret_files_lose_one_newline, remove_secrets),
-        cmocka_unit_test_teardown(test_config_load_bad_secret_files_are_refused, remove_secrets),
-        cmocka_unit_test_teardown(
-            test_config_load_secret_file_of_513_bytes_is_refused, remove_secrets),
         cmocka_unit_test(test_config_load_cut_at_any_byte_is_good_or_one_line),
-        cmocka_unit_test(test_config_load_many_users_are_read),
         cmocka_unit_test(test_example_loads),
     };
     return cmocka_run_group_tests_name("config", tests, open_scratch, close_scratch);

@@ -66,15 +66,23 @@ static void test_config_dump_with_its_masks_is_refused(void **state)
 
 static void test_config_dump_shows_no_secret(void **state)
 {
-    static const char *const canaries[] = {"canary", "deadbeef"};
+    static const char *const canaries[] = {"canary", "deadbeef", "Y2FuYXJ5"};
     struct config c = {0};
-    load(&c, "auth:\n  users: [{ name: a, password: canary-1 },\n"
-             "    { name: b, key: deadbeefdeadbeefdeadbeefdeadbeef }]\n"
-             "  secrets: [{ id: c, secret: canary-2 }]\n  nonce_secret: canary-3-canary-3\n"
-             "admin: { token: canary-4-canary-4 }\n");
+    load(&c,
+        "auth:\n  users: [{ name: a, password: canary-1 },\n"
+        "    { name: b, key: deadbeefdeadbeefdeadbeefdeadbeef }]\n"
+        "  secrets: [{ id: c, secret: canary-2 }]\n  nonce_secret: canary-3-canary-3\n"
+        "  nonce_secret_old: canary-5-canary-5\n"
+        "  oauth: { keys: [{ kid: d, algorithm: A128GCM, key: Y2FuYXJ5Y2FuYXJ5Y2FuYQ== }] }\n"
+        "redis: { url: redis+sentinel://me:canary-6/@canary@h/m, sentinel_password: canary-7 }\n"
+        "admin: { token: canary-4-canary-4 }\n");
     char *dump = config_text(&c);
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < sizeof(canaries) / sizeof(canaries[0]); i++)
         assert_null(strstr(dump, canaries[i]));
+    assert_non_null(strstr(dump, "url: \"redis+sentinel://***@h/m\"\n"));
+    assert_non_null(strstr(dump, "{ kid: \"d\", algorithm: A128GCM, key: \"***\" }"));
+    assert_non_null(strstr(dump, "sentinel_password: \"***\""));
+    assert_non_null(strstr(dump, "nonce_secret_old: \"***\""));
     assert_non_null(strstr(dump, "nonce_secret: \"***\""));
     assert_non_null(strstr(dump, "token: \"***\""));
     free(dump);
@@ -205,6 +213,11 @@ static void test_config_diff_names_what_is_applied(void **state)
         "limits.unauthenticated_per_prefix: 1000/s -> 1/h\n"
         "limits.allocations_per_user: unlimited -> 5\n",
         false);
+    assert_diff("auth: { users: [{ name: a, password: b }], key_ttl: 2min, key_stale: 0s }\n"
+                "limits: { guesses_per_user: unlimited }\n",
+        "auth.key_ttl: 1min -> 2min\nauth.key_stale: 10min -> 0s\n"
+        "limits.guesses_per_user: 1000/min -> unlimited\n",
+        false);
     assert_diff(WHO "log: { level: warn }\n", "log.level: info -> warn\n", false);
     assert_diff(WHO "listen: [{ proto: udp, port: 3478 }]\n", "listen: changed\n", false);
     assert_diff(WHO "streams: { idle_timeout: 500s, frame_timeout: 1500ms }\n",
@@ -232,6 +245,12 @@ static void test_config_diff_names_what_needs_a_restart(void **state)
     assert_diff(WHO "admin: { listen: none, socket: /a, token: 0123456789abcdef }\n",
         "admin.listen: auto -> none, needs a restart\n"
         "admin.socket: auto -> \"/a\", needs a restart\nadmin.token: changed\n",
+        true);
+    assert_diff(WHO
+        "redis: { url: rediss://:p@h, client_name: a, connect_timeout: 2s, tls: { ca: /c } }\n",
+        "redis.url: changed, needs a restart\nredis.client_name: none -> \"a\", needs a restart\n"
+        "redis.connect_timeout: 1s -> 2s, needs a restart\n"
+        "redis.tls.ca: none -> \"/c\", needs a restart\n",
         true);
     assert_diff(WHO "realm: other\n", "realm: \"turnpike\" -> \"other\", needs a restart\n", true);
 }
@@ -265,6 +284,38 @@ static void test_config_keep_takes_over_what_needs_a_restart(void **state)
     config_deinit(&next);
 }
 
+#define OAUTH "oauth: { keys: [{ kid: a, algorithm: A128GCM, key: AAECAwQFBgcICQoLDA0ODw== }] }"
+
+/* The link stays as it was until the restart, and so does what would need the new one. */
+static void test_config_keep_takes_over_redis(void **state)
+{
+    struct config running = {0}, next = {0};
+    struct config_error error;
+    struct slice without = slice_of_string("realm: one\n" WHO);
+    struct slice with = slice_of_string(
+        "realm: two\nauth: { redis_users: true, " OAUTH
+        " }\nredis: { url: redis+sentinel://:p@h/m,\n"
+        "  client_name: a, sentinel_user: u, sentinel_password: p, handshake_timeout: 5s }\n");
+    assert_int_equal(config_parse(&running, "a", without, &error), 0);
+    assert_int_equal(config_parse(&next, "b", with, &error), 0);
+    assert_true(next.auth.realms[0].store_users);
+    assert_int_equal(config_keep(&next, &running), 0);
+    assert_null(next.redis.url);
+    assert_null(next.redis.client_name);
+    assert_false(next.auth.realms[0].store_users);
+    assert_string_equal(next.auth.realms[0].oauth_server_name, "one");
+    assert_int_equal(config_parse(&running, "b", with, &error), 0);
+    assert_int_equal(config_parse(&next, "a", without, &error), 0);
+    assert_int_equal(config_keep(&next, &running), 0);
+    assert_string_equal(next.redis.url, "redis+sentinel://:p@h/m");
+    assert_string_equal(next.redis.client_name, "a");
+    assert_string_equal(next.redis.sentinel_user, "u");
+    assert_int_equal(next.redis.sentinel_password.len, 1);
+    assert_int_equal(next.redis.handshake_ms, 5000);
+    config_deinit(&running);
+    config_deinit(&next);
+}
+
 /* A dump hides secrets; the difference must still see them, and not show them. */
 static void test_config_diff_sees_secrets_and_hides_them(void **state)
 {
@@ -275,6 +326,8 @@ static void test_config_diff_sees_secrets_and_hides_them(void **state)
         "auth.secrets: changed\n", false);
     assert_diff("auth: { users: [{ name: a, password: b }], nonce_secret: 0123456789abcdef }\n",
         "auth.nonce_secret: changed\n", false);
+    assert_diff("auth: { users: [{ name: a, password: b }], " OAUTH " }\n",
+        "auth.oauth.server_name: none -> \"turnpike\"\nauth.oauth.keys: changed\n", false);
 }
 
 static void test_reference_document_is_what_the_key_table_says(void **state)
@@ -302,6 +355,7 @@ int main(void)
         cmocka_unit_test(test_config_diff_names_what_is_applied),
         cmocka_unit_test(test_config_diff_names_what_needs_a_restart),
         cmocka_unit_test(test_config_keep_takes_over_what_needs_a_restart),
+        cmocka_unit_test(test_config_keep_takes_over_redis),
         cmocka_unit_test(test_config_diff_sees_secrets_and_hides_them),
         cmocka_unit_test(test_reference_document_is_what_the_key_table_says),
     };
