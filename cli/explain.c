@@ -18,14 +18,12 @@ struct arguments {
 static bool fit(const struct arguments *a)
 {
     const char *why = NULL;
-    if (!a->user && !a->token_file) {
-        why = "explain needs --user, --token-file or both";
+    if (!a->user || a->user[0] == '\0') {
+        why = "explain needs --user: the name, or for an access token its kid";
     } else if (a->password_file && a->password_stdin) {
         why = "one password, please: --password-file or --password-stdin";
     } else if (a->token_file && (a->password_file || a->password_stdin)) {
         why = "an access token takes no password: --token-file stands for it";
-    } else if (!a->user && (a->password_file || a->password_stdin)) {
-        why = "a password needs --user";
     }
     if (why) {
         fprintf(stderr, "turnpikectl: %s\n", why);

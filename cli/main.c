@@ -18,7 +18,7 @@ static const struct {
 } commands[] = {
     {"status", "what runs, since when, how many allocations, where it listens", "", cli_status},
     {"explain", "whether a credential would be accepted, and if not, why",
-        "[--realm R] [--user U] [--password-file F | --password-stdin] [--token-file F]",
+        "--user U [--realm R] [--password-file F | --password-stdin | --token-file F]",
         cli_explain},
     {"revoke", "let a user, an access token or what a secret has signed in no more",
         "--user U | --token ID | --secret ID [--realm R] [--for 48h] [--undo]", cli_revoke},

@@ -11,6 +11,7 @@
 
 /* As long as a credential that another program made can live by default. */
 #define DEFAULT_S (48 * 3600u)
+#define LONGEST_S (3650 * 86400u)
 
 struct arguments {
     const char *realm, *user, *token, *secret, *duration;
@@ -28,7 +29,7 @@ static bool fit(const struct arguments *a, uint64_t *seconds)
         why = "--undo takes back at once: without --for";
     } else if (a->duration &&
                (!value_duration(a->duration, seconds) || *seconds == 0 || *seconds > UINT32_MAX)) {
-        why = "--for takes a time such as 90s, 10min, 48h or 30d";
+        why = "--for takes a time such as 90s, 10min, 48h or 30d, up to 3650d";
     }
     if (why) {
         fprintf(stderr, "turnpikectl: %s\n", why);
@@ -40,8 +41,8 @@ static json_t *question(const struct arguments *a, uint64_t seconds)
 {
     const char *kind = a->user ? "user" : a->token ? "token" : "secret";
     const char *id = a->user ? a->user : a->token ? a->token : a->secret;
-    json_t *json = json_pack("{s:s, s:s, s:s*, s:I}", "kind", kind, "id", id, "realm", a->realm,
-        "seconds", (json_int_t)seconds);
+    json_t *json =
+        json_pack("{s:s, s:s*, s:I}", kind, id, "realm", a->realm, "seconds", (json_int_t)seconds);
     if (!json) {
         fputs("turnpikectl: a name is no UTF-8 text\n", stderr);
     }

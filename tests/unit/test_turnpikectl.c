@@ -213,11 +213,11 @@ static void test_turnpikectl_explain_password_from_file_refused(void **state)
 static void test_turnpikectl_explain_token_and_name_alone(void **state)
 {
     write_file("Y2FuYXJ5", 8);
-    struct run token = {
-        .answer = REFUSED, .argv = {"explain", "--token-file", file_path, "--json"}};
+    struct run token = {.answer = REFUSED,
+        .argv = {"explain", "--user", "k1", "--token-file", file_path, "--json"}};
     run(&token);
     assert_int_equal(token.code, 1);
-    assert_string_equal(body_of(&token), "{\"token\":\"Y2FuYXJ5\"}");
+    assert_string_equal(body_of(&token), "{\"user\":\"k1\",\"token\":\"Y2FuYXJ5\"}");
     assert_string_equal(token.out, strstr(REFUSED, "{"));
     struct run name = {.answer = ACCEPTED, .argv = {"explain", "--user", "a\"b\n"}};
     run(&name);
@@ -228,7 +228,8 @@ static void test_turnpikectl_explain_token_and_name_alone(void **state)
 static void test_turnpikectl_explain_wrong_use_is_2(void **state)
 {
     static const char *const rows[][8] = {{"explain"}, {"explain", "--realm", "r"},
-        {"explain", "--password-stdin"}, {"explain", "--user", "a", "--password", "p"},
+        {"explain", "--password-stdin"}, {"explain", "--token-file", "f"},
+        {"explain", "--user", ""}, {"explain", "--user", "a", "--password", "p"},
         {"explain", "--user", "a", "--password-stdin", "--password-file", "f"},
         {"explain", "--user", "a", "--token-file", "f", "--password-stdin"},
         {"explain", "--user", "a", "more"}, {"explain", "--user"}, {"explain", "--user", "\xff"},
@@ -275,17 +276,15 @@ static void test_turnpikectl_revoke_says_what_and_for_how_long(void **state)
     static const struct {
         const char *argv[8], *body, *out;
     } rows[] = {
-        {{"revoke", "--user", "alice"}, "{\"kind\":\"user\",\"id\":\"alice\",\"seconds\":172800}",
-            "revoked\n"},
+        {{"revoke", "--user", "alice"}, "{\"user\":\"alice\",\"seconds\":172800}", "revoked\n"},
         {{"revoke", "--token", "0123456789abcdef", "--realm", "r", "--for", "90s"},
-            "{\"kind\":\"token\",\"id\":\"0123456789abcdef\",\"realm\":\"r\",\"seconds\":90}",
+            "{\"token\":\"0123456789abcdef\",\"realm\":\"r\",\"seconds\":90}", "revoked\n"},
+        {{"revoke", "--secret", "old", "--for", "30d"}, "{\"secret\":\"old\",\"seconds\":2592000}",
             "revoked\n"},
-        {{"revoke", "--secret", "old", "--for", "30d"},
-            "{\"kind\":\"secret\",\"id\":\"old\",\"seconds\":2592000}", "revoked\n"},
-        {{"revoke", "--undo", "--user", "alice"},
-            "{\"kind\":\"user\",\"id\":\"alice\",\"seconds\":0}", "taken back\n"},
-        {{"revoke", "--user", "alice", "--json"},
-            "{\"kind\":\"user\",\"id\":\"alice\",\"seconds\":172800}", "{\"revoked\":true}\n"},
+        {{"revoke", "--undo", "--user", "alice"}, "{\"user\":\"alice\",\"seconds\":0}",
+            "taken back\n"},
+        {{"revoke", "--user", "alice", "--json"}, "{\"user\":\"alice\",\"seconds\":172800}",
+            "{\"revoked\":true}\n"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct run r = {.answer = HEAD "{\"revoked\":true}\n"};
