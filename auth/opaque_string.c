@@ -3,7 +3,8 @@
  * looked at is, code point by code point, valid UTF-8, unassigned, control, format, private use,
  * line and paragraph separators, noncharacters, default ignorables (zero width joiners included),
  * conjoining Hangul jamo, and the exceptions and CONTEXTO rules of RFC 5892. The Unicode version is
- * that of libunistring. Called by auth.c and users.c at start; never on what the network sends.
+ * that of libunistring. Called by auth.c and users.c at start; of what the network sends
+ * auth_check.c asks only whether it would be refused.
  */
 #include "auth/opaque_string.h"
 
@@ -64,8 +65,34 @@ static bool is_kana_or_han(ucs4_t c)
     return in_script(c, "Hiragana") || in_script(c, "Katakana") || in_script(c, "Han");
 }
 
+/* What a rule of context asks about the whole text, so that each text is read once only. */
+struct contents {
+    bool kana_or_han, arabic_digits, extended_digits;
+};
+
+static bool is_arabic_digit(ucs4_t c)
+{
+    return c >= 0x0660 && c <= 0x0669;
+}
+
+static bool is_extended_digit(ucs4_t c)
+{
+    return c >= 0x06f0 && c <= 0x06f9;
+}
+
+static struct contents contents_of(const uint32_t *s, size_t len)
+{
+    struct contents in = {0};
+    for (size_t i = 0; i < len; i++) {
+        in.kana_or_han = in.kana_or_han || is_kana_or_han(s[i]);
+        in.arabic_digits = in.arabic_digits || is_arabic_digit(s[i]);
+        in.extended_digits = in.extended_digits || is_extended_digit(s[i]);
+    }
+    return in;
+}
+
 /* RFC 5892 appendix A.3 to A.9: characters that are allowed in some neighbourhoods only. */
-static bool fits_context(const uint32_t *s, size_t len, size_t i)
+static bool fits_context(const uint32_t *s, size_t len, size_t i, const struct contents *in)
 {
     ucs4_t c = s[i], before = i > 0 ? s[i - 1] : 0, after = i + 1 < len ? s[i + 1] : 0;
     if (c == 0x00b7)
@@ -74,35 +101,33 @@ static bool fits_context(const uint32_t *s, size_t len, size_t i)
         return after != 0 && in_script(after, "Greek");
     if (c == 0x05f3 || c == 0x05f4)
         return before != 0 && in_script(before, "Hebrew");
-    bool arabic = c >= 0x0660 && c <= 0x0669, extended = c >= 0x06f0 && c <= 0x06f9;
-    if (c != 0x30fb && !arabic && !extended)
-        return true;
-    for (size_t j = 0; j < len; j++) {
-        if (c == 0x30fb && is_kana_or_han(s[j]))
-            return true;
-        if ((arabic && s[j] >= 0x06f0 && s[j] <= 0x06f9) ||
-            (extended && s[j] >= 0x0660 && s[j] <= 0x0669))
-            return false;
-    }
-    return c != 0x30fb;
+    if (c == 0x30fb)
+        return in->kana_or_han;
+    if (is_arabic_digit(c))
+        return !in->extended_digits;
+    return !is_extended_digit(c) || !in->arabic_digits;
 }
 
-/* Judges all of it, then maps the spaces. */
-static const char *prepare(uint32_t *s, size_t len)
+/* Why it is refused, or NULL. */
+static const char *judge(const uint32_t *s, size_t len)
 {
+    const struct contents in = contents_of(s, len);
     for (size_t i = 0; i < len; i++) {
         const char *fault = fault_of(s[i]);
-        if (!fault && !fits_context(s, len, i))
-            fault = "a character that RFC 5892 does not allow in this place";
         if (fault)
             return fault;
+        if (!fits_context(s, len, i, &in))
+            return "a character that RFC 5892 does not allow in this place";
     }
-    /* RFC 8265 section 4.2.1: "any instances of non-ASCII space MUST be mapped to SPACE (U+0020)"
-     */
+    return NULL;
+}
+
+/* RFC 8265 section 4.2.1: "any instances of non-ASCII space MUST be mapped to SPACE (U+0020)" */
+static void map_spaces(uint32_t *s, size_t len)
+{
     for (size_t i = 0; i < len; i++)
         if (uc_is_general_category_withtable(s[i], UC_CATEGORY_MASK_Zs))
             s[i] = ' ';
-    return NULL;
 }
 
 static int normalize(struct secret *out, const uint32_t *s, size_t len)
@@ -139,11 +164,27 @@ int opaque_string(struct secret *out, struct slice text, const char **why)
         *why = "out of memory";
         return -ENOMEM;
     }
-    const char *fault = prepare(s, len);
+    const char *fault = judge(s, len);
+    map_spaces(s, len);
     int rc = fault ? -EINVAL : normalize(out, s, len);
     if (rc < 0)
         *why = fault ? fault : "out of memory";
     secret_cleanse(s, len * sizeof(*s));
     free(s);
     return rc;
+}
+
+bool opaque_string_admits(struct slice text)
+{
+    bool plain = true;
+    for (size_t i = 0; i < text.len; i++)
+        plain &= text.data[i] >= 0x20 && text.data[i] < 0x7f;
+    if (text.len == 0 || text.len > OPAQUE_STRING_ADMITS_MAX || plain)
+        return text.len > 0 && text.len <= OPAQUE_STRING_ADMITS_MAX;
+    if (u8_check(text.data, text.len))
+        return false;
+    uint32_t s[OPAQUE_STRING_ADMITS_MAX];
+    size_t len = OPAQUE_STRING_ADMITS_MAX;
+    /* It fits: a code point has one byte at least. */
+    return u8_to_u32(text.data, text.len, s, &len) == s && judge(s, len) == NULL;
 }

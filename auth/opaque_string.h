@@ -1,5 +1,5 @@
-/* The OpaqueString profile of RFC 8265 section 4.2 (libunistring): for names and passwords of the
- * configuration only. */
+/* The OpaqueString profile of RFC 8265 section 4.2 (libunistring): prepares names and passwords of
+ * the configuration only; of what the network sends it says whether it could be. */
 #ifndef AUTH_OPAQUE_STRING_H
 #define AUTH_OPAQUE_STRING_H
 
@@ -10,5 +10,11 @@
  * not empty. 0 and *out owned by the caller; -EINVAL with *why in words (static text); -ENOMEM.
  */
 int opaque_string(struct secret *out, struct slice text, const char **why);
+
+#define OPAQUE_STRING_ADMITS_MAX 763 /* bytes */
+
+/* Would text of at most so many bytes be prepared, and not refused? For names that come from the
+ * network: allocates nothing, and takes a time that goes by the text only. Longer text: false. */
+bool opaque_string_admits(struct slice text);
 
 #endif
