@@ -72,11 +72,11 @@ static uint32_t features_of(const struct auth_realm *r, const struct auth_settin
 {
     uint32_t features = 0;
     /* A client that is offered SHA-256 must use it: so every user must have the key. REST knows the
-     * clear password. */
-    if (s->password_sha256 && users_all_sha256(&r->users))
+     * clear password; of a user in the store there is one key only, mostly MD5. */
+    if (s->password_sha256 && users_all_sha256(&r->users) && !r->store_users)
         features |= NONCE_FEATURE_PASSWORD_ALGORITHMS;
     /* A kid is a USERNAME (RFC 7635 section 5), and may be known to the store alone. */
-    if (r->rest.count == 0 && r->oauth.server_name.len == 0)
+    if (r->rest.count == 0 && r->oauth.server_name.len == 0 && !r->store_secrets && !r->store_users)
         features |= NONCE_FEATURE_USERNAME_ANONYMITY;
     return features;
 }
@@ -98,13 +98,65 @@ static int check_stored_keys(const struct auth_realm *r, char *error, size_t err
     return 0;
 }
 
-static int derive(const struct auth *auth, const char *label, uint8_t *out, size_t len, char *error,
-    size_t error_cap)
+static bool has_sources(const struct auth_realm_settings *rs)
 {
-    if (crypto_hkdf(secret_slice(&auth->nonce_secret), label, out, len) == 0)
-        return 0;
-    snprintf(error, error_cap, "key derivation failed");
-    return -EIO;
+    return rs->user_count > 0 || rs->secret_count > 0 || rs->oauth_server_name || rs->store_users ||
+           rs->store_secrets;
+}
+
+static bool needs_ceiling(const struct auth_realm_settings *rs)
+{
+    return rs->secret_count != 0 || rs->store_secrets || rs->oauth_server_name;
+}
+
+/* What the store is asked for. */
+static int set_store(struct auth_realm *r, const struct auth_realm_settings *rs, const char **why)
+{
+    const char *unfit = NULL;
+    if (rs->removed && has_sources(rs))
+        unfit = "it is removed, and has sources";
+    else if (rs->store_oauth_keys && !rs->oauth_server_name)
+        unfit = "keys of access tokens come from the store, but it has no server name for them";
+    if (unfit) {
+        *why = unfit;
+        return -EINVAL;
+    }
+    r->store_users = rs->store_users;
+    r->store_secrets = rs->store_secrets;
+    r->store_oauth_keys = rs->store_oauth_keys;
+    r->removed = rs->removed;
+    return 0;
+}
+
+static bool is_there(const struct auth *auth, const struct auth_realm *r)
+{
+    for (const struct auth_realm *other = auth->realms; other != r; other++)
+        if (slice_equal(secret_slice(&other->name), secret_slice(&r->name)))
+            return true;
+    return false;
+}
+
+/* The last realm: its name, and what is made of it. */
+static int name_realm(
+    const struct auth *auth, struct crypto *crypto, const char *name, const char **why)
+{
+    struct auth_realm *r = &auth->realms[auth->realm_count - 1];
+    uint8_t digest[CRYPTO_SHA256_LEN];
+    const int rc = set_realm_name(r, name, why);
+    if (rc < 0)
+        return rc;
+    if (is_there(auth, r)) {
+        *why = "the realm is there twice";
+        return -EINVAL;
+    }
+    const struct slice prepared = secret_slice(&r->name);
+    if (crypto_digest(crypto, CRYPTO_SHA256, &prepared, 1, digest) < 0) {
+        *why = "a digest failed";
+        return -EIO;
+    }
+    r->nonce_name = (uint32_t)digest[0] << 24 | (uint32_t)digest[1] << 16 |
+                    (uint32_t)digest[2] << 8 | digest[3];
+    return 0;
 }
 
 static int add_realm(struct auth *auth, struct crypto *crypto, const struct auth_settings *s,
@@ -114,28 +166,15 @@ static int add_realm(struct auth *auth, struct crypto *crypto, const struct auth
     struct auth_realm *r =
         &auth->realms[auth->realm_count++]; /* auth_free takes care of it from here on */
     const char *why = "out of memory";
-    uint8_t siphash_key[16], digest[CRYPTO_SHA256_LEN];
-    int rc = set_realm_name(r, rs->name, &why);
-    for (size_t i = 0; rc == 0 && i + 1 < auth->realm_count; i++) {
-        if (!slice_equal(secret_slice(&auth->realms[i].name), secret_slice(&r->name)))
-            continue;
-        why = "the realm is there twice";
-        rc = -EINVAL;
-    }
-    const struct slice name = secret_slice(&r->name);
-    if (rc == 0 && crypto_digest(crypto, CRYPTO_SHA256, &name, 1, digest) < 0) {
-        why = "a digest failed";
-        rc = -EIO;
-    }
+    int rc = name_realm(auth, crypto, rs->name, &why);
+    if (rc == 0)
+        rc = set_store(r, rs, &why);
     if (rc < 0) {
         auth_error(error, error_cap, (const char *[3]){rs->name, NULL, NULL}, why);
         return rc;
     }
-    r->nonce_name = (uint32_t)digest[0] << 24 | (uint32_t)digest[1] << 16 |
-                    (uint32_t)digest[2] << 8 | digest[3];
-    if ((rc = derive(auth, "turnpike user index", siphash_key, sizeof(siphash_key), error,
+    if ((rc = users_init(&r->users, crypto, rs, secret_slice(&r->name), auth->index_key, error,
              error_cap)) < 0 ||
-        (rc = users_init(&r->users, crypto, rs, name, siphash_key, error, error_cap)) < 0 ||
         (rc = rest_init(&r->rest, rs, error, error_cap)) < 0 ||
         (rc = oauth_init(&r->oauth, rs, error, error_cap)) < 0)
         return rc;
@@ -147,32 +186,56 @@ static const char *unfit(const struct auth_settings *s)
 {
     if (s->realm_count == 0)
         return "there is no realm";
+    if (s->realm_count > AUTH_REALMS_MAX)
+        return "there are more than 64 realms, those counted that were removed since the start";
     if (s->nonce_secret.len < NONCE_SECRET_MIN)
         return "the nonce secret has fewer than 16 bytes";
+    if (s->nonce_secret_old.len > 0 && s->nonce_secret_old.len < NONCE_SECRET_MIN)
+        return "the old nonce secret has fewer than 16 bytes";
     if (s->nonce_lifetime_s < NONCE_LIFETIME_MIN_S || s->nonce_lifetime_s > NONCE_LIFETIME_MAX_S)
         return "the nonce lifetime is not between 60 and 600 seconds";
     for (size_t i = 0; i < s->realm_count; i++)
-        if ((s->realms[i].secret_count != 0 || s->realms[i].oauth_server_name) && s->max_ttl_s == 0)
+        if (needs_ceiling(&s->realms[i]) && s->max_ttl_s == 0)
             return "the ceiling on the life of credentials is zero";
     return NULL;
+}
+
+static int set_nonce_secret(struct auth_nonce_secret *out, const struct secret *secret)
+{
+    if (secret->len == 0)
+        return 0;
+    if (secret_set(&out->secret, secret_slice(secret)) < 0)
+        return -ENOMEM;
+    return crypto_hkdf(secret_slice(secret), "turnpike nonce secret id", out->id, sizeof(out->id));
+}
+
+/* What is made of the nonce secret, with one label a use. */
+static int derive(struct auth *auth)
+{
+    const struct slice secret = secret_slice(&auth->nonce.secret);
+    const int rc =
+        crypto_hkdf(secret, "turnpike unknown user", auth->dummy_key, sizeof(auth->dummy_key));
+    return rc < 0 ? rc
+                  : crypto_hkdf(
+                        secret, "turnpike user index", auth->index_key, sizeof(auth->index_key));
 }
 
 static int build(struct auth *auth, struct crypto *crypto, const struct auth_settings *s,
     char *error, size_t error_cap)
 {
-    auth->realms = calloc(s->realm_count, sizeof(*auth->realms));
-    if (!auth->realms || secret_set(&auth->nonce_secret, secret_slice(&s->nonce_secret)) < 0) {
-        snprintf(error, error_cap, "out of memory");
-        return -ENOMEM;
-    }
     auth->max_ttl_s = s->max_ttl_s;
     auth->nonce_lifetime_s = s->nonce_lifetime_s;
-    int rc;
-    if ((rc = derive(auth, "turnpike nonce secret id", auth->nonce_secret_id, CRYPTO_SHA256_LEN,
-             error, error_cap)) < 0 ||
-        (rc = derive(auth, "turnpike unknown user", auth->dummy_key, sizeof(auth->dummy_key), error,
-             error_cap)) < 0)
+    auth->key_ttl_s = s->key_ttl_s;
+    auth->key_negative_ttl_s = s->key_negative_ttl_s;
+    auth->key_stale_s = s->key_stale_s;
+    auth->realms = calloc(s->realm_count, sizeof(*auth->realms));
+    int rc = auth->realms ? 0 : -ENOMEM;
+    if (rc < 0 || (rc = set_nonce_secret(&auth->nonce, &s->nonce_secret)) < 0 ||
+        (rc = set_nonce_secret(&auth->nonce_old, &s->nonce_secret_old)) < 0 ||
+        (rc = derive(auth)) < 0) {
+        snprintf(error, error_cap, "%s", rc == -ENOMEM ? "out of memory" : "key derivation failed");
         return rc;
+    }
     while (auth->realm_count < s->realm_count)
         if ((rc = add_realm(auth, crypto, s, error, error_cap)) < 0)
             return rc;
@@ -209,36 +272,10 @@ void auth_free(struct auth *auth)
         oauth_deinit(&auth->realms[i].oauth);
     }
     free(auth->realms);
-    secret_wipe(&auth->nonce_secret);
+    secret_wipe(&auth->nonce.secret);
+    secret_wipe(&auth->nonce_old.secret);
     secret_cleanse(auth, sizeof(*auth));
     free(auth);
-}
-
-struct auth_worker *auth_worker_new(struct crypto *crypto, uint16_t origin)
-{
-    struct auth_worker *w = calloc(1, sizeof(*w));
-    if (w) {
-        w->crypto = crypto;
-        w->keys.origin = origin;
-    }
-    return w;
-}
-
-void auth_worker_free(struct auth_worker *w)
-{
-    if (!w)
-        return;
-    secret_cleanse(w, sizeof(*w));
-    free(w);
-}
-
-struct nonce_keys *auth_worker_nonce_keys(struct auth_worker *w, const struct auth *auth)
-{
-    if (memcmp(w->keys_secret_id, auth->nonce_secret_id, sizeof(w->keys_secret_id)) != 0) {
-        secret_cleanse(w->keys.slot, sizeof(w->keys.slot));
-        memcpy(w->keys_secret_id, auth->nonce_secret_id, sizeof(w->keys_secret_id));
-    }
-    return &w->keys;
 }
 
 size_t auth_realm_count(const struct auth *auth)
@@ -251,20 +288,35 @@ struct slice auth_realm_name(const struct auth *auth, uint32_t realm)
     return secret_slice(&auth->realms[realm].name);
 }
 
-uint32_t auth_realm_features(const struct auth *auth, uint32_t realm)
-{
-    return auth->realms[realm].features;
-}
-
 struct slice auth_realm_third_party(const struct auth *auth, uint32_t realm)
 {
     return secret_slice(&auth->realms[realm].oauth.server_name);
 }
 
-int auth_challenge_nonce(const struct auth *auth, struct auth_worker *w, uint32_t realm,
-    const struct addr *client, const struct instant *now, uint8_t out[NONCE_LEN])
+uint64_t auth_realms_served(const struct auth *auth, const struct auth_realms *realms)
 {
-    const struct auth_realm *r = &auth->realms[realm];
-    return nonce_mint(out, auth_worker_nonce_keys(w, auth), w->crypto,
-        secret_slice(&auth->nonce_secret), r->nonce_name, r->features, client, now);
+    uint64_t served = 0;
+    for (uint32_t i = 0; i < auth->realm_count; i++)
+        if (!auth->realms[i].removed)
+            served |= (uint64_t)1 << i;
+    return served & (realms->served | (uint64_t)1 << realms->home);
+}
+
+uint32_t auth_realms_features(const struct auth *auth, const struct auth_realms *realms)
+{
+    uint32_t features = NONCE_FEATURE_PASSWORD_ALGORITHMS | NONCE_FEATURE_USERNAME_ANONYMITY;
+    const uint64_t served = auth_realms_served(auth, realms);
+    for (uint32_t i = 0; i < auth->realm_count; i++)
+        if (served >> i & 1)
+            features &= auth->realms[i].features;
+    return features;
+}
+
+int auth_challenge_nonce(const struct auth *auth, struct auth_worker *w,
+    const struct auth_realms *realms, const struct addr *client, const struct instant *now,
+    uint8_t out[NONCE_LEN])
+{
+    return nonce_mint(out, auth_worker_nonce_keys(&w->nonce, &auth->nonce), w->crypto,
+        secret_slice(&auth->nonce.secret), auth->realms[realms->home].nonce_name,
+        auth_realms_features(auth, realms), client, now);
 }

@@ -34,10 +34,19 @@ void auth_worker_free(struct auth_worker *w);
 
 size_t auth_realm_count(const struct auth *auth);
 struct slice auth_realm_name(const struct auth *auth, uint32_t realm);
-/* Bits of NONCE_FEATURE_*: SHA-256 only where every user has the key for it (a stored MD5 key takes
- * it away), USERHASH only where every source can be enumerated (no REST secrets, no access
- * tokens). A nonce that offered something else is stale. */
-uint32_t auth_realm_features(const struct auth *auth, uint32_t realm);
+
+/* What a listener serves: the realm of its challenges, and those that a request may name. */
+struct auth_realms {
+    uint32_t home;   /* < auth_realm_count */
+    uint64_t served; /* bit n: realm id n; `home` is served whatever it says, a removed one never */
+};
+
+/* Bits of NONCE_FEATURE_*, those that all realms of the listener have: SHA-256 only where every
+ * user has the key for it (a stored MD5 key takes it away, and users in the store), USERHASH only
+ * where every source can be enumerated (no REST secrets, no access tokens, no users in the
+ * store). A nonce that
+ * offered something else is stale. */
+uint32_t auth_realms_features(const struct auth *auth, const struct auth_realms *realms);
 
 /* The server name of THIRD-PARTY-AUTHORIZATION (RFC 7635 section 6.1); empty: no access tokens. */
 struct slice auth_realm_third_party(const struct auth *auth, uint32_t realm);
@@ -56,9 +65,10 @@ int auth_worker_revoke(
 /* Forgets every answer of the store: at a reload. */
 void auth_worker_forget(struct auth_worker *w);
 
-/* What a 401 or 438 of this realm carries. 0 or -EIO. */
-int auth_challenge_nonce(const struct auth *auth, struct auth_worker *w, uint32_t realm,
-    const struct addr *client, const struct instant *now, uint8_t out[NONCE_LEN]);
+/* What a 401 or 438 of this listener carries: bound to the home realm's name. 0 or -EIO. */
+int auth_challenge_nonce(const struct auth *auth, struct auth_worker *w,
+    const struct auth_realms *realms, const struct addr *client, const struct instant *now,
+    uint8_t out[NONCE_LEN]);
 
 enum auth_outcome {
     AUTH_OK,        /* identity, key and sign_sha256 are set */
@@ -74,7 +84,7 @@ struct auth_request {
     const struct stun_msg *msg;
     struct addr client; /* where the request came from */
     uint32_t realm;     /* the listener's realm: challenges carry it */
-    uint64_t realms;    /* bit n: realm id n may be named by a request; `realm` is among them */
+    uint64_t realms;    /* bit n: realm id n may be named by a request; `realm` always may */
     /* The store has been asked for this request: no second AUTH_PENDING; what is still not known is
      * STORE_UNREACHABLE, unless an older answer will do. */
     bool asked;
@@ -89,7 +99,7 @@ struct auth_request {
 
 struct auth_result {
     enum auth_outcome outcome;
-    enum reason reason; /* REASON_NONE for AUTH_OK */
+    enum reason reason; /* REASON_NONE for AUTH_OK; of AUTH_PENDING what it is without an answer */
     bool proven; /* the nonce verified (stale ones do not count): the address is the client's */
     bool sign_sha256; /* responses carry MESSAGE-INTEGRITY-SHA256 instead of MESSAGE-INTEGRITY */
     /* user: borrowed from the message; for USERHASH from `auth`, or from a matching `live` */

@@ -9,6 +9,7 @@
 #include "auth/auth_sources.h"
 
 #include "auth/long_term.h"
+#include "auth/opaque_string.h"
 
 static enum auth_outcome outcome_of(enum reason reason)
 {
@@ -24,7 +25,10 @@ static enum auth_outcome outcome_of(enum reason reason)
     case REASON_FOREIGN_NONCE:
         return AUTH_STALE;
     case REASON_RANDOM_FAILED:
+    case REASON_STORE_UNREACHABLE:
         return AUTH_FAILED;
+    case REASON_GUESS_LOCKOUT:
+        return AUTH_SILENT;
     default:
         return AUTH_CHALLENGE;
     }
@@ -66,6 +70,19 @@ static enum reason read_credentials(struct credentials *out, const struct stun_m
     return REASON_NONE;
 }
 
+static struct auth_realms realms_of(const struct check *k)
+{
+    return (struct auth_realms){k->request->realm, k->request->realms};
+}
+
+static enum nonce_verdict judge_nonce(const struct check *k, struct auth_worker_keys *keys,
+    const struct auth_nonce_secret *secret, struct nonce_facts *facts)
+{
+    return nonce_check(k->said.nonce, auth_worker_nonce_keys(keys, secret), k->w->crypto,
+        secret_slice(&secret->secret), k->auth->realms[k->request->realm].nonce_name,
+        k->auth->nonce_lifetime_s, &k->request->client, k->now, facts);
+}
+
 /*
  * exception: section 9.2.4 judges the nonce last; here it comes before all that costs something.
  * Section 9.2.4: "If the NONCE is no longer valid, the server MUST generate an error response with
@@ -73,9 +90,11 @@ static enum reason read_credentials(struct credentials *out, const struct stun_m
  */
 static enum reason check_nonce(const struct check *k, struct nonce_facts *facts)
 {
-    switch (nonce_check(k->said.nonce, auth_worker_nonce_keys(k->w, k->auth), k->w->crypto,
-        secret_slice(&k->auth->nonce_secret), k->realm->nonce_name, k->auth->nonce_lifetime_s,
-        &k->request->client, k->now, facts)) {
+    const struct auth *auth = k->auth;
+    enum nonce_verdict verdict = judge_nonce(k, &k->w->nonce, &auth->nonce, facts);
+    if (verdict == NONCE_FOREIGN && auth->nonce_old.secret.len > 0)
+        verdict = judge_nonce(k, &k->w->nonce_old, &auth->nonce_old, facts);
+    switch (verdict) {
     case NONCE_FOREIGN:
         return REASON_FOREIGN_NONCE;
     case NONCE_STALE:
@@ -85,7 +104,32 @@ static enum reason check_nonce(const struct check *k, struct nonce_facts *facts)
     }
     /* A nonce of ours that offered something else than we do now, since a reload: the client must
      * see the new offer. */
-    return facts->features == k->realm->features ? REASON_NONE : REASON_STALE_NONCE;
+    return facts->features == k->features ? REASON_NONE : REASON_STALE_NONCE;
+}
+
+/* The realm that the request names; false: it may name no such realm. */
+static bool find_realm(struct check *k)
+{
+    const struct auth_realms realms = realms_of(k);
+    uint64_t named = auth_realms_served(k->auth, &realms);
+    /* A live allocation goes on in its realm, even if nothing new begins there. */
+    if (k->request->live && k->request->live->realm < k->auth->realm_count)
+        named |= (uint64_t)1 << k->request->live->realm;
+    for (uint32_t i = 0; i < k->auth->realm_count; i++) {
+        if (!(named >> i & 1) ||
+            !slice_equal(k->said.realm, secret_slice(&k->auth->realms[i].name)))
+            continue;
+        k->realm = &k->auth->realms[i];
+        k->realm_id = i;
+        return true;
+    }
+    return false;
+}
+
+static bool is_served(const struct check *k)
+{
+    const struct auth_realms realms = realms_of(k);
+    return auth_realms_served(k->auth, &realms) >> k->realm_id & 1;
 }
 
 /* What stun_write_password_algorithms sends, so "the value sent in the response that sent this
@@ -104,7 +148,7 @@ static enum reason choose_algorithm(struct check *k)
     /* RFC 8489 section 9.2.4: "If the NONCE attribute starts with the "nonce cookie" with the STUN
      * Security Feature "Password algorithms" bit set to 1, the server performs these checks":
      * without the bit, none. */
-    if (!(k->realm->features & NONCE_FEATURE_PASSWORD_ALGORITHMS))
+    if (!(k->features & NONCE_FEATURE_PASSWORD_ALGORITHMS))
         return REASON_NONE;
     bool has_offered = stun_find(k->request->msg, STUN_ATTR_PASSWORD_ALGORITHMS, &offered);
     bool has_chosen = stun_find(k->request->msg, STUN_ATTR_PASSWORD_ALGORITHM, &chosen);
@@ -129,7 +173,10 @@ static enum reason choose_algorithm(struct check *k)
 static bool is_live(const struct check *k)
 {
     const struct identity *live = k->request->live;
-    if (!live || !k->request->live_key || live->realm != k->request->realm ||
+    if (!live || !k->request->live_key || live->realm != k->realm_id)
+        return false;
+    /* The key of an access token is of no algorithm. */
+    if (live->source != AUTH_SOURCE_OAUTH &&
         k->request->live_key->len != long_term_key_len(k->algorithm))
         return false;
     if (!k->said.hashed)
@@ -153,7 +200,73 @@ static enum reason check_live(const struct check *k, struct auth_result *out)
     return REASON_NONE;
 }
 
-static enum reason judge(struct check *k, struct auth_result *out)
+/* Whom the request says it is, as guesses are counted. */
+static struct slice account_of(const struct check *k)
+{
+    int64_t expires_at;
+    const bool is_rest = check_is_rest_name(k, &expires_at);
+    return identity_account(&(struct identity){
+        .source = is_rest ? AUTH_SOURCE_REST : AUTH_SOURCE_NONE, .user = k->said.name});
+}
+
+/* Whether a name could be anybody's is judged for every refusal, so that its time tells nothing. */
+static enum reason name_refusal(const struct check *k, enum reason reason)
+{
+    const bool admitted = k->said.hashed || opaque_string_admits(k->said.name);
+    const enum reason reasons[2] = {reason, REASON_NAME_NOT_PREPARABLE};
+    return reasons[(reason == REASON_UNKNOWN_USER) & !admitted];
+}
+
+/*
+ * A static user's password must not be tried at full speed while the store is out of reach and the
+ * answer to any wrong one is 500: there this counts as a guess too, whoever is named.
+ */
+static bool is_guess(const struct check *k, enum reason reason)
+{
+    switch (reason) {
+    case REASON_UNKNOWN_USER:
+    case REASON_WRONG_PASSWORD:
+    case REASON_NOT_APPROVED:
+    case REASON_SECRET_UNKNOWN:
+    case REASON_KID_UNKNOWN:
+    case REASON_TOKEN_INVALID:
+    case REASON_NAME_NOT_PREPARABLE:
+        return true;
+    case REASON_STORE_UNREACHABLE:
+        return k->request->asked && k->realm->users.count > 0;
+    default:
+        return false;
+    }
+}
+
+/* The request is of no live allocation: whose is it? */
+static enum reason check_new(const struct check *k, struct auth_result *out)
+{
+    const struct auth_request *request = k->request;
+    if (!is_served(k))
+        return REASON_REALM_DIFFERS;
+    if (request->may_guess && !request->may_guess(request->may_guess_ctx, out->realm, out->account))
+        return REASON_GUESS_LOCKOUT;
+    enum reason reason = check_sources(k, out);
+    if (reason != REASON_NONE)
+        reason = name_refusal(k, reason);
+    out->guess = is_guess(k, reason);
+    return reason;
+}
+
+static enum reason check_credential(const struct check *k, struct auth_result *out)
+{
+    const enum reason reason = is_live(k) ? check_live(k, out) : check_new(k, out);
+    if (reason != REASON_NONE ||
+        !revocations_cover(k->w->revocations, &out->identity, k->now->wall_s))
+        return reason;
+    out->identity = (struct identity){0};
+    secret_cleanse(&out->key, sizeof(out->key));
+    return REASON_REVOKED;
+}
+
+/* What the request says, and whether it comes from where it says. */
+static enum reason check_origin(struct check *k, struct auth_result *out)
 {
     const struct stun_msg *msg = k->request->msg;
     /* RFC 8489 section 9.2.4: "If the message does not contain a MESSAGE-INTEGRITY or
@@ -161,15 +274,21 @@ static enum reason judge(struct check *k, struct auth_result *out)
      * code of 401 (Unauthenticated)." */
     if (msg->integrity_offset == 0 && msg->integrity256_offset == 0)
         return REASON_NO_INTEGRITY;
-    enum reason reason = read_credentials(&k->said, msg);
-    if (reason != REASON_NONE)
-        return reason;
-    reason = check_nonce(k, &out->nonce);
+    const enum reason reason = read_credentials(&k->said, msg);
+    return reason == REASON_NONE ? check_nonce(k, &out->nonce) : reason;
+}
+
+static enum reason judge(struct check *k, struct auth_result *out)
+{
+    enum reason reason = check_origin(k, out);
     if (reason != REASON_NONE)
         return reason;
     out->proven = true;
-    if (!slice_equal(k->said.realm, secret_slice(&k->realm->name)))
+    out->account = k->said.name;
+    if (!find_realm(k))
         return REASON_REALM_DIFFERS;
+    out->realm = k->realm_id;
+    out->account = account_of(k);
     reason = choose_algorithm(k);
     if (reason != REASON_NONE)
         return reason;
@@ -177,20 +296,20 @@ static enum reason judge(struct check *k, struct auth_result *out)
      * MESSAGE-INTEGRITY-SHA256 attribute [...] unless the request was processed as though
      * PASSWORD-ALGORITHM was MD5 (because the request contained neither PASSWORD-ALGORITHMS nor
      * PASSWORD-ALGORITHM)." */
-    out->sign_sha256 =
-        stun_has(msg, STUN_ATTR_PASSWORD_ALGORITHMS) || stun_has(msg, STUN_ATTR_PASSWORD_ALGORITHM);
-    return is_live(k) ? check_live(k, out) : check_sources(k, out);
+    out->sign_sha256 = stun_has(k->request->msg, STUN_ATTR_PASSWORD_ALGORITHMS) ||
+                       stun_has(k->request->msg, STUN_ATTR_PASSWORD_ALGORITHM);
+    return check_credential(k, out);
 }
 
 void auth_check(const struct auth *auth, struct auth_worker *w, const struct auth_request *request,
     const struct instant *now, struct auth_result *out)
 {
-    struct check k = {.auth = auth,
-        .realm = &auth->realms[request->realm],
-        .w = w,
-        .request = request,
-        .now = now};
-    *out = (struct auth_result){0};
+    struct check k = {.auth = auth, .w = w, .request = request, .now = now};
+    const struct auth_realms realms = realms_of(&k);
+    k.features = auth_realms_features(auth, &realms);
+    *out = (struct auth_result){.realm = request->realm};
     out->reason = judge(&k, out);
     out->outcome = outcome_of(out->reason);
+    if (out->reason == REASON_STORE_UNREACHABLE && !request->asked)
+        out->outcome = AUTH_PENDING;
 }

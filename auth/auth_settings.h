@@ -65,7 +65,8 @@ struct auth_settings {
                                      */
     uint32_t key_ttl_s;             /* how long a key from the store is used unasked; default 60 */
     uint32_t key_negative_ttl_s;    /* … and that there is none; default 5 */
-    uint32_t key_stale_s;           /* … a key while the store is unreachable; default 600 */
+    uint32_t key_stale_s;           /* … either of them while the store is unreachable; default
+                                       600 */
 };
 
 #endif

@@ -15,18 +15,26 @@ struct credentials {
 
 struct check {
     const struct auth *auth;
-    const struct auth_realm *realm;
     struct auth_worker *w;
     const struct auth_request *request;
     const struct instant *now;
+    uint32_t features; /* of the listener */
     struct credentials said;
+    uint32_t realm_id; /* of the realm that the request names */
+    const struct auth_realm *realm;
     enum stun_password_algorithm algorithm;
 };
 
 /* Does the request's integrity match? 0: matches, 1: does not, <0: -EIO. */
 int check_verify(const struct check *k, const struct auth_key *key);
 
-/* REASON_NONE: identity and key of *out are set. Otherwise they are untouched. */
+/* A name "expiry" or "expiry:user" in a realm that has REST secrets; goes by the name's bytes. */
+bool check_is_rest_name(const struct check *k, int64_t *expires_at);
+
+/*
+ * REASON_NONE: identity and key of *out are set. Otherwise they are untouched. STORE_UNREACHABLE:
+ * the store has to be asked for `need` of *out, or it was and did not answer.
+ */
 enum reason check_sources(const struct check *k, struct auth_result *out);
 
 #endif

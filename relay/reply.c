@@ -67,16 +67,17 @@ static void write_unknown(const struct request *q, struct stun_writer *w)
 static int write_challenge(const struct request *q, struct stun_writer *w)
 {
     const struct auth *auth = q->relay->snapshot->auth;
-    uint32_t realm = q->packet->realm;
+    const struct auth_realms realms = {q->packet->realm, q->packet->realms};
     uint8_t nonce[NONCE_LEN];
-    if (auth_challenge_nonce(auth, q->relay->auth, realm, &q->packet->flow.remote, q->now, nonce)) {
+    if (auth_challenge_nonce(
+            auth, q->relay->auth, &realms, &q->packet->flow.remote, q->now, nonce)) {
         return -1;
     }
-    stun_write_attr(w, STUN_ATTR_REALM, auth_realm_name(auth, realm));
+    stun_write_attr(w, STUN_ATTR_REALM, auth_realm_name(auth, realms.home));
     stun_write_attr(w, STUN_ATTR_NONCE, slice_of(nonce, sizeof(nonce)));
     /* "If the server adds a PASSWORD-ALGORITHMS attribute, it MUST set the … bit to 1" and the
      * other way round. */
-    if (auth_realm_features(auth, realm) & NONCE_FEATURE_PASSWORD_ALGORITHMS) {
+    if (auth_realms_features(auth, &realms) & NONCE_FEATURE_PASSWORD_ALGORITHMS) {
         stun_write_password_algorithms(w);
     }
     return 0;

@@ -68,7 +68,7 @@ static void threat_24_a_hundred_thousand_users_make_no_series(void **state)
         world_clear(f->w);
     }
     assert_int_equal(world_metric(f->w, METRIC_ALLOCATIONS_CREATED), USERS - USERS / 4);
-    assert_int_equal(world_refused(f->w, REASON_UNKNOWN_USER), USERS / 4);
+    assert_int_equal(world_refused(f->w, REASON_NAME_NOT_PREPARABLE), USERS / 4);
     char *after = metrics(f->w);
     assert_null(strstr(after, "canary"));
     assert_int_equal(strip_values(after), series);

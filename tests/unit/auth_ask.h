@@ -18,7 +18,7 @@
 #define NOW 1800000000ll
 #define DAY 86400ll
 
-enum { BOTH, STATIC_ONLY, REST_ONLY, MD5_KEYS, SHA256_KEY }; /* realms */
+enum { BOTH, STATIC_ONLY, REST_ONLY, MD5_KEYS, STORE, SHA256_KEY }; /* realms */
 
 static struct auth *auth;
 static struct auth_worker *worker;
@@ -38,6 +38,8 @@ struct ask {
     struct slice algorithm_bytes;
     bool hashed, both_names, no_name, no_realm, no_nonce, no_integrity, sha256_integrity, md5_key,
         name_after;
+    uint64_t realms; /* of the listener, besides `realm` */
+    bool asked;
     const struct identity *live;
     const struct auth_key *live_key;
 };
@@ -52,6 +54,8 @@ static struct secret clear(const char *text)
     assert_int_equal(secret_set(&s, slice_of_string(text)), 0);
     return s;
 }
+
+static const char *old_nonce_secret; /* NULL: none */
 
 static struct auth *build(bool sha256, const char *nonce_secret)
 {
@@ -82,13 +86,24 @@ static struct auth *build(bool sha256, const char *nonce_secret)
         [STATIC_ONLY] = {.name = (char *)"static.example", .users = users, .user_count = 3},
         [REST_ONLY] = {.name = (char *)"rest.example", .secrets = secrets, .secret_count = 2},
         [MD5_KEYS] = {.name = (char *)"keys.example", .users = stored, .user_count = 2},
+        [STORE] = {.name = (char *)"store.example",
+            .users = users,
+            .user_count = 3,
+            .secrets = secrets,
+            .secret_count = 2,
+            .store_users = true,
+            .store_secrets = true},
         [SHA256_KEY] = {.name = (char *)"sha.example", .users = stored256, .user_count = 1}};
     struct auth_settings settings = {.realms = realms,
-        .realm_count = sha256 ? 5 : 4,
+        .realm_count = sha256 ? 6 : 5,
         .max_ttl_s = 2 * DAY,
         .nonce_lifetime_s = 600,
         .password_sha256 = sha256,
-        .nonce_secret = clear(nonce_secret)};
+        .nonce_secret = clear(nonce_secret),
+        .nonce_secret_old = old_nonce_secret ? clear(old_nonce_secret) : (struct secret){0},
+        .key_ttl_s = 60,
+        .key_negative_ttl_s = 5,
+        .key_stale_s = 600};
     char error[200];
     struct auth *a = auth_new(&settings, error, sizeof(error));
     if (!a)
@@ -99,6 +114,7 @@ static struct auth *build(bool sha256, const char *nonce_secret)
     secret_wipe(&secrets[0].secret);
     secret_wipe(&secrets[1].secret);
     secret_wipe(&settings.nonce_secret);
+    secret_wipe(&settings.nonce_secret_old);
     return a;
 }
 
@@ -122,8 +138,8 @@ static int teardown(void **state)
 
 static struct ask ask(uint32_t realm, const char *user, const char *password)
 {
-    static const char *const names[] = {
-        "both.example", "static.example", "rest.example", "keys.example", "sha.example"};
+    static const char *const names[] = {"both.example", "static.example", "rest.example",
+        "keys.example", "store.example", "sha.example"};
     return (struct ask){
         .realm = realm, .user = user, .realm_name = names[realm], .password = password};
 }
@@ -148,6 +164,13 @@ static struct slice write_name(const struct ask *a, uint8_t hash[STUN_USERHASH_L
     return slice_of(hash, STUN_USERHASH_LEN);
 }
 
+static int challenge(
+    uint32_t realm, uint64_t realms, const struct addr *from, uint8_t nonce[NONCE_LEN])
+{
+    return auth_challenge_nonce(
+        auth, worker, &(struct auth_realms){realm, realms}, from, &now, nonce);
+}
+
 static void write_credentials(struct stun_writer *s, const struct ask *a)
 {
     uint8_t hash[STUN_USERHASH_LEN];
@@ -158,7 +181,7 @@ static void write_credentials(struct stun_writer *s, const struct ask *a)
         stun_write_attr(s, a->hashed ? STUN_ATTR_USERNAME : STUN_ATTR_USERHASH, name);
     if (!a->no_realm)
         stun_write_attr(s, STUN_ATTR_REALM, slice_of_string(a->realm_name));
-    assert_int_equal(auth_challenge_nonce(auth, worker, a->realm, &client, &now, fresh_nonce), 0);
+    assert_int_equal(challenge(a->realm, a->realms, &client, fresh_nonce), 0);
     if (!a->no_nonce)
         stun_write_attr(
             s, STUN_ATTR_NONCE, a->nonce.data ? a->nonce : slice_of(fresh_nonce, NONCE_LEN));
@@ -195,8 +218,13 @@ static void write_request(const struct ask *a)
 static struct auth_result judge(const struct ask *a)
 {
     write_request(a);
-    struct auth_request request = {
-        .msg = &msg, .client = client, .realm = a->realm, .live = a->live, .live_key = a->live_key};
+    struct auth_request request = {.msg = &msg,
+        .client = client,
+        .realm = a->realm,
+        .realms = a->realms,
+        .asked = a->asked,
+        .live = a->live,
+        .live_key = a->live_key};
     struct auth_result result;
     memset(&result, 0xa5, sizeof(result));
     auth_check(auth, worker, &request, &now, &result);

@@ -74,7 +74,7 @@ static uint32_t features(uint32_t i)
     if (!auth)
         print_error("%s\n", error);
     assert_non_null(auth);
-    uint32_t f = auth_realm_features(auth, i);
+    uint32_t f = auth_realms_features(auth, &(struct auth_realms){i, 0});
     auth_free(auth);
     return f;
 }
