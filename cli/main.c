@@ -22,6 +22,9 @@ static const struct {
         cli_explain},
     {"revoke", "let a user, an access token or what a secret has signed in no more",
         "--user U | --token ID | --secret ID [--realm R] [--for 48h] [--undo]", cli_revoke},
+    {"token", "make an access token with a key that the daemon has as well",
+        "--kid K --key-file F --server-name N [--algorithm A256GCM|A128GCM] [--lifetime 1h]",
+        cli_token},
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
@@ -41,7 +44,8 @@ static void usage(FILE *out)
           "  --version        print the version, and end\n"
           "  --help           print this, and end\n"
           "\n"
-          "Passwords and tokens are read from files or from standard input, never from arguments,\n"
+          "Passwords, keys and tokens are read from files or from standard input, never from "
+          "arguments,\n"
           "which everybody on the machine can read.\n"
           "\n"
           "Exit codes: 0 done, 1 refused, 2 wrong usage, 3 the daemon cannot be reached.\n",

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <setjmp.h>
@@ -20,6 +21,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <openssl/evp.h>
+
+#include "auth/oauth.h"
 
 #define TEXT_MAX    16384
 #define PATIENCE_MS 10000
@@ -313,6 +317,138 @@ static void test_turnpikectl_revoke_wrong_use_is_2(void **state)
     }
 }
 
+#define KEY256 "MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI="
+#define KEY128 "MTIzNDU2Nzg5MDEyMzQ1Ng=="
+
+/* The word behind `name` in what was printed. */
+static void find_word(const char *text, const char *name, char out[200])
+{
+    const char *at = strstr(text, name);
+    assert_non_null(at);
+    assert_int_equal(sscanf(at + strlen(name), "%199s", out), 1);
+}
+
+static struct oauth_claims open_printed(const char *word, const char *key, uint8_t len, char id[17])
+{
+    struct crypto *crypto = crypto_new();
+    struct store_oauth_key long_term = {
+        .key_len = len, .algorithm = len == 16 ? AUTH_OAUTH_A128GCM : AUTH_OAUTH_A256GCM};
+    memcpy(long_term.key, key, len);
+    const struct oauth_seal seal = {crypto, &long_term, slice_of_string("turn.example.org")};
+    uint8_t bytes[200];
+    struct oauth_claims claims;
+    assert_int_equal(strlen(word), 88);
+    assert_int_equal(EVP_DecodeBlock(bytes, (const unsigned char *)word, 88), 66);
+    assert_int_equal(oauth_token_open(&seal, slice_of(bytes, 64), &claims), 0);
+    assert_int_equal(oauth_token_id(crypto, slice_of(bytes, 64), id), 0);
+    crypto_free(crypto);
+    return claims;
+}
+
+static void assert_mac_key(const struct oauth_claims *claims, const char *word)
+{
+    char text[32];
+    EVP_EncodeBlock((unsigned char *)text, claims->mac_key.bytes, claims->mac_key.len);
+    assert_string_equal(word, text);
+}
+
+static void test_turnpikectl_token_is_one_that_its_key_opens(void **state)
+{
+    char token[200], mac_key[200], kid[200], id[200], expected[17];
+    write_file(KEY256 "\n", 45);
+    struct run r = {.argv = {"token", "--kid", "north", "--key-file", file_path, "--server-name",
+                        "turn.example.org"}};
+    const time_t before = time(NULL);
+    run(&r);
+    assert_int_equal(r.code, 0);
+    assert_string_equal(r.errors, "");
+    find_word(r.out, "token:", token);
+    find_word(r.out, "mac_key:", mac_key);
+    find_word(r.out, "kid:", kid);
+    find_word(r.out, "\nid:", id);
+    const struct oauth_claims claims =
+        open_printed(token, "12345678901234567890123456789012", 32, expected);
+    assert_int_equal(claims.lifetime_s, 3600);
+    assert_true((time_t)(claims.timestamp >> 16) >= before);
+    assert_true((time_t)(claims.timestamp >> 16) <= time(NULL));
+    assert_mac_key(&claims, mac_key);
+    assert_string_equal(kid, "north");
+    assert_string_equal(id, expected);
+    assert_non_null(strstr(r.out, "\nexpires:      20"));
+    assert_null(strstr(r.out, KEY256));
+}
+
+static void test_turnpikectl_token_as_json_is_what_the_rfc_shows(void **state)
+{
+    char id[17], *end;
+    write_file(KEY128, 24);
+    struct run r = {
+        .argv = {"token", "--json", "--kid", "a\"b", "--key-file", file_path, "--server-name",
+            "turn.example.org", "--algorithm", "A128GCM", "--lifetime", "90s"}};
+    run(&r);
+    assert_int_equal(r.code, 0);
+    assert_memory_equal(r.out, "{\"access_token\":\"", 17);
+    end = strchr(r.out + 17, '"');
+    assert_non_null(end);
+    *end = '\0';
+    const struct oauth_claims claims = open_printed(r.out + 17, "1234567890123456", 16, id);
+    assert_int_equal(claims.lifetime_s, 90);
+    assert_non_null(
+        strstr(end + 1, ",\"token_type\":\"pop\",\"expires_in\":90,\"kid\":\"a\\\"b\","));
+    assert_non_null(strstr(end + 1, id));
+    char *key = strstr(end + 1, "\"key\":\"") + 7;
+    key[28] = '\0';
+    assert_mac_key(&claims, key);
+}
+
+static void test_turnpikectl_token_wrong_use_is_2(void **state)
+{
+#define KEY    "--key-file", file_path
+#define SERVER "--server-name", "s"
+    const struct {
+        const char *argv[12], *why;
+    } rows[] = {{{"token"}, "needs"}, {{"token", "--kid", "k", KEY}, "needs"},
+        {{"token", KEY, SERVER}, "needs"}, {{"token", "--kid", "k", SERVER}, "needs"},
+        {{"token", "--kid", "", KEY, SERVER}, "a kid has"},
+        {{"token", "--kid", "k", KEY, "--server-name", ""}, "a server name has"},
+        {{"token", "--kid", "k", KEY, SERVER, "--algorithm", "A192GCM"}, "--algorithm"},
+        {{"token", "--kid", "k", KEY, SERVER, "--algorithm", "A128GCM"}, "base64 of 16"},
+        {{"token", "--kid", "k", KEY, SERVER, "--lifetime", "0s"}, "--lifetime"},
+        {{"token", "--kid", "k", KEY, SERVER, "--lifetime", "99999999d"}, "--lifetime"},
+        {{"token", "--kid", "k", KEY, SERVER, "--mac-key", "m"}, "--mac-key"},
+        {{"token", "--kid", "k", KEY, SERVER, "more"}, "no argument"},
+        {{"token", "--kid", "k", "--key-file", "/nowhere/f", SERVER}, "/nowhere/f"},
+        {{"token", "--json", "--kid", "\xff", KEY, SERVER}, "UTF-8"}};
+    write_file(KEY256, 44);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct run r = {0};
+        memcpy(r.argv, rows[i].argv, sizeof(rows[i].argv));
+        run(&r);
+        if (r.code != 2 || !strstr(r.errors, rows[i].why))
+            print_error("row %zu: %d %s\n", i, r.code, r.errors);
+        assert_int_equal(r.code, 2);
+        assert_string_equal(r.out, "");
+        assert_non_null(strstr(r.errors, rows[i].why));
+    }
+}
+
+static void test_turnpikectl_token_unfit_keys_are_2_and_not_shown(void **state)
+{
+    static const char *const keys[] = {KEY128, "x" KEY256,
+        "MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz",
+        "MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMT==",
+        "!!!zNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI=", "12345678901234567890123456789012"};
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        write_file(keys[i], strlen(keys[i]));
+        struct run r = {.argv = {"token", "--kid", "k", KEY, SERVER}};
+        run(&r);
+        assert_int_equal(r.code, 2);
+        assert_string_equal(r.out, "");
+        assert_non_null(strstr(r.errors, "not the base64 of 32 bytes"));
+        assert_null(strstr(r.errors, keys[i]));
+    }
+}
+
 static void test_turnpikectl_refusal_of_the_daemon_is_1(void **state)
 {
     struct run r = {.answer = "HTTP/1.1 404 Not Found\r\n\r\nno such realm\nmore\n",
@@ -347,6 +483,10 @@ int main(void)
         cmocka_unit_test(test_turnpikectl_explain_unfit_secrets_are_2),
         cmocka_unit_test(test_turnpikectl_revoke_says_what_and_for_how_long),
         cmocka_unit_test(test_turnpikectl_revoke_wrong_use_is_2),
+        cmocka_unit_test(test_turnpikectl_token_is_one_that_its_key_opens),
+        cmocka_unit_test(test_turnpikectl_token_as_json_is_what_the_rfc_shows),
+        cmocka_unit_test(test_turnpikectl_token_wrong_use_is_2),
+        cmocka_unit_test(test_turnpikectl_token_unfit_keys_are_2_and_not_shown),
         cmocka_unit_test(test_turnpikectl_refusal_of_the_daemon_is_1),
         cmocka_unit_test(test_turnpikectl_strange_answers_are_3),
     };
