@@ -20,7 +20,7 @@
 #define OAUTH_MAC_KEY_MIN     16 /* bytes; at most AUTH_KEY_MAX */
 /* nonce_length, nonce, key_length, mac_key, timestamp, lifetime, tag */
 #define OAUTH_TOKEN_LEN(mac_key_len)                                                               \
-    (2 + OAUTH_NONCE_LEN + 2 + (mac_key_len) + 8 + 4 + CRYPTO_GCM_TAG_LEN)
+    ((size_t)2 + OAUTH_NONCE_LEN + 2 + (mac_key_len) + 8 + 4 + CRYPTO_GCM_TAG_LEN)
 #define OAUTH_TOKEN_MIN OAUTH_TOKEN_LEN(OAUTH_MAC_KEY_MIN)
 #define OAUTH_TOKEN_MAX OAUTH_TOKEN_LEN(AUTH_KEY_MAX)
 #define OAUTH_ID_LEN    16 /* hexadecimal digits */

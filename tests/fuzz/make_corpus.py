@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes the seed corpora of fuzz_stun, fuzz_channel_data, fuzz_stream, fuzz_proxy and
-fuzz_redis_reply: make_corpus.py [--check] SOURCE_ROOT.
+"""Writes the seed corpora of fuzz_stun, fuzz_channel_data, fuzz_stream, fuzz_proxy,
+fuzz_redis_reply and fuzz_access_token: make_corpus.py [--check] SOURCE_ROOT.
 
 Messages are built here from the RFCs, without the code under test; the vectors come from
 tests/unit/stun_vectors.h. With --check nothing is written: it fails where a file differs.
@@ -261,6 +261,31 @@ def redis_replies():
     yield "http", b"HTTP/1.1 400 Bad Request\r\n\r\n"
 
 
+def access_tokens():
+    """The sample of RFC 7635 appendix A; what is no token; and encrypted blocks, which the target seals itself."""
+    sample = bytes.fromhex(
+        "000c68346a336b326c326e346235617ef134a3d5e44e9a19cc7dc104b0c03d03"
+        "b2a551d8fdf5cd3b6dca6f10cfb77e5b2ddec84d293a5c50499359f0c2e26f76")
+    yield "sample", sample
+    yield "sample_forged", sample[:-1] + b"\x77"
+    yield "sample_cut", sample[:-1]
+    yield "sample_short", sample[:59]
+    yield "empty", b""
+    for size in (0, 11, 13, 16, 65535):
+        yield f"nonce_{size}", struct.pack(">H", size) + sample[2:]
+    yield "long", sample + bytes(200)
+    for size in (16, 20, 32, 64):
+        yield f"block_{size}", block(size, bytes(range(size)))
+    for said, there in ((0, 20), (15, 15), (21, 20), (19, 20), (65, 65), (65535, 20), (20, 64)):
+        yield f"block_says_{said}_has_{there}", block(said, bytes(there))
+    yield "block_ages_ago", block(20, bytes(20), 0, 0)
+    yield "block_for_ever", block(20, bytes(20), 2 ** 64 - 1, 2 ** 32 - 1)
+
+
+def block(said, mac_key, timestamp=92470300704768, lifetime=3600):
+    return struct.pack(">H", said) + mac_key + struct.pack(">QI", timestamp, lifetime)
+
+
 def files(root):
     corpus = root / "tests/fuzz/corpus"
     for name, data in vectors(root):
@@ -275,6 +300,8 @@ def files(root):
         yield corpus / "stream" / name, data
     for name, data in redis_replies():
         yield corpus / "redis_reply" / name, data
+    for name, data in access_tokens():
+        yield corpus / "access_token" / name, data
     for maker in (proxy_headers, requests):
         for name, data in maker():
             yield corpus / "proxy" / name, data
