@@ -84,8 +84,9 @@ static inline void store_secrets_free(struct store_secrets *s)
 typedef void store_done_fn(void *ctx, const struct store_answer *answer);
 
 /*
- * Control thread. `done` is called exactly once, within 2 s, never from within ask: if it cannot
- * even be asked, with STORE_UNREACHABLE. The same question asked twice at once is asked once.
+ * Control thread. `done` is called exactly once, within 2 s, never from within ask unless memory is
+ * out: if it cannot even be asked, with STORE_UNREACHABLE. The same question asked twice at once is
+ * asked once.
  */
 struct store {
     void *ctx;

@@ -11,11 +11,14 @@
 
 struct fleet;
 
+/* All called on the loop; none may free the fleet or change its realms. Each may be NULL. */
 struct fleet_hooks {
     void (*state)(void *ctx, const struct redis_state *state);
-    /* The REST secrets of a realm: at first and whenever they have changed. Borrowed. */
+    /* The REST secrets of a realm: at first, whenever they have changed, and again after
+     * fleet_set_realms. Borrowed; sorted. What is known stays while Redis cannot be read. */
     void (*secrets)(void *ctx, const struct store_secrets *secrets);
-    /* Somebody has revoked, this instance among them; each once, or again after a reconnection. */
+    /* Somebody has revoked or taken back, this instance among them, and Redis has it; each once, or
+     * again after a reconnection. Who has to act at once does so when it calls fleet_revoke. */
     void (*revoked)(void *ctx, const struct revocation *v);
     void *ctx;
 };
@@ -30,14 +33,18 @@ struct fleet_realm {
 int fleet_new(struct fleet **out, uv_loop_t *loop, const struct redis_settings *settings,
     const struct random_source *random, const struct fleet_hooks *hooks, char *error,
     size_t error_cap);
-void fleet_free(struct fleet *f); /* NULL: nothing happens; questions in flight are answered */
-/* The realms from now on; copied. 0 or -ENOMEM. */
+/* NULL: nothing happens. Questions in flight are answered before it returns, and no hook is called;
+ * its memory goes as the loop runs on. */
+void fleet_free(struct fleet *f);
+/* The realms from now on; copied. Of realms that were not there before it tells what is revoked
+ * before it returns. 0; -EINVAL: a name is empty or has more than 763 bytes; -ENOMEM. */
 int fleet_set_realms(struct fleet *f, const struct fleet_realm *realms, size_t count);
 /* Valid as long as the fleet. */
 struct store fleet_store(struct fleet *f);
 /*
- * Tells all instances, within 5 s while Redis can be reached; else as soon as it can again. 0, or
- * -ENOSPC when too many wait.
+ * Tells all instances, within 5 s while Redis can be reached; else as soon as it can again, and
+ * then as of now: it undoes nothing that somebody says in the meantime. 0; -ENOSPC when too many
+ * wait (8192); -EINVAL: no such realm, kind or id; -ENOMEM.
  */
 int fleet_revoke(struct fleet *f, const struct revocation *v);
 /* Reads certificates and keys of the link again; see redis_link_renew. */

@@ -1,12 +1,18 @@
 /*
  * hiredis's reader with objects of ours: its own make an array of as many elements as are
  * announced, 16 GiB for a dozen bytes, and never stop. Each object is charged before it is made.
+ *
+ * Replies hold keys of users, so text is wiped when it is freed, and what has been parsed is wiped
+ * in the parser's buffer. What that buffer leaves behind when it grows is the allocator's.
+ *
  * Called by redis_link.c with whatever a server, or somebody in its place, sends.
  */
 #include "fleet/redis_reply.h"
 
 #include <hiredis/read.h>
 #include <stdlib.h>
+
+#include "base/secret.h"
 
 /* A buffer that was larger than this is given back when it is empty. */
 #define BUFFER_KEPT (128u * 1024)
@@ -90,6 +96,8 @@ static void free_object(void *object)
         return;
     for (size_t i = 0; i < reply->count; i++)
         free_object(reply->elements[i]); /* NULL behind the last one of a cut reply */
+    if (reply->text.len > 0)
+        secret_cleanse(reply + 1, reply->text.len);
     free(reply);
 }
 
@@ -123,6 +131,24 @@ struct slice redis_reply_string(const struct redis_reply *reply, size_t n)
     return reply->elements[n]->text;
 }
 
+/* Wipes what has been parsed. The parser keeps that in front, and behind its text what it has moved
+ * away; it has no buffer after an error. */
+static void scrub(struct redis_reader *r)
+{
+    redisReader *p = r->parser;
+    if (!p->buf || r->buffered < p->len)
+        return;
+    secret_cleanse(p->buf, p->pos);
+    secret_cleanse(p->buf + p->len, r->buffered - p->len);
+}
+
+static void free_parser(struct redis_reader *r)
+{
+    if (r->parser->buf)
+        secret_cleanse(r->parser->buf, r->buffered);
+    redisReaderFree(r->parser);
+}
+
 /* Replaces the parser: true, or the old one stays. */
 static bool renew(struct redis_reader *r)
 {
@@ -132,7 +158,7 @@ static bool renew(struct redis_reader *r)
     parser->privdata = r;
     parser->maxbuf = 0; /* hiredis would assert that memory is there for a smaller one */
     if (r->parser)
-        redisReaderFree(r->parser);
+        free_parser(r);
     r->parser = parser;
     r->charged = r->buffered = 0;
     r->failure = REDIS_READ_MORE;
@@ -155,7 +181,7 @@ void redis_reader_free(struct redis_reader *r)
 {
     if (!r)
         return;
-    redisReaderFree(r->parser);
+    free_parser(r);
     free(r);
 }
 
@@ -203,6 +229,7 @@ enum redis_read redis_reader_next(struct redis_reader *r, struct redis_reply **o
     }
     if (unparsed(r) > r->reply_max)
         return r->failure = REDIS_READ_TOO_LARGE;
+    scrub(r);
     shrink(r);
     return REDIS_READ_MORE;
 }
