@@ -105,12 +105,13 @@ static unsigned ask(const struct admin_request *request, const json_t *json, FIL
     size_t len = 0;
     unsigned status = ADMIN_LATER;
     if (!admin_json_only(json, known, sizeof(known) / sizeof(known[0])) ||
-        admin_json_text(json, "user", USER_MAX, &what.user) < 0 || what.user.len == 0 ||
+        admin_json_text(json, "user", USER_MAX, &what.user) < 0 ||
         admin_json_text(json, "password", PASSWORD_MAX, &what.password) < 0 ||
         admin_json_text(json, "token", ADMIN_BODY_MAX, &token) < 0 ||
-        admin_json_text(json, "realm", REALM_MAX, &what.realm) < 0 || !decode(token, bytes, &len)) {
-        status =
-            refuse(out, 422, "user is needed; password, token (in base64) and realm may be there");
+        admin_json_text(json, "realm", REALM_MAX, &what.realm) < 0 ||
+        what.user.len + token.len == 0 || !decode(token, bytes, &len)) {
+        status = refuse(out, 422,
+            "user, or a token in base64, or both are needed; password and realm may be there");
     } else {
         what.token = slice_of(bytes, len);
         request->ops->explain(request->ops->ctx, &what);

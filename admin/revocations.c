@@ -9,37 +9,37 @@
 #include "admin/route.h"
 
 #define REALM_MAX 763
-/* Longer than any credential lives. */
-#define SECONDS_MAX (10 * 366 * 86400)
 
-static const struct {
-    const char *key;
-    enum revocation_kind kind;
-} kinds[] = {{"user", REVOKE_USER}, {"token", REVOKE_TOKEN}, {"secret", REVOKE_SECRET}};
-#define KINDS (sizeof(kinds) / sizeof(kinds[0]))
-
-/* 0 with *out borrowed from `json` and *key the key that names whom, or -EINVAL. */
-static int read_revocation(const json_t *json, struct admin_revocation *out, const char **key)
+static enum revocation_kind kind_of(struct slice name)
 {
-    static const char *const known[] = {"user", "token", "secret", "realm", "seconds"};
-    const json_t *seconds = json_object_get(json, "seconds");
-    struct admin_revocation what = {0};
-    unsigned named = 0;
-    for (size_t i = 0; i < KINDS; i++) {
-        struct slice id;
-        if (admin_json_text(json, kinds[i].key, REVOCATION_ID_MAX, &id) < 0) {
-            return -EINVAL;
-        }
-        if (id.len > 0) {
-            what.kind = kinds[i].kind;
-            what.id = id;
-            *key = kinds[i].key;
-            named++;
+    static const struct {
+        const char *name;
+        enum revocation_kind kind;
+    } kinds[] = {{"user", REVOKE_USER}, {"token", REVOKE_TOKEN}, {"secret", REVOKE_SECRET}};
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        if (slice_equal(name, slice_of_string(kinds[i].name))) {
+            return kinds[i].kind;
         }
     }
-    if (named != 1 || !admin_json_only(json, known, sizeof(known) / sizeof(known[0])) ||
-        admin_json_text(json, "realm", REALM_MAX, &what.realm) < 0 || !json_is_integer(seconds) ||
-        json_integer_value(seconds) < 0 || json_integer_value(seconds) > SECONDS_MAX) {
+    return 0;
+}
+
+/* 0 with *out borrowed from `json`, or -EINVAL. */
+static int read_revocation(const json_t *json, struct admin_revocation *out)
+{
+    static const char *const known[] = {"kind", "id", "realm", "seconds"};
+    const json_t *seconds = json_object_get(json, "seconds");
+    struct admin_revocation what = {0};
+    struct slice kind;
+    if (!admin_json_only(json, known, sizeof(known) / sizeof(known[0])) ||
+        admin_json_text(json, "kind", REVOCATION_ID_MAX, &kind) < 0 ||
+        admin_json_text(json, "id", REVOCATION_ID_MAX, &what.id) < 0 ||
+        admin_json_text(json, "realm", REALM_MAX, &what.realm) < 0 || !json_is_integer(seconds)) {
+        return -EINVAL;
+    }
+    what.kind = kind_of(kind);
+    if (!what.kind || what.id.len == 0 || json_integer_value(seconds) < 0 ||
+        json_integer_value(seconds) > UINT32_MAX) {
         return -EINVAL;
     }
     what.seconds = (uint32_t)json_integer_value(seconds);
@@ -56,15 +56,13 @@ static unsigned refuse(FILE *out, unsigned status, const char *why)
 static unsigned revoke(const struct admin_ops *ops, const json_t *json, FILE *out)
 {
     struct admin_revocation what;
-    const char *key;
-    if (read_revocation(json, &what, &key) < 0) {
+    if (read_revocation(json, &what) < 0) {
         return refuse(out, 422,
-            "one of user, token and secret, with its id, is needed, and seconds; realm may be "
-            "there");
+            "kind (user, token or secret), id and seconds are needed; realm may be there");
     }
     switch (ops->revoke(ops->ctx, &what)) {
     case 0:
-        fprintf(out, "{\"revoked\": \"%s\", \"seconds\": %u}\n", key, what.seconds);
+        fputs("{\"revoked\": true}\n", out);
         return 200;
     case -ENOENT:
         return refuse(out, 404, "no such realm");

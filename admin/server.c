@@ -112,15 +112,15 @@ static struct slice header(struct lws *wsi, enum lws_token_indexes name, char *r
 }
 
 /* Digits only, as "Content-Length = 1*DIGIT" (RFC 9110 section 8.6), and not as the library reads
- * it; 0 for everything else. */
+ * it; 0 for everything else, and some number over ADMIN_BODY_MAX for all that are over it. */
 static size_t number(struct slice text)
 {
     size_t n = 0;
     for (size_t i = 0; i < text.len; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9' || n > ADMIN_BODY_MAX) {
+        if (text.data[i] < '0' || text.data[i] > '9') {
             return 0;
         }
-        n = n * 10 + (size_t)(text.data[i] - '0');
+        n = n > ADMIN_BODY_MAX ? n : n * 10 + (size_t)(text.data[i] - '0');
     }
     return n;
 }

@@ -229,8 +229,8 @@ static inline const char *ask(struct fixture *f, bool trusted, const char *reque
 
 static inline void assert_starts(const char *text, const char *start)
 {
-    if (strncmp(text, start, strlen(start)) != 0)
-        fail_msg("'%.80s' does not start with '%s'", text, start);
+    if (!text || strncmp(text, start, strlen(start)) != 0)
+        fail_msg("'%.80s' does not start with '%s'", text ? text : "", start);
 }
 
 /* POST, and the answer; `type` NULL: none is said. */
