@@ -11,33 +11,12 @@
 #include <malloc.h>
 #include <stdlib.h>
 
-#include "tests/tls/datagrams.h"
-#include "tests/tls/server.h"
+#include "tests/tls/dtls_server.h"
 
 #define FLOOD 50000u
 
 /* Of a sanitizer, where one is: it does not fill in mallinfo2. */
 size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
-
-static struct test_server server;
-static struct tls_context *context;
-static SSL_CTX *client_ctx;
-
-static int setup(void **state)
-{
-    test_server_init(&server);
-    context = test_server_context(&server, TEST_SECRET);
-    client_ctx = test_dtls_client_ctx(DTLS1_2_VERSION);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    SSL_CTX_free(client_ctx);
-    tls_context_release(context);
-    test_server_deinit(&server);
-    return 0;
-}
 
 static size_t in_use(void)
 {
@@ -144,5 +123,5 @@ int main(void)
         cmocka_unit_test(test_threat_06_spoofed_client_hellos_leave_nothing),
         cmocka_unit_test(test_threat_20_fragments_of_long_messages_cost_no_memory),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, dtls_server_set_up, dtls_server_tear_down);
 }

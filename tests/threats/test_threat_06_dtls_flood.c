@@ -4,10 +4,9 @@
  * answer budget allows, cookies and challenges together; our own addresses draw nothing.
  */
 #include "tests/scenario/fixture.h"
+#include "tests/scenario/resident.h"
 
 #include <dirent.h>
-#include <stdio.h>
-#include <unistd.h>
 
 #include "net/dtls_sessions.h"
 #include "tests/tls/datagrams.h"
@@ -20,9 +19,6 @@
 #define PER_NET 1000u
 /* Answers really leave, to the loopback addresses that were forged: nobody listens there. */
 #define CLOSED_PORT 9
-
-/* As in test_threat_06_spoof_flood. */
-size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
 
 struct flood {
     struct fixture *f;
@@ -146,18 +142,6 @@ static void flood(struct flood *d, struct slice hello, unsigned count)
         d->f->w->now.mono_us += 10;
         d->io.now = d->f->w->now;
     }
-}
-
-static size_t resident(void)
-{
-    if (__sanitizer_get_current_allocated_bytes)
-        return __sanitizer_get_current_allocated_bytes();
-    unsigned long total = 0, pages = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    assert_non_null(file);
-    assert_int_equal(fscanf(file, "%lu %lu", &total, &pages), 2);
-    fclose(file);
-    return pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
 static unsigned open_files(void)

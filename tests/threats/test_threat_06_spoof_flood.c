@@ -4,17 +4,11 @@
  * and open no socket.
  */
 #include "tests/scenario/fixture.h"
-
-#include <stdio.h>
-#include <unistd.h>
+#include "tests/scenario/resident.h"
 
 #define FLOOD   1000000u
 #define WARM_UP 20000u
 #define GROWTH  (1024u * 1024u)
-
-/* Of a sanitizer, where one is: its quarantine keeps what was freed resident, so it is asked what
- * is in use. */
-size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
 
 static uint64_t answered;
 
@@ -22,18 +16,6 @@ static uint64_t answered;
 static void count_only(void *ctx, struct outbox *outbox)
 {
     answered += outbox->count;
-}
-
-static size_t resident(void)
-{
-    if (__sanitizer_get_current_allocated_bytes)
-        return __sanitizer_get_current_allocated_bytes();
-    unsigned long total = 0, pages = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    assert_non_null(file);
-    assert_int_equal(fscanf(file, "%lu %lu", &total, &pages), 2);
-    fclose(file);
-    return pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
 /* Nine of ten forge the addresses of eight prefixes, whose budgets they use up; the tenth comes

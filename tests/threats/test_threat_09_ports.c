@@ -3,8 +3,6 @@
  * is empty or nearly full, a port says nothing about the next, no draw falls back to something
  * weaker, and the tree calls no generator of the C library.
  */
-#include "relay/ports.h"
-
 #include <errno.h>
 #include <ftw.h>
 #include <setjmp.h>
@@ -15,35 +13,9 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/port_fixture.h"
+
 enum { PORT_MIN = 49152, PORT_MAX = 65535, PORTS = PORT_MAX - PORT_MIN + 1, DRAWS = 100000 };
-
-struct fixture {
-    struct port_maps *maps;
-    struct port_map *map;
-};
-
-static int setup(void **state)
-{
-    static struct fixture f;
-    struct addr addr = addr_ipv4(192, 0, 2, 1, 0);
-
-    f.maps = port_maps_new();
-    f.map = f.maps ? port_maps_add(f.maps, &addr, &addr) : NULL;
-    *state = &f;
-    return f.map ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-
-    /* A test that failed half-way has left ports claimed, and freeing would abort before it is
-     * reported. */
-    if (port_map_claimed(f->map) != 0)
-        return -1;
-    port_maps_free(f->maps);
-    return 0;
-}
 
 static double cube_root(double v)
 {
@@ -72,7 +44,7 @@ static void assert_uniform(const unsigned *cells, unsigned count, double draws)
 
 static void test_ports_are_uniform(void **state)
 {
-    struct fixture *f = *state;
+    struct port_fixture *f = *state;
     static unsigned cells[PORTS];
     uint16_t port;
 
@@ -86,7 +58,7 @@ static void test_ports_are_uniform(void **state)
 
 static void test_a_port_says_nothing_about_the_next(void **state)
 {
-    struct fixture *f = *state;
+    struct port_fixture *f = *state;
     static unsigned distance[256], next[64 * 64];
     uint16_t port, before = PORT_MIN;
 
@@ -103,7 +75,7 @@ static void test_a_port_says_nothing_about_the_next(void **state)
 
 static void test_even_ports_and_pairs_are_uniform(void **state)
 {
-    struct fixture *f = *state;
+    struct port_fixture *f = *state;
     static unsigned even[PORTS / 2], pair[PORTS / 2];
     uint16_t port;
 
@@ -126,7 +98,7 @@ static void test_even_ports_and_pairs_are_uniform(void **state)
  * always give the same one. */
 static void test_nearly_full_range_stays_uniform(void **state)
 {
-    struct fixture *f = *state;
+    struct port_fixture *f = *state;
     static const uint16_t lone = PORT_MAX;
     unsigned cells[16] = {0};
     uint16_t port;
@@ -156,7 +128,7 @@ static int fill_fails(void *ctx, void *out, size_t len)
 
 static void test_without_randomness_no_port_is_given(void **state)
 {
-    struct fixture *f = *state;
+    struct port_fixture *f = *state;
     struct random_source broken = {fill_fails, NULL};
     uint16_t port = 0;
 
@@ -273,7 +245,8 @@ static void test_tree_calls_no_predictable_generator(void **state)
     assert_true(saw_ports);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name)                                                                                 \
+    cmocka_unit_test_setup_teardown(name, port_fixture_set_up, port_fixture_tear_down)
 
 int main(void)
 {

@@ -8,29 +8,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "tests/tls/datagrams.h"
-#include "tests/tls/server.h"
+#include "tests/tls/dtls_server.h"
 
-static struct test_server server;
-static struct tls_context *context;
-static SSL_CTX *client_ctx;
 static struct test_dtls t;
-
-static int setup(void **state)
-{
-    test_server_init(&server);
-    context = test_server_context(&server, TEST_SECRET);
-    client_ctx = test_dtls_client_ctx(DTLS1_2_VERSION);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    SSL_CTX_free(client_ctx);
-    tls_context_release(context);
-    test_server_deinit(&server);
-    return 0;
-}
 
 static int begin(void **state)
 {
@@ -574,5 +554,5 @@ int main(void)
         CASE(test_dtls_who_is_not_admitted_is_sent_nothing),
         CASE(test_dtls_malformed_hello_asks_for_nothing),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, dtls_server_set_up, dtls_server_tear_down);
 }

@@ -1,7 +1,5 @@
 /* The maps of relayed ports: bounds, pairs, release, live bits, the 1:1 NAT lookup, and four
  * threads at once. */
-#include "relay/ports.h"
-
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -10,33 +8,7 @@
 
 #include <cmocka.h>
 
-struct fixture {
-    struct port_maps *maps;
-    struct port_map *map;
-};
-
-static int setup(void **state)
-{
-    static struct fixture f;
-    struct addr addr = addr_ipv4(192, 0, 2, 1, 0);
-
-    f.maps = port_maps_new();
-    f.map = f.maps ? port_maps_add(f.maps, &addr, &addr) : NULL;
-    *state = &f;
-    return f.map ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-
-    /* A test that failed half-way has left ports claimed, and freeing would abort before it is
-     * reported. */
-    if (port_map_claimed(f->map) != 0)
-        return -1;
-    port_maps_free(f->maps);
-    return 0;
-}
+#include "tests/unit/port_fixture.h"
 
 static int fill_fails(void *ctx, void *out, size_t len)
 {
@@ -56,7 +28,7 @@ static const struct random_source random_same = {fill_same, NULL};
 
 static void test_claim_whole_range_gives_each_port_once(void **state)
 {
-    struct fixture *f = *state;
+    struct port_fixture *f = *state;
     static uint8_t seen[65536];
     uint16_t port = 7;
 
@@ -79,7 +51,7 @@ static void test_claim_whole_range_gives_each_port_once(void **state)
 
 static void test_claim_unlucky_draws_find_the_free_port(void **state)
 {
-    struct fixture *f = *state;
+    struct port_fixture *f = *state;
     uint16_t port;
 
     for (unsigned count = 1; count <= 131; count++) {
@@ -94,7 +66,7 @@ static void test_claim_unlucky_draws_find_the_free_port(void **state)
 
 static void test_claim_small_ranges_stay_inside(void **state)
 {
-    struct fixture *f = *state;
+    struct port_fixture *f = *state;
     uint16_t port;
 
     assert_int_equal(port_map_claim(f->map, 65535, 65535, random_system(), &port), 0);
@@ -111,7 +83,7 @@ static void test_claim_small_ranges_stay_inside(void **state)
 
 static void test_claim_even_gives_even_ports_only(void **state)
 {
-    struct fixture *f = *state;
+    struct port_fixture *f = *state;
     uint16_t port;
     unsigned count = 0;
 
@@ -128,7 +100,7 @@ static void test_claim_even_gives_even_ports_only(void **state)
 
 static void test_claim_pair_gives_both_or_neither(void **state)
 {
-    struct fixture *f = *state;
+    struct port_fixture *f = *state;
     uint16_t port, odd;
 
     /* 1001 to 1008: pairs at 1002, 1004 and 1006; 1008 would need 1009. */
@@ -151,7 +123,7 @@ static void test_claim_pair_gives_both_or_neither(void **state)
 
 static void test_claim_pair_edges_of_the_port_space(void **state)
 {
-    struct fixture *f = *state;
+    struct port_fixture *f = *state;
     uint16_t port;
 
     assert_int_equal(port_map_claim_pair(f->map, 65534, 65535, random_system(), &port), 0);
@@ -168,7 +140,7 @@ static void test_claim_pair_edges_of_the_port_space(void **state)
 
 static void test_claim_without_randomness_fails(void **state)
 {
-    struct fixture *f = *state;
+    struct port_fixture *f = *state;
     uint16_t port = 7;
 
     assert_int_equal(port_map_claim(f->map, 1, 65535, &random_broken, &port), -EIO);
@@ -180,7 +152,7 @@ static void test_claim_without_randomness_fails(void **state)
 
 static void test_live_follows_set_and_ends_with_release(void **state)
 {
-    struct fixture *f = *state;
+    struct port_fixture *f = *state;
     uint16_t even;
 
     assert_int_equal(port_map_claim_pair(f->map, 5000, 5001, random_system(), &even), 0);
@@ -198,7 +170,7 @@ static void test_live_follows_set_and_ends_with_release(void **state)
 
 static void test_find_knows_both_faces_of_an_address(void **state)
 {
-    struct fixture *f = *state;
+    struct port_fixture *f = *state;
     struct addr local = addr_ipv4(10, 0, 0, 5, 99), public = addr_ipv4(198, 51, 100, 5, 98), six;
     struct port_map *map = port_maps_add(f->maps, &local, &public);
 
@@ -221,7 +193,7 @@ static void test_find_knows_both_faces_of_an_address(void **state)
 
 static void test_add_thirty_third_address_is_refused(void **state)
 {
-    struct fixture *f = *state;
+    struct port_fixture *f = *state;
     struct addr local = addr_ipv4(10, 0, 0, 0, 0), public = addr_ipv4(198, 51, 100, 0, 0);
 
     for (unsigned i = 1; i < 32; i++) {
@@ -285,7 +257,7 @@ static void *hammer(void *arg)
 
 static void test_claim_four_threads_conserve_ports(void **state)
 {
-    struct fixture *f = *state;
+    struct port_fixture *f = *state;
     pthread_t threads[THREADS];
 
     for (unsigned i = 0; i < THREADS; i++)
@@ -300,7 +272,8 @@ static void test_claim_four_threads_conserve_ports(void **state)
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name)                                                                                 \
+    cmocka_unit_test_setup_teardown(name, port_fixture_set_up, port_fixture_tear_down)
 
 static void test_port_maps_conflict_says_what_add_would_refuse(void **state)
 {

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/stun_raw.h"
+#include "tests/unit/stun_key.h"
 
 #define BINDING_REQUEST  0x0001
 #define ALLOCATE_REQUEST 0x0003
@@ -18,23 +18,6 @@ static const uint16_t known_types[] = {0x0001, 0x0006, 0x0008, 0x0009, 0x000a, 0
     0x0012, 0x0013, 0x0014, 0x0015, 0x0016, 0x0017, 0x0018, 0x0019, 0x001a, 0x001b, 0x001c, 0x001d,
     0x001e, 0x0020, 0x0022, 0x8000, 0x8001, 0x8002, 0x8004, 0x8022, 0x8023, 0x8028, 0x802e, 0x8032};
 #define KNOWN_COUNT (sizeof(known_types) / sizeof(known_types[0]))
-
-static const uint8_t key_bytes[] = "a key of no importance";
-static struct crypto *crypto;
-static struct slice key;
-
-static int setup(void **state)
-{
-    crypto = crypto_new();
-    key = slice_of(key_bytes, sizeof(key_bytes) - 1);
-    return crypto == NULL ? -1 : 0;
-}
-
-static int teardown(void **state)
-{
-    crypto_free(crypto);
-    return 0;
-}
 
 /* An Allocate request with one attribute of every padding, integrity and FINGERPRINT. */
 static void make_rich(struct raw *r, size_t boundaries[], size_t *count)
@@ -449,5 +432,5 @@ int main(void)
         cmocka_unit_test(test_stun_disown_behind_integrity_is_not_unknown),
         cmocka_unit_test(test_stun_parse_more_unknown_types_than_kept_are_counted),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, stun_key_set_up, stun_key_tear_down);
 }

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/stun_raw.h"
+#include "tests/unit/stun_key.h"
 
 #define ALLOCATE_REQUEST 0x0003
 
@@ -16,23 +16,6 @@ static const uint16_t known_types[] = {0x0001, 0x0006, 0x0008, 0x0009, 0x000a, 0
     0x0012, 0x0013, 0x0014, 0x0015, 0x0016, 0x0017, 0x0018, 0x0019, 0x001a, 0x001c, 0x001d, 0x001e,
     0x0020, 0x0022, 0x8000, 0x8001, 0x8002, 0x8004, 0x8022, 0x8023};
 #define KNOWN_COUNT (sizeof(known_types) / sizeof(known_types[0]))
-
-static const uint8_t key_bytes[] = "a key of no importance";
-static struct crypto *crypto;
-static struct slice key;
-
-static int setup(void **state)
-{
-    crypto = crypto_new();
-    key = slice_of(key_bytes, sizeof(key_bytes) - 1);
-    return crypto == NULL ? -1 : 0;
-}
-
-static int teardown(void **state)
-{
-    crypto_free(crypto);
-    return 0;
-}
 
 static void begin_with_lifetime(struct raw *r)
 {
@@ -364,5 +347,5 @@ int main(void)
         cmocka_unit_test(test_stun_verify_sha256_is_preferred),
         cmocka_unit_test(test_stun_verify_sha1_value_in_sha256_attribute_is_refused),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, stun_key_set_up, stun_key_tear_down);
 }
