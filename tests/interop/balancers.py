@@ -4,9 +4,6 @@
 
 The client and the balancer are namespaces that end with the process that holds them.
 """
-import contextlib
-import ctypes
-import os
 import pathlib
 import socket
 
@@ -14,6 +11,7 @@ import stun
 import uclient
 from certificates import Authority
 from harness import CONFIG, Process, case, expect, run_command, until
+from namespaces import inside, link, namespace, up
 from streams import all_closed, clients_in_log, relays_and_ends, success
 from transports import Tcp, tls_context
 
@@ -26,46 +24,21 @@ listen:
   - {{ proto: tcp, addr: {RELAY}, port: 4478, proxy_from: [{INSIDE}] }}
 """
 LISTEN_TLS = f"  - {{ proto: tls, addr: {RELAY}, port: 4443, proxy_from: [{INSIDE}] }}\n"
-CLONE_NEWNET = 0x40000000
-
-
-@contextlib.contextmanager
-def inside(process):
-    """Sockets and processes made in here belong to that process's namespace."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    with open("/proc/thread-self/ns/net", "rb") as own, open(f"/proc/{process.pid}/ns/net", "rb") as other:
-        expect(libc.setns(other.fileno(), CLONE_NEWNET) == 0, f"setns: {os.strerror(ctypes.get_errno())}")
-        try:
-            yield
-        finally:
-            expect(libc.setns(own.fileno(), CLONE_NEWNET) == 0, f"setns: {os.strerror(ctypes.get_errno())}")
 
 
 class Network:
     def __init__(self, lab):
-        own = os.readlink("/proc/self/ns/net")
-        self.client, self.balancer = (lab.start(Process, name, ["unshare", "--net", "sleep", "infinity"])
-                                      for name in ("client-namespace", "balancer-namespace"))
-        for process in (self.client, self.balancer):
-            until(lambda p=process: os.readlink(f"/proc/{p.pid}/ns/net") != own, 5, "no new namespace")
-        run_command("ip", "link", "add", "relay0", "type", "veth", "peer", "name", "eth1", "netns", self.balancer.pid)
-        self.up("relay0", RELAY)
+        self.client, self.balancer = namespace(lab, "client"), namespace(lab, "balancer")
+        link("relay0", "eth1", self.balancer)
+        up("relay0", RELAY)
         with inside(self.balancer):
-            run_command("ip", "link", "add", "eth0", "type", "veth", "peer", "name", "client0", "netns", self.client.pid)
-            self.up("lo")
-            self.up("eth0", BALANCER)
-            self.up("eth1", INSIDE)
+            link("eth0", "client0", self.client)
+            up("eth0", BALANCER)
+            up("eth1", INSIDE)
         with inside(self.client):
-            self.up("lo")
-            self.up("client0", CLIENT)
+            up("client0", CLIENT)
             run_command("ip", "route", "add", "default", "via", BALANCER)
         run_command("ip", "route", "add", "default", "via", INSIDE)
-
-    @staticmethod
-    def up(interface, address=None):
-        if address:
-            run_command("ip", "address", "add", f"{address}/24", "dev", interface)
-        run_command("ip", "link", "set", interface, "up")
 
 
 def haproxy(lab, network, name, certificate=None):

@@ -85,6 +85,10 @@ def rest_credential(secret, name, ttl=3600):
     return user, base64.b64encode(hmac.new(secret.encode(), user.encode(), hashlib.sha1).digest()).decode()
 
 
+def long_term_key(user, realm, password):
+    return hashlib.md5(b":".join((user.encode(), realm, password.encode()))).digest()
+
+
 class Client:
     """One client of one server: `server` is (ip, port). Over UDP; transports.py has the others."""
 
@@ -137,7 +141,7 @@ class Client:
         return None
 
     def key(self):
-        return hashlib.md5(b":".join((self.user.encode(), self.realm, self.password.encode()))).digest()
+        return long_term_key(self.user, self.realm, self.password)
 
     def request(self, method, attributes=(), transaction=None):
         """An authenticated request; takes a challenge or a stale nonce once. Returns a Message, or None."""
