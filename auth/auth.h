@@ -105,6 +105,9 @@ struct auth_result {
     /* user: borrowed from the message; for USERHASH from `auth`, or from a matching `live` */
     struct identity identity;
     struct auth_key key; /* the caller wipes it */
+    /* The request is of the live allocation's kid, with an access token that ends later than its
+     * own: identity and key are of that token. A Refresh takes them over (RFC 7635 section 9). */
+    bool renews;
     /* The realm that the request named, if it may, and whom it says it is, for counting guesses: of
      * a REST name the part behind the colon, else the name or USERHASH. Set when `proven`. */
     uint32_t realm;
@@ -118,7 +121,10 @@ struct auth_result {
 
 /*
  * Same number of HMACs and digests for a known and an unknown user (THREATS row 8). A REST
- * credential's expiry and ceiling are judged here, except when `live` is given and matches.
+ * credential's expiry and ceiling are judged here, except when `live` is given and matches. A
+ * request with an access token, in a realm that accepts them, is judged by that alone: like a live
+ * one if it is the token of `live`, else from the beginning. Nobody can guess one, so may_guess is
+ * not asked.
  */
 void auth_check(const struct auth *auth, struct auth_worker *w, const struct auth_request *request,
     const struct instant *now, struct auth_result *out);

@@ -228,8 +228,6 @@ static bool is_guess(const struct check *k, enum reason reason)
     case REASON_WRONG_PASSWORD:
     case REASON_NOT_APPROVED:
     case REASON_SECRET_UNKNOWN:
-    case REASON_KID_UNKNOWN:
-    case REASON_TOKEN_INVALID:
     case REASON_NAME_NOT_PREPARABLE:
         return true;
     case REASON_STORE_UNREACHABLE:
@@ -245,6 +243,9 @@ static enum reason check_new(const struct check *k, struct auth_result *out)
     const struct auth_request *request = k->request;
     if (!is_served(k))
         return REASON_REALM_DIFFERS;
+    /* Many share a kid: were a token's refusal a guess, one of them could lock out the others. */
+    if (check_has_token(k))
+        return check_oauth(k, out);
     if (request->may_guess && !request->may_guess(request->may_guess_ctx, out->realm, out->account))
         return REASON_GUESS_LOCKOUT;
     enum reason reason = check_sources(k, out);
@@ -256,7 +257,8 @@ static enum reason check_new(const struct check *k, struct auth_result *out)
 
 static enum reason check_credential(const struct check *k, struct auth_result *out)
 {
-    const enum reason reason = is_live(k) ? check_live(k, out) : check_new(k, out);
+    const bool as_live = is_live(k) && (!check_has_token(k) || check_is_live_token(k));
+    const enum reason reason = as_live ? check_live(k, out) : check_new(k, out);
     if (reason != REASON_NONE ||
         !revocations_cover(k->w->revocations, &out->identity, k->now->wall_s))
         return reason;

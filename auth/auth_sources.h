@@ -37,4 +37,11 @@ bool check_is_rest_name(const struct check *k, int64_t *expires_at);
  */
 enum reason check_sources(const struct check *k, struct auth_result *out);
 
+/* The request has an access token, in a realm that accepts them (oauth_check.c). */
+bool check_has_token(const struct check *k);
+/* It is the one that the live allocation was made or refreshed with; there must be one. */
+bool check_is_live_token(const struct check *k);
+/* As check_sources, by the token alone. */
+enum reason check_oauth(const struct check *k, struct auth_result *out);
+
 #endif

@@ -25,10 +25,14 @@ struct identity {
 
 /*
  * The name that quotas count by: of a REST name "expiry:user" the part behind the colon, else a
- * fresh credential would be a fresh user; everything else whole. Borrowed from `id`.
+ * fresh credential would be a fresh user; of an access token its id, because a kid is everybody's
+ * whom the authorization server serves; everything else whole. Borrowed from `id`.
  */
 static inline struct slice identity_account(const struct identity *id)
 {
+    if (id->source == AUTH_SOURCE_OAUTH) {
+        return slice_of_string(id->credential);
+    }
     const uint8_t *colon = id->source == AUTH_SOURCE_REST && id->user.len > 0
                                ? (const uint8_t *)memchr(id->user.data, ':', id->user.len)
                                : NULL;
