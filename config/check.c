@@ -5,7 +5,7 @@
 #include "config/check.h"
 
 #include "config/listeners.h"
-#include "config/oauth.h"
+#include "config/realms.h"
 #include "config/redis.h"
 
 #include <string.h>
@@ -20,44 +20,12 @@ static bool is_bearer_token(const struct secret *token)
     return token->len == 0 || strspn((const char *)token->data, allowed) == token->len;
 }
 
-/* A realm in which nobody could authenticate is a mistake; a retired secret opens nothing. */
-static bool has_source(const struct auth_realm_settings *realm)
-{
-    if (realm->user_count > 0 || realm->store_users || realm->store_secrets || oauth_wanted(realm))
-        return true;
-    for (size_t i = 0; i < realm->secret_count; i++)
-        if (!realm->secrets[i].retired)
-            return true;
-    return false;
-}
-
-static int check_sources(
-    const struct config *c, const struct document_node *root, struct fault *fault)
-{
-    const struct auth_realm_settings *realm = &c->auth.realms[0];
-    const char *store = realm->store_users     ? "auth.redis_users"
-                        : realm->store_secrets ? "auth.redis_secrets"
-                                               : "auth.redis_oauth_keys";
-
-    if (!has_source(realm))
-        return fault_set(fault, document_line(root, "auth.users"),
-            "nobody could authenticate: 'auth' needs at least one of users, secrets that are not "
-            "retired, oauth keys and sources in Redis");
-    if (!c->redis.url && (realm->store_users || realm->store_secrets || realm->store_oauth_keys))
-        return fault_set(fault, document_line(root, store), "'%s' needs 'redis.url'", store);
-    if (realm->oauth_server_name && !oauth_wanted(realm))
-        return fault_set(fault, document_line(root, "auth.oauth.server_name"),
-            "'auth.oauth.server_name' means nothing without 'auth.oauth.keys' or "
-            "'auth.redis_oauth_keys'");
-    return 0;
-}
-
 int check_config(const struct config *c, const struct document_node *root, struct fault *fault)
 {
     int rc = redis_check(c, root, fault);
 
     if (rc == 0)
-        rc = check_sources(c, root, fault);
+        rc = realms_check(c, root, fault);
     if (rc < 0)
         return rc;
     if (c->auth.nonce_secret_old.len > 0 && c->auth.nonce_secret.len == 0)

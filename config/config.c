@@ -8,10 +8,10 @@
 #include "config/check.h"
 #include "config/file.h"
 #include "config/listeners.h"
-#include "config/oauth.h"
 #include "config/realms.h"
 #include "config/redis.h"
 #include "config/schema.h"
+#include "config/served.h"
 #include "config/tls.h"
 
 #include <errno.h>
@@ -33,6 +33,10 @@ int config_init(struct config *c)
     }
     if (rc == 0)
         rc = listeners_complete(&fresh);
+    if (rc == 0)
+        rc = realms_complete(&fresh, NULL, NULL);
+    if (rc == 0)
+        rc = served_complete(&fresh, NULL, NULL);
     if (rc < 0)
         config_deinit(&fresh);
     else
@@ -67,11 +71,12 @@ static int config_complete(struct config *c, const struct document_node *root, s
 {
     int rc = tls_complete(c, root, fault);
 
-    for (size_t i = 0; i < c->auth.realm_count && rc == 0; i++)
-        if (oauth_complete(&c->auth.realms[i]) < 0)
-            rc = fault_out_of_memory(fault);
+    if (rc == 0)
+        rc = realms_complete(c, root, fault);
     if (rc == 0 && listeners_complete(c) < 0)
         rc = fault_out_of_memory(fault);
+    if (rc == 0)
+        rc = served_complete(c, root, fault);
     return rc;
 }
 

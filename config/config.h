@@ -25,7 +25,8 @@ struct config {
     struct tls_settings tls;
     struct tls_certificate_settings tls_pair; /* `tls.cert` and `tls.key` while they are read; then
                                                  the first of tls.certificates */
-    struct redis_settings redis;              /* url NULL: there is none */
+    struct quota_limits realm_quotas[AUTH_REALMS_MAX]; /* by realm id; of the first: limits.quota */
+    struct redis_settings redis;                       /* url NULL: there is none */
     struct admin_settings admin;
     enum log_level log_level;
     enum log_format log_format;
@@ -66,5 +67,14 @@ bool config_diff(const struct config *running, const struct config *next, FILE *
  * or -ENOMEM with `next` still whole.
  */
 int config_keep(struct config *next, const struct config *running);
+/*
+ * Gives the realms of `next` the ids that `running` has for their names, which live allocations
+ * know, after config_keep. New ones follow behind; those that are gone stay behind as `removed`,
+ * without sources, and get their id back when they come back. Listeners and quotas follow. 0;
+ * -ENOMEM; or -EINVAL, a restart is needed: more ids than there are, or a name that is the first
+ * realm's until then. *error says so, and `next` is untouched.
+ */
+int config_place_realms(
+    struct config *next, const struct config *running, struct config_error *error);
 
 #endif

@@ -266,7 +266,7 @@ const struct document_node *document_get(const struct document_node *mapping, co
 unsigned document_line(const struct document_node *root, const char *path)
 {
     const struct document_node *node = root, *outer;
-    unsigned line = 1;
+    unsigned line = root->line;
     char key[64];
 
     while (node && node->kind == DOCUMENT_MAPPING && *path != '\0') {

@@ -30,7 +30,7 @@ void document_free(struct document_node *root);
 /* The value of a key in a mapping, or NULL. */
 const struct document_node *document_get(const struct document_node *mapping, const char *key);
 /* Line of a key such as "redis.tls.ca", or of the one with "_file" behind; of the innermost section
- * of it that is in the file; 1 if none is. */
+ * of it that is in the file; of `root` if none is. */
 unsigned document_line(const struct document_node *root, const char *path);
 /* A plain scalar that YAML reads as nothing: empty, ~, null. */
 bool document_is_null(const struct document_node *node);

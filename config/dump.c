@@ -64,6 +64,13 @@ static char *text_of(const struct config *c, const struct schema_key *key)
     return text;
 }
 
+static void tell(const struct config *running, const struct config *next,
+    const struct schema_key *key, FILE *out)
+{
+    fprintf(out, "%s: ", key->path);
+    key->type->tell(running, next, out);
+}
+
 /* Says how one key differs; true if it does. A key that cannot be compared for want of memory
  * counts as changed. */
 static bool diff_key(const struct config *running, const struct config *next,
@@ -75,7 +82,9 @@ static bool diff_key(const struct config *running, const struct config *next,
     if (key->type->equal)
         equal = key->type->equal(running, next, key);
     if (!equal) {
-        if ((key->flags & SCHEMA_QUIET) || !before || !after)
+        if (key->type->tell)
+            tell(running, next, key, out);
+        else if ((key->flags & SCHEMA_QUIET) || !before || !after)
             fprintf(out, "%s: changed", key->path);
         else
             fprintf(out, "%s: %s -> %s", key->path, before, after);

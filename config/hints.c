@@ -3,6 +3,8 @@
  * then a key of that very name elsewhere, else all keys that would be valid there. Called by
  * schema.c.
  */
+#include "config/hints.h"
+
 #include "config/schema.h"
 
 #include <stddef.h>
@@ -57,6 +59,23 @@ static const struct schema_key *nearest(const char *section, const char *name)
                 best = key;
                 best_distance = distance;
             }
+        }
+    }
+    return best;
+}
+
+const char *hint_among(const char *name, const char *const *names, size_t count)
+{
+    const char *best = NULL;
+    size_t best_distance = strlen(name) / 3 + 2;
+
+    for (size_t i = 0; i < count && strlen(name) <= HINT_NAME_MAX; i++) {
+        size_t distance =
+            strlen(names[i]) <= HINT_NAME_MAX ? edit_distance(name, names[i]) : best_distance;
+
+        if (distance < best_distance) {
+            best = names[i];
+            best_distance = distance;
         }
     }
     return best;

@@ -5,6 +5,7 @@
 #include "config/listeners.h"
 
 #include "config/schema.h"
+#include "config/served.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -351,8 +352,8 @@ static bool same_entry(
 {
     if (!addr_equal_ip(&l->addr, &first->addr) || l->addr.port != first->addr.port + distance ||
         l->transport != first->transport || l->accept_plain != first->accept_plain ||
-        l->client_certificate != first->client_certificate ||
-        l->proxy_from_count != first->proxy_from_count)
+        l->client_certificate != first->client_certificate || l->realm != first->realm ||
+        l->realms != first->realms || l->proxy_from_count != first->proxy_from_count)
         return false;
     for (size_t i = 0; i < l->proxy_from_count; i++)
         if (!addr_equal_ip(&l->proxy_from[i].ip, &first->proxy_from[i].ip) ||
@@ -372,7 +373,8 @@ static void print_proxies(const struct listener_settings *l, FILE *out)
 }
 
 /* A run of ports that differ in nothing else was one entry, or might have been. */
-static void print_entry(const struct listener_settings *first, unsigned last_port, FILE *out)
+static void print_entry(
+    const struct config *c, const struct listener_settings *first, unsigned last_port, FILE *out)
 {
     char ip[ADDR_TEXT_MAX];
 
@@ -382,6 +384,7 @@ static void print_entry(const struct listener_settings *first, unsigned last_por
     print_proxies(first, out);
     fputs(first->accept_plain ? ", accept_plain: true" : "", out);
     fputs(first->client_certificate ? ", client_certificate: true" : "", out);
+    served_print(c, first, out);
     fputs(" }", out);
 }
 
@@ -398,7 +401,7 @@ static void print_listen(const void *base, const struct schema_key *key, FILE *o
                 break;
         if (i > 0)
             fputs(c->listen_auto ? "\n  # " : ",\n  ", out);
-        print_entry(&net->listeners[i], net->listeners[next - 1].addr.port, out);
+        print_entry(c, &net->listeners[i], net->listeners[next - 1].addr.port, out);
     }
     fputs(c->listen_auto ? "" : "\n  ]", out);
 }

@@ -65,9 +65,10 @@ static void write_range(const struct schema_key *key, FILE *out)
     }
 }
 
-static void write_key(const struct schema_key *key, FILE *out)
+static void write_key(const struct schema_key *key, unsigned level, FILE *out)
 {
-    fprintf(out, "\n### `%s`\n\n%s\n\n- Value: %s", key->path, key->help, key->type->form);
+    fprintf(out, "\n%.*s `%s`\n\n%s\n\n- Value: %s", (int)level, "###", key->path, key->help,
+        key->type->form);
     write_range(key, out);
     fputs("\n", out);
     if (key->flags & SCHEMA_REQUIRED)
@@ -82,15 +83,22 @@ static void write_key(const struct schema_key *key, FILE *out)
 
 int reference_write(FILE *out)
 {
+    bool top = true; /* nothing but keys of the top level so far */
+
     fputs(preface, out);
     fputs("\n## Top level\n", out);
     for (size_t i = 0; i < schema_key_count; i++) {
         const struct schema_key *key = &schema_keys[i];
+        unsigned level = !top && schema_depth(key) == 0 && !schema_of_item(key) ? 2 : 3;
 
-        if (key->type == &type_section)
-            fprintf(out, "\n## `%s`\n\n%s\n", key->path, key->help);
-        else
-            write_key(key, out);
+        if (key->type == &type_section) {
+            top = false;
+            level = schema_depth(key) == 0 ? 2 : 3;
+            if (key->help)
+                fprintf(out, "\n%.*s `%s`\n\n%s\n", (int)level, "###", key->path, key->help);
+        } else if (key->help) {
+            write_key(key, level, out);
+        }
     }
     return ferror(out) ? -EIO : 0;
 }

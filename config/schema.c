@@ -6,6 +6,7 @@
 #include "config/schema.h"
 
 #include "config/listeners.h"
+#include "config/realms.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -26,7 +26,9 @@ struct schema_type {
         const struct schema_key *key); /* NULL: equal if printed alike */
     bool (*present)(const void *base,
         const struct schema_key *key); /* NULL: always; false: no line of a dump */
-    const char *const *choices;        /* of a choice: NULL at the end */
+    void (*tell)(const void *running, const void *next,
+        FILE *out);             /* how they differ; NULL: by their values */
+    const char *const *choices; /* of a choice: NULL at the end */
 };
 
 enum schema_flags {
@@ -82,12 +84,16 @@ extern const struct schema_type type_section, type_boolean, type_number, type_li
     type_size, type_rate, type_milliseconds, type_relay_ports, type_log_level, type_log_format,
     type_rest_hash, type_oauth_algorithm;
 /* texts.c */
-extern const struct schema_type type_text, type_word, type_secret_id, type_realm;
+extern const struct schema_type type_text, type_word, type_secret_id;
 /* path.c */
 extern const struct schema_type type_pem_file, type_pem_item;
+/* realms.c */
+extern const struct schema_type type_realm, type_realms;
 /* listeners.c */
 extern const struct schema_type type_listen, type_proto, type_listen_addr, type_listen_port,
     type_proxy_from;
+/* served.c */
+extern const struct schema_type type_listen_realms;
 /* public_ip.c */
 extern const struct schema_type type_public_ip;
 /* tls.c */

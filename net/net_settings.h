@@ -9,7 +9,8 @@
 struct listener_settings {
     struct addr addr;  /* IP and port; "::" means both families: one IPv4 and one V6ONLY socket. One
                           entry a port */
-    uint32_t realm;    /* realm id */
+    uint32_t realm;    /* id of its home, which challenges name */
+    uint64_t realms;   /* ids that requests may name, a bit for each; `realm` is one of them */
     uint8_t transport; /* enum transport. A UDP listener takes DTLS too, by the first byte, where a
                           certificate is configured; a DTLS listener takes nothing else */
     bool optional; /* of the built-in list: a port that cannot be had is a warning, not the end */

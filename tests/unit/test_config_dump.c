@@ -25,6 +25,12 @@ static void assert_dump_reads_back(const struct config *c)
     for (size_t i = 0; i < c->relay.policy.deny_count; i++)
         assert_memory_equal(
             &again.relay.policy.deny[i], &c->relay.policy.deny[i], sizeof(struct prefix_rule));
+    assert_int_equal(again.auth.realm_count, c->auth.realm_count);
+    assert_memory_equal(again.realm_quotas, c->realm_quotas, sizeof(again.realm_quotas));
+    for (size_t i = 0; i < c->net.listener_count; i++) {
+        assert_int_equal(again.net.listeners[i].realm, c->net.listeners[i].realm);
+        assert_int_equal(again.net.listeners[i].realms, c->net.listeners[i].realms);
+    }
     for (size_t i = 0; i < c->auth.realms[0].user_count; i++)
         assert_string_equal(again.auth.realms[0].users[i].name, c->auth.realms[0].users[i].name);
     free(dump);
@@ -129,6 +135,27 @@ static void write_random_users(FILE *out)
     fprintf(out, "  max_ttl: %us\n  nonce_lifetime: %umin\n", 60 + below(100000), 1 + below(10));
 }
 
+static void write_random_realms(FILE *out, uint32_t count)
+{
+    fputs("realms:\n", out);
+    for (uint32_t i = 0; i < count; i++) {
+        fprintf(out, "  - { name: \"%u{ x\", secrets: [{ id: a, secret: b", i);
+        fputs(below(2) ? ", hash: sha256 }" : " }", out);
+        fputs(below(2) ? ", { id: b, secret: c, retired: true }]" : "]", out);
+        if (below(2))
+            fprintf(out, ", allocations_per_user: %u", below(1000));
+        if (below(2))
+            fprintf(out, ", channels_per_user: %u", below(1000));
+        if (below(2))
+            fprintf(out,
+                ", oauth: { keys: [{ kid: k, algorithm: A128GCM, "
+                "key: AAECAwQFBgcICQoLDA0ODw==, not_after: 20%u-0%u-%uT0%u:%u:%uZ }] }",
+                30 + below(60), 1 + below(9), 10 + below(18), below(10), 10 + below(50),
+                10 + below(50));
+        fputs(" }\n", out);
+    }
+}
+
 /* The text of a configuration drawn at random; the caller frees it. */
 static char *random_text(void)
 {
@@ -140,7 +167,13 @@ static char *random_text(void)
     fprintf(out, "workers: %u\nreceive_buffer: %u\n", below(65), below(1u << 30));
     fprintf(out, "listen:\n  - { proto: udp, addr: 10.0.0.1, port: %u-%u }\n", 1 + below(10),
         20 + below(10));
-    fprintf(out, "  - { proto: udp, addr: \"::\", port: %u }\n", 100 + below(60000));
+    const uint32_t realms = 1 + below(4), home = below(realms);
+    fprintf(out, "  - { proto: udp, addr: \"::\", port: %u, realms: [\"%u{ x\"", 100 + below(60000),
+        home);
+    for (uint32_t i = 0; i < realms; i++)
+        if (i != home)
+            fprintf(out, ", \"%u{ x\"", i);
+    fputs(below(2) ? ", turnpike] }\n" : "] }\n", out);
     fprintf(out, "  - { proto: tcp, port: %u-%u, proxy_from: [10.%u.0.0/16] }\n", 1 + below(10),
         20 + below(10), below(256));
     fprintf(out, "streams: { frame_timeout: %ums }\nrelay:\n", 100 + below(599901));
@@ -151,6 +184,7 @@ static char *random_text(void)
     fprintf(out, "limits:\n  unauthenticated_per_address: %u/%s\n", 1 + below(1000000),
         periods[below(3)]);
     fprintf(out, "  channels_per_user: %u\n", below(1000));
+    write_random_realms(out, realms);
     fclose(out);
     return text;
 }
