@@ -62,6 +62,9 @@ int auth_worker_set_secrets(
     struct auth_worker *w, const struct auth *auth, const struct store_secrets *secrets);
 int auth_worker_revoke(
     struct auth_worker *w, const struct revocation *revocation, const struct instant *now);
+/* Does a revocation in force refuse this identity? */
+bool auth_worker_covers(
+    const struct auth_worker *w, const struct identity *identity, const struct instant *now);
 /* Forgets every answer of the store: at a reload. */
 void auth_worker_forget(struct auth_worker *w);
 

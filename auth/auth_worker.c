@@ -98,6 +98,12 @@ int auth_worker_revoke(
     return revocations_put(w->revocations, revocation, now->wall_s);
 }
 
+bool auth_worker_covers(
+    const struct auth_worker *w, const struct identity *identity, const struct instant *now)
+{
+    return revocations_cover(w->revocations, identity, now->wall_s);
+}
+
 void auth_worker_forget(struct auth_worker *w)
 {
     key_cache_clear(w->cache);

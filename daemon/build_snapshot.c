@@ -126,6 +126,9 @@ static bool snapshot_add_relay(struct net_snapshot *s, const struct config *conf
     struct port_maps *ports, char *error, size_t error_cap)
 {
     s->relay.limits = config->limits;
+    for (size_t i = 0; i < AUTH_REALMS_MAX; i++) {
+        s->relay.quotas[i] = config->limits.quota;
+    }
     s->relay.relay = config->relay;
     /* These lists belong to the configuration, which workers never see. */
     memset(&s->relay.relay.policy, 0, sizeof(s->relay.relay.policy));

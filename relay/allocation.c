@@ -5,50 +5,41 @@
  */
 #include "relay/allocation.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "base/log.h"
 #include "base/secret.h"
 #include "relay/core.h"
-
-struct flow_key {
-    struct addr local, remote;
-    uint64_t connection;
-    uint64_t transport;
-};
-
-static struct flow_key key_of(const struct flow *f)
-{
-    return (struct flow_key){f->local, f->remote, f->connection, f->transport};
-}
+#include "relay/flow_key.h"
 
 static uint64_t key_hash(const struct relay *r, const struct flow_key *key)
 {
-    return crypto_siphash(r->deps.shared->hash_key, key, sizeof(*key));
+    return flow_key_hash(r->deps.shared->hash_key, key);
 }
 
 static bool match_flow(uint32_t slot, const void *key, void *ctx)
 {
     const struct relay *r = ctx;
     const struct allocation *a = slab_at(r->allocations, slot);
-    struct flow_key mine = key_of(&a->flow);
-    return memcmp(&mine, key, sizeof(mine)) == 0;
+    struct flow_key mine = flow_key_of(&a->flow);
+    return flow_key_equal(&mine, key);
 }
 
 struct allocation *allocation_find(const struct relay *r, const struct flow *flow)
 {
-    struct flow_key key = key_of(flow);
+    struct flow_key key = flow_key_of(flow);
     uint32_t slot = table_find(r->flows, key_hash(r, &key), match_flow, &key, (void *)r);
     return slot == TABLE_NOT_FOUND ? NULL : slab_at(r->allocations, slot);
 }
 
 static void fire(struct wheel_timer *timer, void *ctx);
 
-static int copy_owner(struct allocation_owner *owner, const struct identity *identity)
+int allocation_owner_copy(struct allocation_owner *owner, const struct identity *identity)
 {
     owner->user = malloc(identity->user.len + 1);
     if (!owner->user) {
-        return -1;
+        return -ENOMEM;
     }
     memcpy(owner->user, identity->user.data, identity->user.len);
     owner->user[identity->user.len] = 0;
@@ -58,6 +49,12 @@ static int copy_owner(struct allocation_owner *owner, const struct identity *ide
     owner->expires_at = identity->expires_at;
     memcpy(owner->credential, identity->credential, sizeof(owner->credential));
     return 0;
+}
+
+void allocation_owner_wipe(struct allocation_owner *owner)
+{
+    free(owner->user);
+    secret_cleanse(owner, sizeof(*owner));
 }
 
 struct allocation *allocation_new(struct relay *r, const struct flow *flow,
@@ -73,10 +70,11 @@ struct allocation *allocation_new(struct relay *r, const struct flow *flow,
     a->flow = *flow;
     a->created_us = now->mono_us;
     a->timer.fire = fire;
-    struct flow_key key = key_of(flow);
-    if (copy_owner(&a->owner, identity) || random_fill(r->deps.random, &a->id, sizeof(a->id)) ||
+    struct flow_key key = flow_key_of(flow);
+    if (allocation_owner_copy(&a->owner, identity) ||
+        random_fill(r->deps.random, &a->id, sizeof(a->id)) ||
         table_insert(r->flows, key_hash(r, &key), handle_slot(handle))) {
-        free(a->owner.user);
+        allocation_owner_wipe(&a->owner);
         slab_release(r->allocations, handle);
         return NULL;
     }
@@ -119,10 +117,9 @@ void allocation_end(struct allocation *a, const char *why, const struct instant 
     quota_close(r->deps.shared->quotas, &a->charge);
     permission_list_deinit(&a->permissions);
     channel_list_deinit(&a->channels);
-    struct flow_key key = key_of(&a->flow);
+    struct flow_key key = flow_key_of(&a->flow);
     table_remove(r->flows, key_hash(r, &key), handle_slot(a->handle));
-    free(a->owner.user);
-    secret_cleanse(&a->owner.key, sizeof(a->owner.key));
+    allocation_owner_wipe(&a->owner);
     slab_release(r->allocations, a->handle);
 }
 
@@ -165,14 +162,19 @@ struct addr relay_leg_public(const struct relay_leg *leg)
     return addr;
 }
 
+struct identity allocation_owner_identity(const struct allocation_owner *owner)
+{
+    struct identity id = {.realm = owner->realm,
+        .source = owner->source,
+        .user = slice_of(owner->user, owner->user_len),
+        .expires_at = owner->expires_at};
+    memcpy(id.credential, owner->credential, sizeof(id.credential));
+    return id;
+}
+
 struct identity allocation_identity(const struct allocation *a)
 {
-    struct identity id = {.realm = a->owner.realm,
-        .source = a->owner.source,
-        .user = slice_of(a->owner.user, a->owner.user_len),
-        .expires_at = a->owner.expires_at};
-    memcpy(id.credential, a->owner.credential, sizeof(id.credential));
-    return id;
+    return allocation_owner_identity(&a->owner);
 }
 
 /* "the server computes the minimum of the client's requested lifetime and the server's maximum
@@ -182,6 +184,19 @@ uint32_t allocation_desired_lifetime(const struct relay_settings *settings, uint
 {
     uint32_t computed = asked_s < settings->max_lifetime_s ? asked_s : settings->max_lifetime_s;
     return computed > settings->default_lifetime_s ? computed : settings->default_lifetime_s;
+}
+
+/* "The lifetime provided by the TURN server in the Allocate and Refresh responses MUST be less than
+ * or equal to the lifetime of the token." (RFC 7635 section 9) Monotonic, microseconds. */
+static uint64_t token_end(const struct allocation_owner *owner, const struct instant *now)
+{
+    if (owner->source != AUTH_SOURCE_OAUTH || owner->expires_at == 0) {
+        return UINT64_MAX;
+    }
+    if (owner->expires_at <= now->wall_s) {
+        return now->mono_us;
+    }
+    return now->mono_us + (uint64_t)(owner->expires_at - now->wall_s) * US_PER_S - now->wall_us;
 }
 
 uint32_t allocation_set_lifetime(
@@ -194,6 +209,8 @@ uint32_t allocation_set_lifetime(
     if (expires > end_of_age) {
         expires = end_of_age > now->mono_us ? end_of_age : now->mono_us;
     }
+    const uint64_t end_of_token = token_end(&a->owner, now);
+    expires = expires < end_of_token ? expires : end_of_token;
     for (unsigned i = 0; i < 2; i++) {
         if (a->legs[i].map && (family == ADDR_NONE || a->legs[i].family == family)) {
             a->legs[i].expires_us = expires;

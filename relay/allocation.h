@@ -34,7 +34,8 @@ struct allocation_owner {
     char *user; /* owned, user_len bytes, as on the wire */
     uint16_t user_len;
     char credential[32];
-    int64_t expires_at; /* of the credential, wall clock; 0: never */
+    int64_t expires_at; /* of the credential, wall clock; 0: never. An access token's is the
+                           allocation's end too */
     struct auth_key key;
 };
 
@@ -90,11 +91,16 @@ bool allocation_is_dual(const struct allocation *a);
 struct addr relay_leg_public(const struct relay_leg *leg);
 
 struct identity allocation_identity(const struct allocation *a);
+/* Copies everything but a key into a zeroed owner. 0 or -ENOMEM. */
+int allocation_owner_copy(struct allocation_owner *owner, const struct identity *identity);
+void allocation_owner_wipe(struct allocation_owner *owner);
+/* Borrows the name. */
+struct identity allocation_owner_identity(const struct allocation_owner *owner);
 /* What Allocate and Refresh grant to who asks for `asked_s`; 0: asks for nothing
  * (sections 7.2, 8.2). */
 uint32_t allocation_desired_lifetime(const struct relay_settings *settings, uint32_t asked_s);
-/* Sets time to expiry of the legs of `family` (ADDR_NONE: all), never beyond max_allocation_age;
- * returns the seconds granted. */
+/* Sets time to expiry of the legs of `family` (ADDR_NONE: all), never beyond max_allocation_age nor
+ * the end of its access token; returns the seconds granted. */
 uint32_t allocation_set_lifetime(
     struct allocation *a, uint8_t family, uint32_t lifetime_s, const struct instant *now);
 /* Whole seconds left, rounded up. */

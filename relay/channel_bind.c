@@ -57,7 +57,7 @@ static enum reason make_room(struct request *q, bool new_channel, bool new_permi
 {
     struct allocation *a = q->allocation;
     const struct relay_settings *settings = &q->relay->snapshot->relay;
-    const struct quota_limits *limits = &q->relay->snapshot->limits.quota;
+    const struct quota_limits limits = quota_limits_of(q->relay, q->allocation->owner.realm);
     struct quota_table *quotas = q->relay->deps.shared->quotas;
     if (new_channel && a->channels.count + 1u > settings->channels_per_allocation) {
         return REASON_CHANNEL_CAP;
@@ -69,11 +69,11 @@ static enum reason make_room(struct request *q, bool new_channel, bool new_permi
         permission_reserve(&a->permissions, new_permission)) {
         return REASON_MEMORY_EXHAUSTED;
     }
-    enum reason refused = quota_take(quotas, &a->charge, limits, QUOTA_CHANNELS, new_channel);
+    enum reason refused = quota_take(quotas, &a->charge, &limits, QUOTA_CHANNELS, new_channel);
     if (refused) {
         return refused;
     }
-    refused = quota_take(quotas, &a->charge, limits, QUOTA_PERMISSIONS, new_permission);
+    refused = quota_take(quotas, &a->charge, &limits, QUOTA_PERMISSIONS, new_permission);
     if (refused) {
         quota_give(quotas, &a->charge, QUOTA_CHANNELS, new_channel);
     }

@@ -9,14 +9,25 @@
 #include "relay/allocation.h"
 #include "relay/relay.h"
 
-/* Requests that may wait at once, and how long. */
-#define PARKED_MAX         256
+/* Requests that may wait at once for other workers, besides PARKING_TOTAL for the store, and how
+ * long for either. */
+#define PARKED_CLAIMS_MAX  256
+#define PARKED_MAX         (PARKED_CLAIMS_MAX + PARKING_TOTAL)
 #define PARKED_DEADLINE_US (2 * US_PER_S)
+/* One more than requests that wait: that whose answer is being handed on. */
+#define QUESTIONS_MAX (PARKING_TOTAL + 1)
 /* "The server MUST hold this reservation for at least 30 seconds" (RFC 8656 section 7.2) */
 #define RESERVATION_LIFETIME_US (30 * US_PER_S)
 
 /* Challenges whose first answer is remembered, so that a second is not taken for it. */
 #define ANSWERED_CHALLENGES 256
+
+/* revoke.c */
+struct revoke_state {
+    uint64_t walked_us;           /* when allocations were last walked; 0: never */
+    bool again;                   /* there is something that the next tick walks for */
+    uint64_t logged_us, failures; /* for log_once_a_minute */
+};
 
 struct relay {
     struct relay_deps deps;
@@ -27,6 +38,11 @@ struct relay {
     struct slab *reservations;
     struct table *tokens; /* reservation token → slot of `reservations` */
     struct slab *parked;
+    struct table *waiting; /* 5-tuple → slots of `parked` */
+    uint32_t claims_waiting;
+    struct slab *questions;
+    struct table *asked; /* kind, realm and name → slot of `questions` */
+    struct revoke_state revoke;
     struct wheel *wheel;
     struct instant now; /* of the call being worked on; timers read it */
     size_t pool_left;   /* unused bytes of `pool`, taken from its end */
@@ -36,17 +52,54 @@ struct relay {
     uint32_t answered[ANSWERED_CHALLENGES];
 };
 
-/* A request waiting for another worker. */
+enum parked_wait {
+    PARKED_RUNNING, /* for nothing any more */
+    PARKED_FOR_CLAIM,
+    PARKED_FOR_STORE
+};
+
+/* What a request learns from the worker that has its reservation. */
+struct parked_claim {
+    bool settled, late;         /* it has answered, or the deadline passed */
+    struct parcel parcel;       /* the reserved socket; fd -1: refused, or nothing came */
+    struct quota_charge charge; /* … and what it is charged to */
+};
+
+struct question;
+
+/* What a request has to do with the store. */
+struct parked_store {
+    bool asked; /* since it was parked: it has answered, or the deadline passed */
+    /* While it waits: */
+    struct question *question;
+    struct parked *next, **link; /* of those that wait for the same */
+    struct parking_charge charge;
+};
+
+/* A request that waits. */
 struct parked {
     uint64_t handle;
     struct relay *relay;
+    uint8_t wait; /* enum parked_wait */
+    bool judged;  /* its credentials were counted as right or wrong */
     struct wheel_timer deadline;
     struct packet packet; /* bytes owned */
     struct instant arrived;
     uint8_t transaction[STUN_TRANSACTION_LEN];
-    struct parcel parcel;       /* learned: the reserved socket; fd -1: refused, or nothing came */
-    struct quota_charge charge; /* … and what it is charged to */
-    bool late;                  /* the deadline passed */
+    struct parked_claim claim;
+    struct parked_store store;
+};
+
+/* A port that waits for its token; reservation.c. */
+struct reservation {
+    uint64_t handle;
+    struct relay *relay;
+    struct relay_leg leg;
+    struct quota_charge charge;
+    struct wheel_timer timer;
+    struct allocation_owner owner; /* without a key */
+    uint64_t user_tag;
+    uint8_t token[8];
 };
 
 struct request {
@@ -89,6 +142,9 @@ static inline struct verdict verdict_error(uint16_t code, enum reason reason)
 {
     return (struct verdict){VERDICT_ERROR, code, reason};
 }
+
+/* authenticate.c: success with q->authenticated, an error, silence, or pending. */
+struct verdict authenticate(struct request *q);
 
 /* Handlers, one a file. `reply` is zeroed. */
 struct verdict binding_handle(struct request *q, struct reply_fields *reply);
@@ -145,20 +201,53 @@ enum reason reservation_claim(struct request *q, const uint8_t token[8], struct 
     struct quota_charge *charge, bool *pending);
 void reservation_answer(struct relay *r, struct relay_message *m); /* RELAY_CLAIM */
 void reservation_cancel(struct relay *r, const uint8_t token[8]);
+void reservation_end(struct reservation *reservation);
 void reservation_end_all(struct relay *r);
 /* Closes a parcel that nobody took, frees its port and gives its charge back. */
 void reservation_discard(struct relay *r, struct parcel *parcel, struct quota_charge *charge);
 
-/* park.c */
-/* Copies the request; REASON_NONE with *handle, REASON_PARKING_FULL, REASON_PARKED_DUPLICATE or
- * REASON_MEMORY_EXHAUSTED. */
-enum reason park_request(struct request *q, uint64_t *handle);
+/*
+ * park.c: copies the request, or keeps the copy of a re-run, which must return VERDICT_PENDING
+ * then. REASON_NONE, REASON_PARKING_FULL, REASON_PARKED_DUPLICATE or REASON_MEMORY_EXHAUSTED;
+ * park_for_store also REASON_STORE_UNREACHABLE, when nobody can be asked.
+ */
+enum reason park_for_claim(struct request *q, uint64_t *handle);
+enum reason park_for_store(struct request *q, const struct store_need *need);
 /* What it waited for has come (the message's parcel and charge are taken over; fd -1: refused):
- * runs it again from the top and frees it. A handle that is gone: false, they stay the caller's. */
+ * runs it again from the top and frees it. A handle that is gone, or waits for something else:
+ * false, they stay the caller's. */
 bool park_resume(struct relay *r, struct relay_message *m, const struct instant *now);
-void park_cancel(struct relay *r, uint64_t handle);
+/* The store has answered: runs it again. */
+void park_answered(struct parked *p, const struct instant *now);
+/* Of the request that has just been parked: it does not wait after all. */
+void park_cancel(struct request *q, uint64_t handle);
 /* Forgets what waits on a flow that is gone; counted as refused. */
 void park_cancel_flow(struct relay *r, const struct flow *flow);
 void park_end_all(struct relay *r);
+
+/* question.c */
+struct slab *question_slab_new(unsigned worker);
+/* Asks, unless that has been asked already, and enters p among those who wait. REASON_NONE,
+ * REASON_STORE_UNREACHABLE or REASON_MEMORY_EXHAUSTED. */
+enum reason question_join(
+    struct parked *p, const struct store_need *need, const struct instant *now);
+void question_leave(struct parked *p);
+/* Runs all again that wait for it. */
+void question_answered(
+    struct relay *r, const struct store_question *what, const struct instant *now);
+
+/* revoke.c */
+void revoke_tick(struct relay *r, const struct instant *now);
+
+/* The limits of a realm's users: their own, and those of prefixes and of the whole instance. */
+static inline struct quota_limits quota_limits_of(const struct relay *r, uint32_t realm)
+{
+    const struct quota_limits *all = &r->snapshot->limits.quota;
+    struct quota_limits limits = r->snapshot->quotas[realm];
+    limits.allocations_total = all->allocations_total;
+    limits.permissions_per_prefix = all->permissions_per_prefix;
+    limits.channels_per_prefix = all->channels_per_prefix;
+    return limits;
+}
 
 #endif

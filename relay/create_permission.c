@@ -60,8 +60,8 @@ static enum reason make_room(struct request *q, const struct peers *peers)
     if (permission_reserve(&a->permissions, fresh)) {
         return REASON_MEMORY_EXHAUSTED;
     }
-    return quota_take(
-        quotas, &a->charge, &q->relay->snapshot->limits.quota, QUOTA_PERMISSIONS, fresh);
+    const struct quota_limits limits = quota_limits_of(q->relay, a->owner.realm);
+    return quota_take(quotas, &a->charge, &limits, QUOTA_PERMISSIONS, fresh);
 }
 
 struct verdict create_permission_handle(struct request *q, struct reply_fields *reply)

@@ -14,6 +14,19 @@ static void end(struct request *q, enum addr_family family)
     q->allocation = NULL;
 }
 
+/* "The client MUST use the new token to refresh existing allocations." (RFC 7635 section 9) From
+ * now on the allocation lives by it: its end, its mac_key, and its id for revocations. */
+static void take_token(struct request *q)
+{
+    struct allocation_owner *owner = &q->allocation->owner;
+    const struct identity *said = &q->auth.identity;
+    if (owner->source == AUTH_SOURCE_OAUTH && said->source == AUTH_SOURCE_OAUTH) {
+        owner->expires_at = said->expires_at;
+        owner->key = q->auth.key;
+        memcpy(owner->credential, said->credential, sizeof(owner->credential));
+    }
+}
+
 struct verdict refresh_handle(struct request *q, struct reply_fields *reply)
 {
     const struct relay_settings *settings = &q->relay->snapshot->relay;
@@ -47,6 +60,7 @@ struct verdict refresh_handle(struct request *q, struct reply_fields *reply)
         end(q, family);
         return verdict_success();
     }
+    take_token(q);
     int64_t expires_at = q->allocation->owner.expires_at;
     if (settings->end_on_expiry && expires_at != 0 && q->now->wall_s >= expires_at) {
         return verdict_error(401, REASON_CREDENTIAL_EXPIRED);

@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+#include "base/log.h"
+
 static uint32_t at_least_one(uint32_t n)
 {
     return n ? n : 1;
@@ -35,9 +37,12 @@ struct relay *relay_new(
     r->reservations = reservation_slab_new(deps->worker, cap);
     r->tokens = table_new(cap);
     r->parked = slab_new(deps->worker, sizeof(struct parked), PARKED_MAX);
+    r->waiting = table_new(PARKED_MAX);
+    r->questions = question_slab_new(deps->worker);
+    r->asked = table_new(QUESTIONS_MAX);
     r->wheel = wheel_new(now->mono_us, r);
     if (!r->auth || !r->allocations || !r->flows || !r->reservations || !r->tokens || !r->parked ||
-        !r->wheel) {
+        !r->waiting || !r->questions || !r->asked || !r->wheel) {
         relay_free(r, now);
         return NULL;
     }
@@ -71,6 +76,9 @@ void relay_free(struct relay *r, const struct instant *now)
     }
     wheel_free(r->wheel);
     slab_free(r->parked);
+    table_free(r->waiting);
+    slab_free(r->questions);
+    table_free(r->asked);
     slab_free(r->reservations);
     table_free(r->tokens);
     table_free(r->flows);
@@ -82,11 +90,13 @@ void relay_free(struct relay *r, const struct instant *now)
 void relay_set_snapshot(struct relay *r, const struct relay_snapshot *snapshot)
 {
     r->snapshot = snapshot;
+    auth_worker_forget(r->auth);
 }
 
 void relay_tick(struct relay *r, const struct instant *now)
 {
     r->now = *now;
+    revoke_tick(r, now);
     wheel_advance(r->wheel, now->mono_us);
 }
 
@@ -106,6 +116,22 @@ void relay_message(struct relay *r, struct relay_message *m, const struct instan
             reservation_discard(r, &m->parcel, &m->charge);
         }
         return;
+    }
+}
+
+void relay_store_answer(
+    struct relay *r, const struct store_answer *answer, const struct instant *now)
+{
+    r->now = *now;
+    auth_worker_learn(r->auth, r->snapshot->auth, answer, now);
+    question_answered(r, &answer->question, now);
+}
+
+void relay_store_secrets(struct relay *r, const struct store_secrets *secrets)
+{
+    if (auth_worker_set_secrets(r->auth, r->snapshot->auth, secrets)) {
+        log_event(LOG_ERROR, "store_secrets_not_kept", log_str("why", "out of memory"),
+            log_bytes("realm", auth_realm_name(r->snapshot->auth, secrets->realm)));
     }
 }
 

@@ -7,6 +7,8 @@
 #ifndef RELAY_RELAY_H
 #define RELAY_RELAY_H
 
+#include <stdatomic.h>
+
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/crypto.h"
@@ -28,8 +30,10 @@ struct relay_shared {
     struct rate_table *rates;
     struct quota_table *quotas;
     struct port_maps *ports;
-    struct parking_counts *parking; /* requests that wait for the store */
+    struct parking_counts *parking; /* requests that wait for the store; NULL where nobody asks */
     struct guesses *guesses;        /* NULL: nobody is locked out */
+    /* Of the lockout's log line: when the last was, and how many requests since. */
+    _Atomic uint64_t lockout_logged_us, lockouts_unlogged;
     uint8_t hash_key[16]; /* random; for reservations' user tags, the same in every worker */
 };
 

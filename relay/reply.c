@@ -62,6 +62,21 @@ static void write_unknown(const struct request *q, struct stun_writer *w)
     stun_write_attr(w, STUN_ATTR_UNKNOWN_ATTRIBUTES, slice_of(types, 2 * (size_t)shown));
 }
 
+/* "This attribute is used by the STUN server to inform the client that it supports third-party
+ * authorization. This attribute value contains the STUN server name." (RFC 7635 section 6.1) Of the
+ * realm that the challenge names, else of the first that a request here may name. */
+static struct slice third_party(const struct request *q)
+{
+    const struct auth *auth = q->relay->snapshot->auth;
+    struct slice server = auth_realm_third_party(auth, q->packet->realm);
+    for (uint32_t realm = 0; server.len == 0 && realm < auth_realm_count(auth); realm++) {
+        if (q->packet->realms >> realm & 1) {
+            server = auth_realm_third_party(auth, realm);
+        }
+    }
+    return server;
+}
+
 /* "This response MUST include a REALM value. The response MUST include a NONCE, selected by the
  * server." (RFC 8489 9.2.4) */
 static int write_challenge(const struct request *q, struct stun_writer *w)
@@ -79,6 +94,10 @@ static int write_challenge(const struct request *q, struct stun_writer *w)
      * other way round. */
     if (auth_realms_features(auth, &realms) & NONCE_FEATURE_PASSWORD_ALGORITHMS) {
         stun_write_password_algorithms(w);
+    }
+    struct slice server = third_party(q);
+    if (server.len > 0) {
+        stun_write_attr(w, STUN_ATTR_THIRD_PARTY_AUTHORIZATION, server);
     }
     return 0;
 }

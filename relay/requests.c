@@ -67,42 +67,6 @@ enum reason relay_judge_source(const struct relay *r, const struct flow *flow)
     return peer_policy_is_ours(r->snapshot->policy, source) ? REASON_SOURCE_IS_OURS : REASON_NONE;
 }
 
-static struct verdict authenticate(struct request *q)
-{
-    struct identity live;
-    struct auth_request request = {
-        .msg = &q->msg,
-        .client = q->packet->flow.remote,
-        .realm = q->packet->realm,
-        .realms = q->packet->realms,
-    };
-    if (q->allocation) {
-        live = allocation_identity(q->allocation);
-        request.live = &live;
-        request.live_key = &q->allocation->owner.key;
-    }
-    /* A request that waited is judged as of its arrival: its nonce has not aged by our own delay.
-     */
-    const struct instant *when = q->parked ? &q->parked->arrived : q->now;
-    auth_check(q->relay->snapshot->auth, q->relay->auth, &request, when, &q->auth);
-    switch (q->auth.outcome) {
-    case AUTH_OK:
-        q->authenticated = true;
-        return verdict_success();
-    case AUTH_CHALLENGE:
-        return verdict_error(401, q->auth.reason);
-    case AUTH_STALE:
-        return verdict_error(438, q->auth.reason);
-    case AUTH_BAD:
-        return verdict_error(400, q->auth.reason);
-    case AUTH_FAILED:
-    case AUTH_PENDING:
-    case AUTH_SILENT:
-        break;
-    }
-    return verdict_error(500, q->auth.reason);
-}
-
 static bool same_user(const struct request *q)
 {
     struct slice owner = slice_of(q->allocation->owner.user, q->allocation->owner.user_len);
@@ -151,10 +115,22 @@ static struct verdict judge(
 static void log_refusal(
     const struct request *q, const struct method_row *row, const struct verdict *v)
 {
-    log_event(LOG_DEBUG, "request_refused", log_hex64("id", q->allocation ? q->allocation->id : 0),
+    if (!log_enabled(LOG_DEBUG)) {
+        return;
+    }
+    const struct auth_result *said = &q->auth;
+    const uint32_t realm = said->proven ? said->realm : q->packet->realm;
+    const struct log_field fields[] = {log_hex64("id", q->allocation ? q->allocation->id : 0),
         log_str("method", row->name), log_u64("code", v->code),
         log_str("reason", reason_name(v->reason)), log_addr("client", &q->packet->flow.remote),
-        log_bytes("user", q->auth.identity.user));
+        log_bytes("realm", auth_realm_name(q->relay->snapshot->auth, realm)),
+        log_bytes("user", said->identity.user.len > 0 ? said->identity.user : said->account),
+        log_str("credential", said->identity.credential),
+        log_i64(
+            v->reason == REASON_CREDENTIAL_LIFETIME ? "over_by" : "expired_by", said->expired_s)};
+    const size_t count = sizeof(fields) / sizeof(fields[0]);
+    /* The last one says something of credentials that have expired, or would too late, only. */
+    log_write(LOG_DEBUG, "request_refused", fields, said->expired_s != 0 ? count : count - 1);
 }
 
 static void answer(struct request *q, const struct method_row *row)
@@ -164,7 +140,8 @@ static void answer(struct request *q, const struct method_row *row)
     const bool had = q->allocation != NULL;
     struct verdict v = judge(q, row, &reply);
     if (v.kind == VERDICT_PENDING) {
-        counters_add(counters, METRIC_CONSUMED, 1);
+        /* Counted when it was parked first. */
+        counters_add(counters, METRIC_CONSUMED, q->parked ? 0 : 1);
     } else if (v.kind == VERDICT_SILENT) {
         counters_drop(counters, v.reason); /* never of a re-run: those are answered */
     } else {

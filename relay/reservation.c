@@ -7,16 +7,6 @@
  */
 #include "relay/core.h"
 
-struct reservation {
-    uint64_t handle;
-    struct relay *relay;
-    struct relay_leg leg;
-    struct quota_charge charge;
-    struct wheel_timer timer;
-    uint64_t user_tag;
-    uint8_t token[8];
-};
-
 struct slab *reservation_slab_new(unsigned worker, uint32_t cap)
 {
     return slab_new(worker, sizeof(struct reservation), cap);
@@ -56,6 +46,7 @@ static void forget(struct reservation *v)
     table_remove(r->tokens, token_hash(r, v->token), handle_slot(v->handle));
     wheel_disarm(r->wheel, &v->timer);
     quota_close(r->deps.shared->quotas, &v->charge);
+    allocation_owner_wipe(&v->owner);
     slab_release(r->reservations, v->handle);
 }
 
@@ -63,8 +54,7 @@ static void fire(struct wheel_timer *timer, void *ctx)
 {
     struct reservation *v = container_of(timer, struct reservation, timer);
     counters_add(v->relay->deps.counters, METRIC_RESERVATIONS_EXPIRED, 1);
-    relayed_close(v->relay, &v->leg);
-    forget(v);
+    reservation_end(v);
 }
 
 /* A token that names this worker and is otherwise random (THREATS row 9), entered in the table. */
@@ -82,17 +72,22 @@ enum reason reservation_make(struct request *q, struct relay_leg *leg, uint8_t t
 {
     struct relay *r = q->relay;
     struct quota_charge charge = {0};
-    enum reason refused = quota_open(r->deps.shared->quotas, &charge, &r->snapshot->limits.quota,
+    const struct quota_limits limits = quota_limits_of(r, q->auth.identity.realm);
+    enum reason refused = quota_open(r->deps.shared->quotas, &charge, &limits,
         q->auth.identity.realm, identity_account(&q->auth.identity), &q->packet->flow.remote);
     if (refused) {
         return refused;
     }
     uint64_t handle;
     struct reservation *v = slab_alloc(r->reservations, &handle);
-    if (!v || name_reservation(r, v, handle)) {
+    bool owned = v && allocation_owner_copy(&v->owner, &q->auth.identity) == 0;
+    if (!owned || name_reservation(r, v, handle)) {
         quota_close(r->deps.shared->quotas, &charge);
-        slab_release(r->reservations, v ? handle : HANDLE_NONE);
-        return v ? REASON_RANDOM_FAILED : REASON_MEMORY_EXHAUSTED;
+        if (v) {
+            allocation_owner_wipe(&v->owner);
+            slab_release(r->reservations, handle);
+        }
+        return owned ? REASON_RANDOM_FAILED : REASON_MEMORY_EXHAUSTED;
     }
     v->relay = r;
     v->leg = *leg;
@@ -105,12 +100,17 @@ enum reason reservation_make(struct request *q, struct relay_leg *leg, uint8_t t
     return REASON_NONE;
 }
 
+void reservation_end(struct reservation *v)
+{
+    relayed_close(v->relay, &v->leg);
+    forget(v);
+}
+
 void reservation_cancel(struct relay *r, const uint8_t token[8])
 {
     struct reservation *v = find(r, token);
     if (v) {
-        relayed_close(r, &v->leg);
-        forget(v);
+        reservation_end(v);
     }
 }
 
@@ -135,10 +135,11 @@ static enum reason claim_parcel(
     struct request *q, struct relay_leg *leg, struct quota_charge *charge)
 {
     struct relay *r = q->relay;
-    struct parcel *parcel = &q->parked->parcel;
+    struct parked_claim *claim = &q->parked->claim;
+    struct parcel *parcel = &claim->parcel;
     uint64_t socket;
     if (parcel->fd < 0) {
-        return q->parked->late ? REASON_PARKING_TIMEOUT : REASON_RESERVATION_UNKNOWN;
+        return claim->late ? REASON_PARKING_TIMEOUT : REASON_RESERVATION_UNKNOWN;
     }
     struct port_map *map = port_maps_find(r->deps.shared->ports, &parcel->local);
     struct addr local = parcel->local;
@@ -146,8 +147,8 @@ static enum reason claim_parcel(
         return REASON_SOCKET_FAILED;
     }
     parcel->fd = -1;
-    *charge = q->parked->charge;
-    q->parked->charge = (struct quota_charge){0};
+    *charge = claim->charge;
+    claim->charge = (struct quota_charge){0};
     *leg = (struct relay_leg){
         .map = map, .socket = socket, .port = local.port, .family = local.family};
     port_map_set_live(map, local.port, true);
@@ -160,14 +161,14 @@ static enum reason claim_there(struct request *q, const uint8_t token[8], bool *
     struct relay *r = q->relay;
     struct relay_message m = {
         .kind = RELAY_CLAIM, .from = (uint8_t)r->deps.worker, .user_tag = tag_of(q)};
-    enum reason refused = park_request(q, &m.parked);
+    enum reason refused = park_for_claim(q, &m.parked);
     if (refused) {
         return refused;
     }
     memcpy(m.token, token, sizeof(m.token));
     m.parcel.fd = -1;
     if (r->deps.post(r->deps.post_ctx, token[0], &m)) {
-        park_cancel(r, m.parked);
+        park_cancel(q, m.parked);
         return REASON_MAILBOX_FULL;
     }
     *pending = true;
@@ -178,7 +179,7 @@ enum reason reservation_claim(struct request *q, const uint8_t token[8], struct 
     struct quota_charge *charge, bool *pending)
 {
     struct relay *r = q->relay;
-    if (q->parked) {
+    if (q->parked && q->parked->claim.settled) {
         return claim_parcel(q, leg, charge);
     }
     if (token[0] == r->deps.worker) {
@@ -232,8 +233,7 @@ void reservation_end_all(struct relay *r)
     for (uint32_t i = 0; i < slab_slots(r->reservations); i++) {
         struct reservation *v = slab_at(r->reservations, i);
         if (v) {
-            relayed_close(r, &v->leg);
-            forget(v);
+            reservation_end(v);
         }
     }
 }

@@ -16,6 +16,9 @@ struct relay_snapshot {
     const struct auth *auth;
     const struct peer_policy *policy;
     struct ratelimit_settings limits;
+    /* By realm id: what a user of it and the realm may have. What counts prefixes and the instance
+     * stands in limits.quota, and is not looked at here. */
+    struct quota_limits quotas[AUTH_REALMS_MAX];
     struct relay_settings relay; /* lists inside `policy` are not used by workers */
     struct {
         struct relay_address address;

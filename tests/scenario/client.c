@@ -37,6 +37,36 @@ void client_set_rest(struct client *c, const char *name, int64_t expires_in, con
     snprintf(c->password, sizeof(c->password), "%s", password);
 }
 
+void client_set_stored(struct client *c)
+{
+    c->realm_id = REALM_REDIS;
+    client_set_user(c, WORLD_STORED_USER, WORLD_STORED_PASSWORD);
+}
+
+void client_set_token(struct client *c, const char *kid, uint32_t lifetime)
+{
+    const struct store_oauth_key key = world_oauth_key(kid);
+    const struct oauth_seal seal = {
+        .crypto = c->world->crypto, .key = &key, .server_name = slice_of_string(WORLD_SERVER_NAME)};
+    struct oauth_claims claims = {
+        .timestamp = oauth_timestamp(&c->world->now), .lifetime_s = lifetime};
+    struct oauth_token sealed;
+    uint8_t nonce[OAUTH_NONCE_LEN];
+    claims.mac_key.len = 20;
+    for (unsigned i = 0; i < sizeof(nonce); i++)
+        nonce[i] = (uint8_t)world_random(c->world);
+    for (unsigned i = 0; i < claims.mac_key.len; i++)
+        claims.mac_key.bytes[i] = (uint8_t)world_random(c->world);
+    c->realm_id = REALM_TOKENS;
+    client_set_user(c, kid, "");
+    if (oauth_token_seal(&seal, &claims, nonce, &sealed) != 0)
+        world_fail("no token");
+    memcpy(c->token.bytes, sealed.bytes, c->token.len = sealed.len);
+    c->token.mac_key = claims.mac_key;
+    if (oauth_token_id(c->world->crypto, slice_of(sealed.bytes, sealed.len), c->token.id) != 0)
+        world_fail("no SHA-256");
+}
+
 void client_set_ipv6(struct client *c, unsigned n)
 {
     c->addr = world_client_addr6(n, (uint16_t)(40000 + n));
@@ -46,6 +76,7 @@ void client_set_ipv6(struct client *c, unsigned n)
 void request_begin(struct request *r, struct client *c, enum stun_class class, uint16_t method)
 {
     memset(r, 0, sizeof(*r));
+    r->method = method;
     const uint8_t start[8] = {0x21, 0x12, 0xa4, 0x42, c->addr.ip[3], c->addr.ip[15],
         (uint8_t)(c->addr.port >> 8), (uint8_t)c->addr.port};
     memcpy(r->transaction, start, sizeof(start));
@@ -86,8 +117,12 @@ void request_empty(struct request *r, uint16_t type)
     stun_write_attr(&r->w, type, slice_of(NULL, 0));
 }
 
-size_t client_key(struct client *c, uint8_t key[CRYPTO_SHA256_LEN])
+size_t client_key(struct client *c, uint8_t key[AUTH_KEY_MAX])
 {
+    if (c->token.len > 0) {
+        memcpy(key, c->token.mac_key.bytes, c->token.mac_key.len);
+        return c->token.mac_key.len;
+    }
     const bool sha256 = c->auth == CLIENT_SHA256;
     const struct slice parts[] = {slice_of_string(c->user), slice_of_string(":"),
         slice_of(c->realm, c->realm_len), slice_of_string(":"), slice_of_string(c->password)};
@@ -117,6 +152,8 @@ void request_credentials(struct request *r, struct client *c)
     write_name(r, c);
     stun_write_attr(&r->w, STUN_ATTR_REALM, slice_of(c->realm, c->realm_len));
     stun_write_attr(&r->w, STUN_ATTR_NONCE, slice_of(c->nonce, c->nonce_len));
+    if (c->token.len > 0 && (r->method == STUN_ALLOCATE || r->method == STUN_REFRESH))
+        stun_write_attr(&r->w, STUN_ATTR_ACCESS_TOKEN, slice_of(c->token.bytes, c->token.len));
     if (c->auth != CLIENT_MD5) {
         stun_write_attr(
             &r->w, STUN_ATTR_PASSWORD_ALGORITHMS, slice_of(c->algorithms, c->algorithms_len));
@@ -128,7 +165,7 @@ void request_credentials(struct request *r, struct client *c)
 
 void request_integrity(struct request *r, struct client *c, bool sha256)
 {
-    uint8_t key[CRYPTO_SHA256_LEN];
+    uint8_t key[AUTH_KEY_MAX];
     const size_t len = client_key(c, key);
     stun_write_integrity(&r->w, c->world->crypto, slice_of(key, len), sha256);
 }
@@ -170,6 +207,7 @@ void client_send_raw(struct client *c, const void *bytes, size_t len)
 {
     const struct world_datagram d = {.worker = c->worker,
         .realm = c->realm_id,
+        .realms = c->realms,
         .tos = c->tos,
         .flow = client_flow(c),
         .bytes = slice_of(bytes, len)};

@@ -6,6 +6,7 @@
 #ifndef TESTS_SCENARIO_CLIENT_H
 #define TESTS_SCENARIO_CLIENT_H
 
+#include "auth/oauth.h"
 #include "tests/scenario/world.h"
 #include "wire/stun_writer.h"
 
@@ -18,6 +19,15 @@ enum client_auth {
     CLIENT_NONE        /* no credentials at all */
 };
 
+/* An access token (RFC 7635); len 0: none. It is sent in Allocate and Refresh, as section 9 says,
+ * and its mac_key is the key of all requests. */
+struct client_token {
+    uint8_t bytes[OAUTH_TOKEN_MAX];
+    size_t len;
+    struct auth_key mac_key;
+    char id[OAUTH_ID_LEN + 1];
+};
+
 struct client {
     struct world *world;
     unsigned worker;
@@ -25,11 +35,13 @@ struct client {
     uint8_t transport;   /* enum transport */
     uint64_t connection; /* of a stream */
     uint32_t realm_id;   /* of the listener that it speaks to */
+    uint64_t realms;     /* that the listener serves; 0: that one alone */
     uint8_t tos;
     enum client_auth auth;
     bool userhash, fingerprint;
     char user[STUN_USERNAME_MAX + 8];
     char password[64];
+    struct client_token token; /* instead of a password */
     /* Learned from challenges. */
     uint8_t realm[STUN_REALM_MAX + 1], nonce[STUN_NONCE_MAX + 1], algorithms[64];
     size_t realm_len, nonce_len, algorithms_len;
@@ -41,6 +53,10 @@ void client_init(struct client *c, struct world *w, unsigned n);
 void client_set_user(struct client *c, const char *user, const char *password);
 /* The user name "<expiry>:<name>" of REALM_REST and its password by the secret. */
 void client_set_rest(struct client *c, const char *name, int64_t expires_in, const char *secret);
+/* A user of the store: erin of REALM_REDIS. */
+void client_set_stored(struct client *c);
+/* An access token of this kid, from now on for `lifetime` seconds, sealed by world_oauth_key. */
+void client_set_token(struct client *c, const char *kid, uint32_t lifetime);
 /* Speaks from an IPv6 address to the IPv6 listener. */
 void client_set_ipv6(struct client *c, unsigned n);
 
@@ -50,6 +66,7 @@ struct request {
     struct stun_writer w;
     uint8_t bytes[REQUEST_MAX];
     size_t len; /* after request_finish */
+    uint16_t method;
     uint8_t transaction[STUN_TRANSACTION_LEN];
 };
 
@@ -68,7 +85,7 @@ void request_finish(struct request *r, struct client *c);
 /* The end, without any of them. */
 void request_close(struct request *r);
 /* The key of the client's user, by its `auth`. Returns its length. */
-size_t client_key(struct client *c, uint8_t key[CRYPTO_SHA256_LEN]);
+size_t client_key(struct client *c, uint8_t key[AUTH_KEY_MAX]);
 
 #define RESPONSE_UNKNOWN_MAX 16
 
@@ -81,6 +98,7 @@ struct response {
     bool challenged;        /* carries REALM and NONCE */
     struct addr mapped, relayed[2];
     unsigned relayed_count;
+    struct slice third_party;
     bool has_lifetime, has_token, has_address_error, has_algorithms, has_software;
     uint32_t lifetime;
     uint8_t token[8];

@@ -95,6 +95,7 @@ static void read_details(struct response *out)
     out->has_token = stun_find(&out->msg, STUN_ATTR_RESERVATION_TOKEN, &value) &&
                      stun_read_token(value, out->token);
     out->has_software = stun_has(&out->msg, STUN_ATTR_SOFTWARE);
+    stun_find(&out->msg, STUN_ATTR_THIRD_PARTY_AUTHORIZATION, &out->third_party);
     /* RFC 8656 section 18.12: family, 13 reserved bits, class, number. */
     if (stun_find(&out->msg, STUN_ATTR_ADDRESS_ERROR_CODE, &value) && value.len >= 4) {
         out->has_address_error = true;
@@ -112,7 +113,7 @@ static void read_integrity(struct client *c, struct response *out)
 {
     if (out->msg.integrity_offset == 0 && out->msg.integrity256_offset == 0)
         return;
-    uint8_t key[CRYPTO_SHA256_LEN];
+    uint8_t key[AUTH_KEY_MAX];
     const size_t len = client_key(c, key);
     if (stun_verify_integrity(&out->msg, c->world->crypto, slice_of(key, len)) != 0)
         world_fail("an answer whose integrity does not verify");

@@ -62,7 +62,9 @@ static size_t unproven_max(const struct stun_msg *m)
         if (!stun_find(m, STUN_ATTR_REALM, &realm) || !stun_find(m, STUN_ATTR_NONCE, &nonce) ||
             nonce.len > 32)
             world_fail("a challenge without REALM and a NONCE of at most 32 bytes");
-        return 80 + padded(realm.len) + fingerprint;
+        const size_t server =
+            stun_find(m, STUN_ATTR_THIRD_PARTY_AUTHORIZATION, &value) ? 4 + padded(value.len) : 0;
+        return 80 + padded(realm.len) + server + fingerprint;
     }
     return (code == 420 ? 36 : 28) + fingerprint;
 }

@@ -64,6 +64,8 @@ static void worker_start(struct world *w, unsigned number)
         .sockets = fake_sockets_interface(k),
         .post = post,
         .post_ctx = k,
+        .ask = w->settings.no_store ? NULL : world_store_ask,
+        .ask_ctx = k,
         .outbox = &k->outbox,
         .counters = &k->counters,
         .crypto = k->crypto,
@@ -96,9 +98,13 @@ struct world *world_new(const struct world_settings *settings)
     w->shared.rates = rate_table_new(16384, key);
     w->shared.quotas = quota_new(settings->relay.max_allocations, key);
     w->shared.ports = port_maps_new();
+    w->shared.parking = parking_counts_new(key);
+    w->shared.guesses = settings->lockout ? guesses_new(w->shared.rates, key) : NULL;
     w->crypto = crypto_new();
-    if (!w->shared.rates || !w->shared.quotas || !w->shared.ports || !w->crypto)
+    if (!w->shared.rates || !w->shared.quotas || !w->shared.ports || !w->shared.parking ||
+        (settings->lockout && !w->shared.guesses) || !w->crypto)
         world_fail("out of memory");
+    world_store_set_user(w, REALM_REDIS, WORLD_STORED_USER, WORLD_STORED_PASSWORD);
     fake_sockets_init(&w->sockets, w);
     world_build_snapshot(w);
     for (unsigned i = 0; i < settings->workers; i++)
@@ -167,6 +173,8 @@ void world_check(struct world *w)
     /* A reservation holds a charge like an allocation, so that tokens are no way around a quota. */
     if (quota_allocations(w->shared.quotas) != world_allocations(w) + world_reservations(w))
         world_fail("the quota table and the relays disagree about what is held");
+    if (parking_counts_total(w->shared.parking) > 0 && w->store.mode == WORLD_STORE_PROMPT)
+        world_fail("a request waits for a store that has answered");
 }
 
 static void worker_stop(struct world_worker *k)
@@ -186,6 +194,7 @@ void world_free(struct world *w)
         return;
     w->hold_mail = w->hold_outbox = false;
     world_check(w);
+    world_store_lose(w);
     for (unsigned i = 0; i < w->settings.workers; i++)
         worker_stop(&w->worker[i]);
     if (world_sockets_open(w) != 0)
@@ -197,6 +206,9 @@ void world_free(struct world *w)
     world_net_deinit(w);
     fake_sockets_deinit(&w->sockets);
     quota_free(w->shared.quotas);
+    parking_counts_free(w->shared.parking);
+    guesses_free(w->shared.guesses);
+    free(w->store.questions);
     rate_table_free(w->shared.rates);
     peer_policy_free(w->policy);
     port_maps_free(w->shared.ports);
@@ -278,6 +290,8 @@ void world_run(struct world *w)
         for (unsigned i = 0; !w->hold_mail && i < w->settings.workers; i++)
             while (world_deliver_mail(w, i))
                 busy = true;
+        while (w->store.mode == WORLD_STORE_PROMPT && world_store_answer(w))
+            busy = true;
     }
 }
 

@@ -21,8 +21,16 @@ enum {
     REALM_STORED, /* "stored.example": carol, whose MD5 key is stored: neither SHA-256 nor a
                      password */
     REALM_REST,   /* "rest.example": two shared secrets: no USERHASH */
+    REALM_REDIS,  /* "redis.example": users in the store, which knows erin */
+    REALM_TOKENS, /* "tokens.example": access tokens, of "key-1" and of keys in the store */
     WORLD_REALMS
 };
+
+#define WORLD_STORED_USER     "erin"
+#define WORLD_STORED_PASSWORD "eureka"
+#define WORLD_SERVER_NAME     "turn.tokens.example" /* in THIRD-PARTY-AUTHORIZATION */
+#define WORLD_KID             "key-1"
+#define WORLD_STORED_KID      "key-2" /* known to the store only */
 
 struct world_settings {
     unsigned workers;
@@ -33,9 +41,11 @@ struct world_settings {
     uint32_t mailbox;         /* messages that a mailbox holds */
     uint32_t nonce_lifetime_s, max_ttl_s;
     bool password_sha256;
+    bool no_store, lockout;     /* nobody can be asked for keys; guesses are counted */
     const char *alice_password; /* NULL: the user does not exist */
-    const char *nonce_secret;
-    struct addr server_ipv4; /* the listener */
+    const char *nonce_secret, *nonce_secret_old;           /* old NULL: none */
+    const struct quota_limits *realm_quotas[WORLD_REALMS]; /* NULL: those of `limits` */
+    struct addr server_ipv4;                               /* the listener */
 };
 
 /* One worker, IPv4 and IPv6 relayed addresses, generous limits, the recommended peer policy. */
@@ -98,6 +108,28 @@ struct grant {
 
 struct hop; /* a datagram between two relay sockets of the world */
 
+enum world_store_mode {
+    WORLD_STORE_PROMPT, /* answers as soon as the worker has done its turn */
+    WORLD_STORE_HELD,   /* answers when told, or never */
+    WORLD_STORE_FULL    /* takes no question */
+};
+
+#define WORLD_STORE_USERS 8
+
+/* The store of keys, as workers see it. */
+struct world_store {
+    enum world_store_mode mode;
+    bool unreachable; /* what is answered */
+    struct world_question *questions;
+    size_t count, cap;
+    uint64_t asked;
+    struct {
+        uint32_t realm;
+        char name[64];
+        struct auth_key key;
+    } users[WORLD_STORE_USERS];
+};
+
 struct world {
     struct world_settings settings;
     struct instant now;
@@ -116,6 +148,7 @@ struct world {
     bool hold_outbox;      /* nothing is flushed but by the relay itself, or by world_flush */
     bool forget;           /* what is sent is counted and checked, not recorded */
     bool no_hops;          /* what is sent to a relay socket is recorded only */
+    struct world_store store;
     bool blind; /* the outbox was held: grants are not known, media is not checked against them */
     uint64_t replies, media_to_peer, media_to_client, reports;
     struct sent **sent;
@@ -150,6 +183,7 @@ struct world_datagram {
     unsigned worker;
     struct flow flow;
     uint32_t realm;
+    uint64_t realms; /* 0: the listener serves `realm` alone */
     uint8_t tos;
     struct slice bytes;
 };
@@ -193,7 +227,22 @@ struct fake_socket *fake_sockets_at(struct fake_sockets *s, const struct addr *l
 struct fake_socket *fake_sockets_get(struct fake_sockets *s, uint64_t handle);
 uint64_t fake_socket_handle(const struct fake_sockets *s, const struct fake_socket *socket);
 
+/* world_store.c */
+int world_store_ask(void *worker, const struct store_question *question);
+/* Answers the oldest question, which it then forgets. False: none. */
+bool world_store_answer(struct world *w);
+/* Forgets every question. */
+void world_store_lose(struct world *w);
+/* password NULL: the user is gone. */
+void world_store_set_user(struct world *w, uint32_t realm, const char *name, const char *password);
+/* The key that access tokens of this kid are sealed with in tests. */
+struct store_oauth_key world_oauth_key(const char *kid);
+void world_revoke(struct world *w, enum revocation_kind kind, uint32_t realm, const char *id);
+/* As if it had never been made. */
+void world_take_back(struct world *w, enum revocation_kind kind, uint32_t realm, const char *id);
+
 /* world_settings.c */
+const char *world_realm_name(uint32_t realm);
 void world_build_snapshot(struct world *w);
 
 /* world_net.c */

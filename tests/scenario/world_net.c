@@ -42,8 +42,11 @@ void world_from_client(struct world *w, const struct world_datagram *d)
     struct world_worker *k = &w->worker[d->worker];
     counters_add(&k->counters, METRIC_RECEIVED_CLIENT, 1);
     counters_add(&k->counters, METRIC_BYTES_RECEIVED_CLIENT, d->bytes.len);
-    const struct packet p = {
-        .bytes = lend(k, d->bytes), .flow = d->flow, .realm = d->realm, .tos = d->tos};
+    const struct packet p = {.bytes = lend(k, d->bytes),
+        .flow = d->flow,
+        .realm = d->realm,
+        .realms = d->realms ? d->realms : 1ull << d->realm,
+        .tos = d->tos};
     w->blind |= w->hold_outbox;
     invariant_begin_client(w, d);
     relay_from_client(k->relay, &p, &w->now);

@@ -65,6 +65,13 @@ struct world_settings world_settings_default(void)
     return s;
 }
 
+const char *world_realm_name(uint32_t realm)
+{
+    static const char *const names[WORLD_REALMS] = {
+        "example.org", "stored.example", "rest.example", "redis.example", "tokens.example"};
+    return names[realm];
+}
+
 /* The key that coturn stores for carol: MD5("carol:stored.example:chorus"). */
 static void stored_key(struct world *w, struct auth_user_settings *user)
 {
@@ -95,23 +102,33 @@ static struct auth *build_auth(struct world *w)
     stored_key(w, &stored);
     set_secret(&rest[0].secret, "north");
     set_secret(&rest[1].secret, "south");
+    struct auth_oauth_key_settings oauth = {.kid = (char *)(uintptr_t)WORLD_KID};
+    const struct store_oauth_key key = world_oauth_key(WORLD_KID);
+    if (secret_set(&oauth.key, slice_of(key.key, key.key_len)) != 0)
+        world_fail("out of memory");
     struct auth_realm_settings realms[WORLD_REALMS] = {
-        [REALM_PLAIN] = {.name = (char *)(uintptr_t) "example.org",
-            .users = plain,
-            .user_count = alice ? 3 : 2},
-        [REALM_STORED] = {.name = (char *)(uintptr_t) "stored.example",
-            .users = &stored,
-            .user_count = 1},
-        [REALM_REST] = {.name = (char *)(uintptr_t) "rest.example",
-            .secrets = rest,
-            .secret_count = 2},
+        [REALM_PLAIN] = {.users = plain, .user_count = alice ? 3 : 2},
+        [REALM_STORED] = {.users = &stored, .user_count = 1},
+        [REALM_REST] = {.secrets = rest, .secret_count = 2},
+        [REALM_REDIS] = {.store_users = true},
+        [REALM_TOKENS] = {.oauth_server_name = (char *)(uintptr_t)WORLD_SERVER_NAME,
+            .oauth_keys = &oauth,
+            .oauth_key_count = 1,
+            .store_oauth_keys = true},
     };
+    for (unsigned i = 0; i < WORLD_REALMS; i++)
+        realms[i].name = (char *)(uintptr_t)world_realm_name(i);
     struct auth_settings settings = {.realms = realms,
         .realm_count = WORLD_REALMS,
         .max_ttl_s = w->settings.max_ttl_s,
         .nonce_lifetime_s = w->settings.nonce_lifetime_s,
+        .key_ttl_s = 60,
+        .key_negative_ttl_s = 5,
+        .key_stale_s = 600,
         .password_sha256 = w->settings.password_sha256};
     set_secret(&settings.nonce_secret, w->settings.nonce_secret);
+    if (w->settings.nonce_secret_old)
+        set_secret(&settings.nonce_secret_old, w->settings.nonce_secret_old);
     char error[256] = "";
     struct auth *auth = auth_new(&settings, error, sizeof(error));
     if (!auth)
@@ -120,7 +137,9 @@ static struct auth *build_auth(struct world *w)
         secret_wipe(&plain[i].password);
     for (unsigned i = 0; i < 2; i++)
         secret_wipe(&rest[i].secret);
+    secret_wipe(&oauth.key);
     secret_wipe(&settings.nonce_secret);
+    secret_wipe(&settings.nonce_secret_old);
     return auth;
 }
 
@@ -151,6 +170,8 @@ void world_build_snapshot(struct world *w)
     s->version = version;
     s->auth = w->auth = build_auth(w);
     s->limits = w->settings.limits;
+    for (unsigned i = 0; i < WORLD_REALMS; i++)
+        s->quotas[i] = w->settings.realm_quotas[i] ? *w->settings.realm_quotas[i] : s->limits.quota;
     s->relay = w->settings.relay;
     for (size_t i = 0; i < s->relay.address_count; i++) {
         const struct relay_address *a = &s->relay.addresses[i];

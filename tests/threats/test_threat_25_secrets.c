@@ -120,8 +120,8 @@ static void append_hex(char *out, const uint8_t *bytes, size_t len)
 static void test_log_of_a_session_at_debug_shows_no_secret(void **state)
 {
     struct fixture *f = *state;
-    char file[] = "threat-25-XXXXXX", hex[2 * CRYPTO_SHA256_LEN + 1] = "";
-    uint8_t key[CRYPTO_SHA256_LEN];
+    char file[] = "threat-25-XXXXXX", hex[2 * AUTH_KEY_MAX + 1] = "";
+    uint8_t key[AUTH_KEY_MAX];
     char *text = malloc(TEXT_MAX);
     int fd = mkstemp(file);
     assert_true(fd >= 0);
