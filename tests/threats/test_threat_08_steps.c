@@ -88,6 +88,58 @@ static void test_steps_stored_key_of_the_other_kind_is_as_no_user(void **state)
         blocks_of(ask(SHA256_KEY, names[1].user, "pass"), names[1].reason));
 }
 
+static void learn(const char *user, enum store_verdict verdict, uint8_t key_len)
+{
+    struct store_answer answer = {.verdict = (uint8_t)verdict, .u.user.len = key_len};
+    answer.question.kind = STORE_USER;
+    answer.question.realm = STORE;
+    answer.question.name_len = (uint16_t)strlen(user);
+    memcpy(answer.question.name, user, strlen(user));
+    auth_worker_learn(worker, auth, &answer, &now);
+}
+
+/* Users of the store at equal cache state: none of them looked up yet, and then all of them. */
+static void test_steps_users_of_the_store_known_static_or_not_are_equal(void **state)
+{
+    static struct name names[] = {{"alice", REASON_STORE_UNREACHABLE},
+        {"mallo", REASON_STORE_UNREACHABLE}, {"doras", REASON_STORE_UNREACHABLE},
+        {"aaaaa", REASON_STORE_UNREACHABLE}, {"frank", REASON_STORE_UNREACHABLE},
+        {"bobby", REASON_STORE_UNREACHABLE}};
+    EXPECT_SAME_STEPS(STORE, false, names);
+    learn("alice", STORE_NOT_FOUND, 0);
+    learn("mallo", STORE_NOT_FOUND, 0);
+    learn("doras", STORE_FOUND, 16);
+    learn("aaaaa", STORE_FOUND, 16);
+    learn("frank", STORE_FOUND, 32);
+    learn("bobby", STORE_NOT_FOUND, 0);
+    static const enum reason reasons[] = {REASON_WRONG_PASSWORD, REASON_UNKNOWN_USER,
+        REASON_WRONG_PASSWORD, REASON_WRONG_PASSWORD, REASON_NOT_APPROVED, REASON_UNKNOWN_USER};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        names[i].reason = reasons[i];
+    EXPECT_SAME_STEPS(STORE, false, names);
+    /* Wherever an answer finds room: in a set full of keys what says no is kept apart. */
+    char other[16];
+    for (unsigned i = 0; i < KEY_CACHE_ENTRIES * 2; i++) {
+        snprintf(other, sizeof(other), "user%u", i);
+        learn(other, STORE_FOUND, 16);
+    }
+    learn("alice", STORE_NOT_FOUND, 0);
+    const uint64_t steps = blocks_of(ask(STORE, "alice", "a guess"), REASON_WRONG_PASSWORD);
+    learn("mallo", STORE_NOT_FOUND, 0);
+    assert_int_equal(blocks_of(ask(STORE, "mallo", "a guess"), REASON_UNKNOWN_USER), steps);
+    learn("doras", STORE_FOUND, 16);
+    assert_int_equal(blocks_of(ask(STORE, "doras", "a guess"), REASON_WRONG_PASSWORD), steps);
+}
+
+static void test_steps_digits_in_the_store_or_not_are_equal(void **state)
+{
+    static const struct name names[] = {
+        {"1800003600", REASON_SECRET_UNKNOWN}, {"1800003601", REASON_WRONG_PASSWORD}};
+    learn(names[0].user, STORE_NOT_FOUND, 0);
+    learn(names[1].user, STORE_FOUND, 16);
+    EXPECT_SAME_STEPS(STORE, false, names);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -99,6 +151,10 @@ int main(void)
             test_steps_rest_names_static_valid_or_expired_are_equal, setup, teardown),
         cmocka_unit_test_setup_teardown(
             test_steps_stored_key_of_the_other_kind_is_as_no_user, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_steps_users_of_the_store_known_static_or_not_are_equal, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_steps_digits_in_the_store_or_not_are_equal, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

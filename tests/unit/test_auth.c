@@ -132,6 +132,78 @@ static void test_auth_realm_third_party_where_tokens_are_accepted(void **state)
     secret_wipe(&key.key);
 }
 
+static void test_auth_realm_features_by_what_the_store_has(void **state)
+{
+    /* A user there may have an MD5 key only, and nobody can list them. */
+    realm[0].store_users = true;
+    assert_int_equal(features(0), 0);
+    realm[0].store_users = false;
+    realm[0].store_secrets = true;
+    assert_int_equal(features(0), NONCE_FEATURE_PASSWORD_ALGORITHMS);
+    realm[0].store_secrets = false;
+    user[1].key_len = 32;
+    assert_int_not_equal(features(0), 0);
+    realm[0].store_users = true;
+    refused("\"bob\": a SHA-256 key is of no use");
+}
+
+static void test_auth_new_removed_realm_has_a_name_and_nothing_else(void **state)
+{
+    realm[0].removed = true;
+    refused("realm \"example.org\": it is removed, and has sources");
+    realm[0].user_count = 0;
+    struct auth *auth = auth_new(&settings, error, sizeof(error));
+    assert_non_null(auth);
+    assert_true(slice_equal(auth_realm_name(auth, 0), slice_of_string("example.org")));
+    auth_free(auth);
+    realm[0].store_users = true;
+    refused("removed");
+    realm[0].store_users = false;
+    realm[0].store_secrets = true;
+    refused("removed");
+    realm[0].store_secrets = false;
+    realm[0].oauth_server_name = (char *)"turn.example.org";
+    refused("removed");
+    realm[0].oauth_server_name = NULL;
+    realm[0].secrets = shared;
+    realm[0].secret_count = 1;
+    refused("removed");
+}
+
+static void test_auth_new_store_and_old_secret_judged(void **state)
+{
+    realm[0].store_oauth_keys = true;
+    refused("realm \"example.org\": keys of access tokens come from the store");
+    realm[0].oauth_server_name = (char *)"turn.example.org";
+    assert_int_equal(features(0), NONCE_FEATURE_PASSWORD_ALGORITHMS);
+    realm[0].store_oauth_keys = false;
+    realm[0].oauth_server_name = NULL;
+    realm[1].secret_count = 0;
+    settings.max_ttl_s = 0;
+    assert_int_not_equal(features(0), 0);
+    realm[1].store_secrets = true;
+    refused("ceiling");
+    settings.max_ttl_s = 60;
+    settings.nonce_secret_old = clear("fifteen bytes..");
+    refused("the old nonce secret has fewer than 16 bytes");
+    secret_wipe(&settings.nonce_secret_old);
+}
+
+static void test_auth_new_realms_up_to_64(void **state)
+{
+    static struct auth_realm_settings many[AUTH_REALMS_MAX + 1];
+    static char names[AUTH_REALMS_MAX + 1][16];
+    for (int i = 0; i <= AUTH_REALMS_MAX; i++) {
+        snprintf(names[i], sizeof(names[i]), "realm%d", i);
+        many[i] = (struct auth_realm_settings){.name = names[i]};
+    }
+    settings.realms = many;
+    settings.realm_count = AUTH_REALMS_MAX;
+    assert_int_not_equal(features(AUTH_REALMS_MAX - 1), 0);
+    settings.realm_count++;
+    refused("more than 64 realms");
+}
+
 static void test_auth_new_sha256_key_without_offer_refused(void **state)
 {
     user[1].key_len = 32;
@@ -290,6 +362,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             test_auth_realm_third_party_where_tokens_are_accepted, setup, teardown),
         cmocka_unit_test_setup_teardown(test_auth_realm_features_by_source, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_auth_realm_features_by_what_the_store_has, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_auth_new_removed_realm_has_a_name_and_nothing_else, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_auth_new_store_and_old_secret_judged, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_auth_new_realms_up_to_64, setup, teardown),
         cmocka_unit_test_setup_teardown(
             test_auth_new_sha256_key_without_offer_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(

@@ -18,6 +18,7 @@ static void gives(const char *text, const char *expected)
     assert_int_equal(out.len, strlen(expected));
     assert_memory_equal(out.data, expected, out.len);
     assert_int_equal(out.data[out.len], 0);
+    assert_true(opaque_string_admits(slice_of_string(text)));
     secret_wipe(&out);
 }
 
@@ -31,7 +32,21 @@ static void refuses(struct slice text)
     assert_int_equal(rc, -EINVAL);
     assert_non_null(why);
     assert_null(out.data);
+    assert_false(opaque_string_admits(text));
     secret_wipe(&out);
+}
+
+static void test_opaque_string_admits_up_to_its_length(void **state)
+{
+    static uint8_t text[OPAQUE_STRING_ADMITS_MAX + 1];
+    memset(text, 'x', sizeof(text));
+    for (int i = 0; i < 2; i++) {
+        assert_true(opaque_string_admits(slice_of(text, OPAQUE_STRING_ADMITS_MAX)));
+        assert_false(opaque_string_admits(slice_of(text, OPAQUE_STRING_ADMITS_MAX + 1)));
+        memcpy(text, "\xc3\xa5", 2); /* and not on the short way */
+    }
+    memcpy(text + OPAQUE_STRING_ADMITS_MAX - 1, "\xc3\xa5", 2);
+    assert_false(opaque_string_admits(slice_of(text, OPAQUE_STRING_ADMITS_MAX)));
 }
 
 static void test_opaque_string_allowed_text_unchanged(void **state)
@@ -145,6 +160,7 @@ int main(void)
         cmocka_unit_test(test_opaque_string_not_admitted_refused),
         cmocka_unit_test(test_opaque_string_allowed_in_context_accepted),
         cmocka_unit_test(test_opaque_string_bad_utf8_refused),
+        cmocka_unit_test(test_opaque_string_admits_up_to_its_length),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
