@@ -28,6 +28,27 @@ struct mailbox {
     struct cell cells[];
 };
 
+void mailbox_message_free(struct mailbox_message *message)
+{
+    switch (message->kind) {
+    case MAILBOX_ASK:
+        free(message->u.question);
+        break;
+    case MAILBOX_ANSWER:
+        secret_cleanse(message->u.answer, sizeof(*message->u.answer));
+        free(message->u.answer);
+        break;
+    case MAILBOX_SECRETS:
+        store_secrets_free(message->u.secrets);
+        break;
+    case MAILBOX_REVOKE:
+        free(message->u.revocation);
+        break;
+    default:
+        break;
+    }
+}
+
 static void mailbox_on_wake(uv_async_t *wake)
 {
     mailbox_drain(wake->data);

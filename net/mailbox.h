@@ -57,6 +57,12 @@ struct mailbox;
 typedef void mailbox_deliver_fn(void *ctx, struct mailbox_message *message);
 
 /*
+ * Wipes and frees what a message owns on the heap: of one that was refused, or that is not taken up
+ * any more. A message of relay/ or without such: nothing happens.
+ */
+void mailbox_message_free(struct mailbox_message *message);
+
+/*
  * `capacity`: a power of two over MAILBOX_RESERVED. Messages are delivered on the loop's thread.
  * Called before the loop runs. 0, -ENOMEM, or libuv's error (the same numbers).
  */

@@ -111,6 +111,23 @@ static int worker_post(void *ctx, unsigned to, const struct relay_message *messa
     return mailbox_post(w->options.workers->items[to]->mailbox, &m);
 }
 
+/* relay_deps.ask: control has the store asked. */
+static int worker_ask(void *ctx, const struct store_question *question)
+{
+    struct worker *w = ctx;
+    struct mailbox_message m = {.kind = MAILBOX_ASK, .from = (uint8_t)w->options.index};
+    m.u.question = malloc(sizeof(*question));
+    if (!m.u.question) {
+        return -EAGAIN;
+    }
+    *m.u.question = *question;
+    int r = mailbox_post(w->options.control, &m);
+    if (r < 0) {
+        mailbox_message_free(&m);
+    }
+    return r;
+}
+
 static void worker_end_turn(struct worker *w)
 {
     io_flush(&w->io);
@@ -184,12 +201,22 @@ static void worker_deliver(void *ctx, struct mailbox_message *message)
     case MAILBOX_SNAPSHOT:
         worker_take_snapshot(w, message->u.snapshot);
         break;
+    case MAILBOX_ANSWER:
+        relay_store_answer(w->relay, message->u.answer, io_now(&w->io));
+        break;
+    case MAILBOX_SECRETS:
+        relay_store_secrets(w->relay, message->u.secrets);
+        break;
+    case MAILBOX_REVOKE:
+        relay_revoke(w->relay, message->u.revocation, io_now(&w->io));
+        break;
     case MAILBOX_STOP:
         uv_stop(&w->loop);
         break;
     default:
         break;
     }
+    mailbox_message_free(message);
 }
 
 static int worker_open_loop(struct worker *w)
@@ -329,6 +356,8 @@ int worker_start(struct worker *w, const struct net_snapshot *snapshot)
         .worker_count = w->options.workers->count,
         .shared = w->options.shared,
         .sockets = relay_socket_set_interface(w->sockets),
+        .ask = worker_ask,
+        .ask_ctx = w,
         .post = worker_post,
         .post_ctx = w,
         .outbox = &w->outbox,

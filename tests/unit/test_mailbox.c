@@ -166,6 +166,29 @@ static void test_mailbox_floods_leave_room_by_what_matters(void **state)
     assert_int_equal(mailbox_drain(f->mailbox), CAPACITY);
 }
 
+/* The leak checker is the judge of the heap. */
+static void test_mailbox_message_free_frees_what_a_message_owns(void **state)
+{
+    (void)state;
+    struct mailbox_message m = {.kind = MAILBOX_ASK};
+    m.u.question = calloc(1, sizeof(*m.u.question));
+    mailbox_message_free(&m);
+    m.kind = MAILBOX_ANSWER;
+    m.u.answer = calloc(1, sizeof(*m.u.answer));
+    mailbox_message_free(&m);
+    m.kind = MAILBOX_SECRETS;
+    m.u.secrets = calloc(1, sizeof(*m.u.secrets));
+    m.u.secrets->count = 1;
+    assert_int_equal(secret_set(&m.u.secrets->list[0], slice_of_string("north")), 0);
+    mailbox_message_free(&m);
+    m.kind = MAILBOX_REVOKE;
+    m.u.revocation = calloc(1, sizeof(*m.u.revocation));
+    mailbox_message_free(&m);
+    m = relay_message_of(0, 7);
+    mailbox_message_free(&m);
+    assert_int_equal(m.u.relay.parked, 7);
+}
+
 static void test_mailbox_post_wakes_the_loop(void **state)
 {
     struct fixture *f = *state;
@@ -195,6 +218,7 @@ int main(void)
         CASE(test_mailbox_full_refuses_and_keeps_what_it_has),
         CASE(test_mailbox_full_of_relay_messages_takes_a_stop),
         CASE(test_mailbox_floods_leave_room_by_what_matters),
+        cmocka_unit_test(test_mailbox_message_free_frees_what_a_message_owns),
         CASE(test_mailbox_post_wakes_the_loop),
         CASE(test_mailbox_capacity_that_is_no_power_of_two_is_refused),
     };
