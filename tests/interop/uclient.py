@@ -161,3 +161,24 @@ def uclient_collision_takes_both_proofs(lab):
     client.bind_channel(0x1, "127.0.0.1", port)
     expect(not drew_a_number_twice(server, refused), "another refusal was excused")
     server.check()
+
+
+@case
+def uclient_secret_that_rotates(lab):
+    """turnutils_uclient -W with the secret of today, the one of yesterday beside it, and one that is retired."""
+    secrets = "secrets: [{ id: today, secret: s1 }, { id: yesterday, secret: s2 }, { id: before, secret: s3, retired: true }]"
+    server = lab.server(CONFIG.replace(f"secrets: [{{ id: a, secret: {SECRET} }}]", secrets))
+    lab.peer()
+    flags = ["-c", *TO_PEER, "-n", "20"]
+    for secret in ("s1", "s2"):
+        run(flags, credential=("-u", "carol", "-W", secret))
+    for secret, reason in (("s3", "secret_retired"), ("s4", "secret_unknown")):
+        try:
+            run(flags, credential=("-u", "carol", "-W", secret))
+        except Failed as refused:
+            expect("exit code" in str(refused), f"another failure: {refused}")
+        else:
+            raise Failed(f"{secret} is let in")
+        count = server.counters()["turnpike_auth_failures_total"].get(f'reason="{reason}"', 0)
+        expect(count > 0, f"{secret} was not refused as {reason}")
+    server.check()
