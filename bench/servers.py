@@ -15,6 +15,7 @@ PORTS = (20000, 65535)
 FILES = 20000  # descriptors a process may have, if the hard limit allows
 READY_S, END_S = 10, 5
 
+# Nothing is limited, the guesses of the flood with wrong passwords neither: what an answer costs is to be measured.
 CONFIG = """\
 realm: {realm}
 public_ip: ["{relay}"]
@@ -29,6 +30,9 @@ limits:
   unauthenticated_per_address: unlimited
   unauthenticated_per_prefix: unlimited
   unauthenticated_per_network: unlimited
+  guesses_per_source: unlimited
+  guesses_per_prefix: unlimited
+  guesses_per_user: unlimited
 log: {{ level: warn }}
 """
 CONFIG_TLS = """\
