@@ -83,15 +83,15 @@ static int dial(const struct test_redis *r)
     return -1;
 }
 
-bool test_redis_says(const struct test_redis *r, const char *words, const char *expected)
+static bool exchange(
+    const struct test_redis *r, const char *command, size_t command_len, const char *expected)
 {
-    char command[512], reply[4096];
+    char reply[4096];
     size_t len = 0;
     const int fd = dial(r);
     if (fd < 0)
         return false;
-    const int written = snprintf(command, sizeof(command), "%s\r\n", words);
-    REQUIRE(send(fd, command, (size_t)written, MSG_NOSIGNAL) == written);
+    REQUIRE(send(fd, command, command_len, MSG_NOSIGNAL) == (ssize_t)command_len);
     while (len < strlen(expected)) {
         const ssize_t n = recv(fd, reply + len, sizeof(reply) - len, 0);
         if (n <= 0)
@@ -100,6 +100,61 @@ bool test_redis_says(const struct test_redis *r, const char *words, const char *
     }
     close(fd);
     return len >= strlen(expected) && memcmp(reply, expected, strlen(expected)) == 0;
+}
+
+bool test_redis_says(const struct test_redis *r, const char *words, const char *expected)
+{
+    char command[512];
+    const int len = snprintf(command, sizeof(command), "%s\r\n", words);
+    REQUIRE(len > 0 && (size_t)len < sizeof(command));
+    return exchange(r, command, (size_t)len, expected);
+}
+
+bool test_redis_command(
+    const struct test_redis *r, const struct slice *argv, size_t argc, const char *expected)
+{
+    char command[8192];
+    size_t len = (size_t)snprintf(command, sizeof(command), "*%zu\r\n", argc);
+    for (size_t i = 0; i < argc; i++) {
+        REQUIRE(argv[i].len + 32 < sizeof(command) - len);
+        len += (size_t)snprintf(command + len, 32, "$%zu\r\n", argv[i].len);
+        memcpy(command + len, argv[i].data, argv[i].len);
+        len += argv[i].len;
+        memcpy(command + len, "\r\n", 2);
+        len += 2;
+    }
+    return exchange(r, command, len, expected);
+}
+
+void test_monitor_start(struct test_monitor *m, const struct test_redis *r)
+{
+    char ok[5];
+    *m = (struct test_monitor){.fd = dial(r)};
+    REQUIRE(m->fd >= 0 && send(m->fd, "MONITOR\r\n", 9, MSG_NOSIGNAL) == 9);
+    REQUIRE(recv(m->fd, ok, sizeof(ok), MSG_WAITALL) == 5 && memcmp(ok, "+OK\r\n", 5) == 0);
+}
+
+const char *test_monitor_read(struct test_monitor *m, const struct test_redis *r)
+{
+    static unsigned count;
+    char words[40], end[48];
+    snprintf(words, sizeof(words), "ECHO end-%u", ++count);
+    snprintf(end, sizeof(end), "\"ECHO\" \"end-%u\"\r\n", count);
+    REQUIRE(test_redis_says(r, words, "$"));
+    m->len = 0;
+    do {
+        REQUIRE(m->len < sizeof(m->text) - 1);
+        const ssize_t n = recv(m->fd, m->text + m->len, sizeof(m->text) - 1 - m->len, 0);
+        REQUIRE(n > 0);
+        m->len += (size_t)n;
+        m->text[m->len] = '\0';
+    } while (!strstr(m->text, end));
+    return m->text;
+}
+
+void test_monitor_end(struct test_monitor *m)
+{
+    close(m->fd);
 }
 
 void test_redis_await(const struct test_redis *r, const char *words, const char *expected)

@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/slice.h"
+
 struct test_redis {
     pid_t pid;     /* 0: not running */
     uint16_t port; /* on 127.0.0.1; stays the same over restarts */
@@ -33,7 +35,22 @@ void test_sentinel_start(struct test_redis *r, uint16_t master_port);
 /* One command through a blocking socket of the test's own, without password; true if the reply
  * begins with `expected`. Words are separated by blanks. */
 bool test_redis_says(const struct test_redis *r, const char *words, const char *expected);
+/* The same with arguments of any bytes. */
+bool test_redis_command(
+    const struct test_redis *r, const struct slice *argv, size_t argc, const char *expected);
 /* Waits for that, at most 10 s; aborts after it. */
 void test_redis_await(const struct test_redis *r, const char *words, const char *expected);
+
+/* What the server is told by anybody: MONITOR. */
+struct test_monitor {
+    int fd;
+    size_t len;
+    char text[65536];
+};
+void test_monitor_start(struct test_monitor *m, const struct test_redis *r);
+/* All that was said until now, as lines of MONITOR with a NUL behind them. Valid until the next
+ * call. */
+const char *test_monitor_read(struct test_monitor *m, const struct test_redis *r);
+void test_monitor_end(struct test_monitor *m);
 
 #endif
