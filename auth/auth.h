@@ -19,7 +19,8 @@
 #include "wire/stun.h"
 
 struct auth;
-/* One a thread: derived nonce keys, a crypto context borrowed from the thread. */
+/* One a thread: derived nonce keys, what the store has answered, revocations, a crypto context
+ * borrowed from the thread. */
 struct auth_worker;
 
 /* NULL on failure, with one line of text in `error` that says which user, secret or realm and why
@@ -28,7 +29,7 @@ struct auth *auth_new(const struct auth_settings *settings, char *error, size_t 
 void auth_free(struct auth *auth); /* wipes every key and secret */
 
 /* `origin`: of this instance, in the nonces that it makes; one number for all of its workers. NULL:
- * out of memory. */
+ * out of memory, or no randomness. */
 struct auth_worker *auth_worker_new(struct crypto *crypto, uint16_t origin);
 void auth_worker_free(struct auth_worker *w);
 
@@ -43,9 +44,8 @@ struct auth_realms {
 
 /* Bits of NONCE_FEATURE_*, those that all realms of the listener have: SHA-256 only where every
  * user has the key for it (a stored MD5 key takes it away, and users in the store), USERHASH only
- * where every source can be enumerated (no REST secrets, no access tokens, no users in the
- * store). A nonce that
- * offered something else is stale. */
+ * where every source can be enumerated (no REST secrets, no access tokens, no users in the store).
+ * A nonce that offered something else is stale. */
 uint32_t auth_realms_features(const struct auth *auth, const struct auth_realms *realms);
 
 /* The server name of THIRD-PARTY-AUTHORIZATION (RFC 7635 section 6.1); empty: no access tokens. */
@@ -115,7 +115,9 @@ struct auth_result {
      * a REST name the part behind the colon, else the name or USERHASH. Set when `proven`. */
     uint32_t realm;
     struct slice account;
-    bool guess; /* refused for what only somebody who does not have the credential gets wrong */
+    /* Refused for what only somebody who does not have the credential gets wrong. Of AUTH_PENDING:
+     * to be counted if it is refused without an answer. */
+    bool guess;
     int64_t expired_s; /* of CREDENTIAL_EXPIRED: since when; of CREDENTIAL_LIFETIME: how far over */
     struct store_need need; /* of AUTH_PENDING; name borrowed from the message */
     /* What the nonce says; zero for a foreign one, and where there was none to judge. */

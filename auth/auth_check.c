@@ -218,8 +218,9 @@ static enum reason name_refusal(const struct check *k, enum reason reason)
 }
 
 /*
- * A static user's password must not be tried at full speed while the store is out of reach and the
- * answer to any wrong one is 500: there this counts as a guess too, whoever is named.
+ * A static user's password must not be tried at full speed while any wrong one draws 500, because
+ * the store is out of reach, or 508, because too many wait for it: there this counts as a guess
+ * too, whoever is named.
  */
 static bool is_guess(const struct check *k, enum reason reason)
 {
@@ -231,7 +232,7 @@ static bool is_guess(const struct check *k, enum reason reason)
     case REASON_NAME_NOT_PREPARABLE:
         return true;
     case REASON_STORE_UNREACHABLE:
-        return k->request->asked && k->realm->users.count > 0;
+        return k->realm->users.count > 0;
     default:
         return false;
     }
