@@ -8,6 +8,7 @@
 #include "config/check.h"
 #include "config/file.h"
 #include "config/listeners.h"
+#include "config/oauth.h"
 #include "config/realms.h"
 #include "config/redis.h"
 #include "config/schema.h"
@@ -155,9 +156,13 @@ static void keep_numbers(struct config *next, const struct config *running)
 static void keep_stores(struct auth_settings *auth, const struct redis_settings *redis)
 {
     for (size_t i = 0; i < auth->realm_count && !redis->url; i++) {
-        auth->realms[i].store_users = false;
-        auth->realms[i].store_secrets = false;
-        auth->realms[i].store_oauth_keys = false;
+        struct auth_realm_settings *realm = &auth->realms[i];
+
+        realm->store_users = realm->store_secrets = realm->store_oauth_keys = false;
+        if (oauth_wanted(realm))
+            continue;
+        free(realm->oauth_server_name);
+        realm->oauth_server_name = NULL;
     }
 }
 

@@ -338,6 +338,13 @@ static void test_config_keep_takes_over_redis(void **state)
     assert_null(next.redis.client_name);
     assert_false(next.auth.realms[0].store_users);
     assert_string_equal(next.auth.realms[0].oauth_server_name, "one");
+    assert_int_equal(
+        config_parse(&next, "b",
+            slice_of_string("auth: { redis_oauth_keys: true }\nredis: { url: redis://h }\n"),
+            &error),
+        0);
+    assert_int_equal(config_keep(&next, &running), 0);
+    assert_null(next.auth.realms[0].oauth_server_name);
     assert_int_equal(config_parse(&running, "b", with, &error), 0);
     assert_int_equal(config_parse(&next, "a", without, &error), 0);
     assert_int_equal(config_keep(&next, &running), 0);
