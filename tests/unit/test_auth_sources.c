@@ -115,6 +115,33 @@ static void test_auth_check_right_password_costs_no_more_than_needed(void **stat
     assert_int_equal(cost_of(rest("south", "1800003600:x", password), REASON_NONE), 5);
 }
 
+static void test_auth_check_rest_retired_secret_named_and_refused(void **state)
+{
+    char password[AUTH_REST_PASSWORD_MAX + 1];
+    auth->realms[REST_ONLY].rest.list[0].retired = true;
+    struct ask a = rest("north", "1800003600:x", password);
+    expect(a, AUTH_CHALLENGE, REASON_SECRET_RETIRED);
+    assert_false(judge(&a).guess);
+    expect(with_sha256(a), AUTH_CHALLENGE, REASON_SECRET_RETIRED);
+    /* The others are tried as before, and a wrong password costs as much as before. */
+    expect(rest("south", "1800003600:x", password), AUTH_OK, REASON_NONE);
+    expect(rest("east", "1800003600:x", password), AUTH_CHALLENGE, REASON_SECRET_UNKNOWN);
+    assert_int_equal(cost_of(ask(REST_ONLY, "1800003600:x", "guess"), REASON_SECRET_UNKNOWN), 5);
+    /* It is as good as gone, whatever the time is. */
+    expect(rest("north", "1700000000:x", password), AUTH_CHALLENGE, REASON_SECRET_RETIRED);
+    /* A name that may not be signed by it is not. */
+    expect(rest("north", "alice", password), AUTH_CHALLENGE, REASON_UNKNOWN_USER);
+    /* It may still lie in the store. */
+    struct store_secrets secrets = {.realm = STORE, .count = 1, .list = {clear("north")}};
+    assert_int_equal(auth_worker_set_secrets(worker, auth, &secrets), 0);
+    store_secrets_deinit(&secrets);
+    auth->realms[STORE].rest.list[0].retired = true;
+    a = rest("north", "1800003600:x", password);
+    a.realm = STORE;
+    a.realm_name = "store.example";
+    expect(a, AUTH_CHALLENGE, REASON_SECRET_RETIRED);
+}
+
 /* An allocation of a REST user, made while the credential was good. */
 static void go_live(struct identity *live, struct auth_key *key,
     char password[AUTH_REST_PASSWORD_MAX + 1], bool sha256)
@@ -222,6 +249,7 @@ int main(void)
         TEST(rest_any_of_the_secrets_ok),
         TEST(rest_expiry_judged_only_if_genuine),
         TEST(static_name_in_rest_form_is_static),
+        TEST(rest_retired_secret_named_and_refused),
         TEST(refused_costs_the_same_for_any_name),
         TEST(right_password_costs_no_more_than_needed),
         TEST(live_allocation_goes_on_after_expiry),
