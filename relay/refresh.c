@@ -20,7 +20,7 @@ static void take_token(struct request *q)
 {
     struct allocation_owner *owner = &q->allocation->owner;
     const struct identity *said = &q->auth.identity;
-    if (owner->source == AUTH_SOURCE_OAUTH && said->source == AUTH_SOURCE_OAUTH) {
+    if (q->auth.renews) {
         owner->expires_at = said->expires_at;
         owner->key = q->auth.key;
         memcpy(owner->credential, said->credential, sizeof(owner->credential));
@@ -62,7 +62,8 @@ struct verdict refresh_handle(struct request *q, struct reply_fields *reply)
     }
     take_token(q);
     int64_t expires_at = q->allocation->owner.expires_at;
-    if (settings->end_on_expiry && expires_at != 0 && q->now->wall_s >= expires_at) {
+    const bool ends = settings->end_on_expiry || q->allocation->owner.source == AUTH_SOURCE_OAUTH;
+    if (ends && expires_at != 0 && q->now->wall_s >= expires_at) {
         return verdict_error(401, REASON_CREDENTIAL_EXPIRED);
     }
     reply->lifetime_s = allocation_set_lifetime(

@@ -67,11 +67,40 @@ enum reason relay_judge_source(const struct relay *r, const struct flow *flow)
     return peer_policy_is_ours(r->snapshot->policy, source) ? REASON_SOURCE_IS_OURS : REASON_NONE;
 }
 
+/* The kid of an access token is nobody's user name. */
 static bool same_user(const struct request *q)
 {
-    struct slice owner = slice_of(q->allocation->owner.user, q->allocation->owner.user_len);
-    return q->allocation->owner.realm == q->auth.identity.realm &&
-           slice_equal(owner, q->auth.identity.user);
+    const struct allocation_owner *owner = &q->allocation->owner;
+    return owner->realm == q->auth.identity.realm &&
+           (owner->source == AUTH_SOURCE_OAUTH) == (q->auth.identity.source == AUTH_SOURCE_OAUTH) &&
+           slice_equal(slice_of(owner->user, owner->user_len), q->auth.identity.user);
+}
+
+/* An allocation that has one may go on with it, whatever has become of the realm since. */
+static bool expects_token(const struct request *q)
+{
+    const struct auth *auth = q->relay->snapshot->auth;
+    bool expects = (q->allocation && q->allocation->owner.source == AUTH_SOURCE_OAUTH) ||
+                   auth_realm_third_party(auth, q->packet->realm).len > 0;
+    for (uint32_t realm = 0; !expects && realm < auth_realm_count(auth); realm++) {
+        expects = (q->packet->realms >> realm & 1) && auth_realm_third_party(auth, realm).len > 0;
+    }
+    return expects;
+}
+
+/*
+ * "If a STUN server receives an ACCESS-TOKEN attribute unexpectedly (because it had not previously
+ * sent out a THIRD-PARTY-AUTHORIZATION), it will respond with an error code of 420 (Unknown
+ * Attribute)" (RFC 7635 section 7). exception: before authentication, which who has only a token
+ * could never pass. True if that is the answer.
+ */
+static bool refuses_token(struct request *q)
+{
+    if (!stun_has(&q->msg, STUN_ATTR_ACCESS_TOKEN) || expects_token(q)) {
+        return false;
+    }
+    stun_disown(&q->msg, STUN_ATTR_ACCESS_TOKEN);
+    return true;
 }
 
 static struct verdict judge(
@@ -81,6 +110,9 @@ static struct verdict judge(
      * DTLS MUST always result in an error." (RFC 7350 section 3) */
     if (q->msg.classic && q->packet->flow.transport == TRANSPORT_DTLS) {
         return verdict_error(500, REASON_STUN_NO_COOKIE);
+    }
+    if (refuses_token(q)) {
+        return verdict_error(420, REASON_UNKNOWN_ATTRIBUTE);
     }
     if (row->authenticated) {
         struct verdict v = authenticate(q);
