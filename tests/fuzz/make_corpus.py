@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Writes the seed corpora of fuzz_stun, fuzz_channel_data, fuzz_stream, fuzz_proxy,
-fuzz_redis_reply and fuzz_access_token: make_corpus.py [--check] SOURCE_ROOT.
+fuzz_redis_reply, fuzz_access_token and fuzz_rest_name: make_corpus.py [--check] SOURCE_ROOT.
 
 Messages are built here from the RFCs, without the code under test; the vectors come from
 tests/unit/stun_vectors.h. With --check nothing is written: it fails where a file differs.
 """
+import base64
 import hashlib
 import hmac
 import pathlib
@@ -286,6 +287,30 @@ def block(said, mac_key, timestamp=92470300704768, lifetime=3600):
     return struct.pack(">H", said) + mac_key + struct.pack(">QI", timestamp, lifetime)
 
 
+def rest_names():
+    """What signs (0, 1: secrets of the realm, 2: a retired one, 3: the store's, 4: nobody's, 5: the input's password),
+    + 8 for SHA-256; then the name."""
+    now = 1800000000
+    names = {
+        "good": b"%d:alice" % (now + 3600), "good_bare": b"%d" % now, "good_nobody": b"%d:" % (now + 1),
+        "good_ceiling": b"%d:a" % (now + 172800), "good_zeros": b"0%d:a" % (now + 5),
+        "good_colons": b"%d:a:b:c" % (now + 9), "good_bytes": b"%d:\0\xff\xc3\xa4" % (now + 9),
+        "good_long": (b"%d:" % (now + 9)).ljust(508, b"n"), "malformed_long": (b"%d:" % (now + 9)).ljust(509, b"n"),
+        "expired": b"%d:a" % (now - 1), "expired_zero": b"0:a", "lifetime": b"%d:a" % (now + 172801),
+        "lifetime_digits": b"99999999999", "no_digits": b"100000000000:a", "no_sign": b"+%d:a" % (now + 5),
+        "no_space": b" %d:a" % (now + 5), "no_letters": b"%dx:a" % (now + 5), "no_minus": b"-1:a",
+        "no_nul": b"%d\0:a" % (now + 5),
+        "no_time": b"alice", "no_colon": b":%d" % (now + 5), "empty": b"",
+    }
+    for name, text in names.items():
+        for signer in (0, 1, 2, 3, 4, 8, 9):
+            yield f"{name}_{signer}", bytes([signer, 0]) + text
+        yield f"{name}_own", bytes([5, 8]) + b"password" + text
+    made = base64.b64encode(hmac.new(b"north", names["good"], hashlib.sha1).digest())
+    yield "good_but_cut", bytes([5, len(made) - 1]) + made[:-1] + names["good"]
+    yield "good_but_longer", bytes([13, len(made) + 1]) + made + b"=" + names["good"]
+
+
 def files(root):
     corpus = root / "tests/fuzz/corpus"
     for name, data in vectors(root):
@@ -302,6 +327,8 @@ def files(root):
         yield corpus / "redis_reply" / name, data
     for name, data in access_tokens():
         yield corpus / "access_token" / name, data
+    for name, data in rest_names():
+        yield corpus / "rest_name" / name, data
     for maker in (proxy_headers, requests):
         for name, data in maker():
             yield corpus / "proxy" / name, data
