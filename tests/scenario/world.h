@@ -42,6 +42,7 @@ struct world_settings {
     uint32_t nonce_lifetime_s, max_ttl_s;
     bool password_sha256;
     bool no_store, lockout;     /* nobody can be asked for keys; guesses are counted */
+    bool retired;               /* of REALM_REST's secrets the second, "south" */
     const char *alice_password; /* NULL: the user does not exist */
     const char *nonce_secret, *nonce_secret_old;           /* old NULL: none */
     const struct quota_limits *realm_quotas[WORLD_REALMS]; /* NULL: those of `limits` */

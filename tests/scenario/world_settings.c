@@ -92,8 +92,8 @@ static struct auth *build_auth(struct world *w)
     struct auth_user_settings plain[3] = {{.name = (char *)(uintptr_t) "bob"},
         {.name = (char *)(uintptr_t) "dave"}, {.name = (char *)(uintptr_t) "alice"}};
     struct auth_user_settings stored = {.name = (char *)(uintptr_t) "carol"};
-    struct auth_secret_settings rest[2] = {
-        {.id = (char *)(uintptr_t) "new"}, {.id = (char *)(uintptr_t) "old"}};
+    struct auth_secret_settings rest[2] = {{.id = (char *)(uintptr_t) "new"},
+        {.id = (char *)(uintptr_t) "old", .retired = w->settings.retired}};
     const char *alice = w->settings.alice_password;
     set_secret(&plain[0].password, "builder");
     set_secret(&plain[1].password, "diver");
