@@ -256,13 +256,17 @@ static enum reason check_new(const struct check *k, struct auth_result *out)
     return reason;
 }
 
-static enum reason check_credential(const struct check *k, struct auth_result *out)
+enum reason check_credential(const struct check *k, struct auth_result *out)
 {
     const bool as_live = is_live(k) && (!check_has_token(k) || check_is_live_token(k));
     const enum reason reason = as_live ? check_live(k, out) : check_new(k, out);
-    if (reason != REASON_NONE ||
-        !revocations_cover(k->w->revocations, &out->identity, k->now->wall_s))
+    const int64_t until = reason == REASON_NONE
+                              ? revocations_until(k->w->revocations, &out->identity, k->now->wall_s)
+                              : 0;
+    if (until == 0)
         return reason;
+    if (k->note)
+        k->note->revoked_until = until;
     out->identity = (struct identity){0};
     secret_cleanse(&out->key, sizeof(out->key));
     return REASON_REVOKED;

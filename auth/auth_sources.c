@@ -16,6 +16,7 @@
 #include "auth/auth_sources.h"
 
 #include "auth/long_term.h"
+#include <errno.h>
 
 /* A key that may be the request's. */
 struct candidate {
@@ -24,9 +25,43 @@ struct candidate {
     bool known; /* there is such a user */
 };
 
+static int compare_password(const struct check *k, const struct auth_key *key)
+{
+    const struct slice parts[] = {k->said.name, secret_slice(&k->realm->name), k->password};
+    struct auth_key made;
+    if (long_term_key(&made, k->w->crypto, k->algorithm, parts) < 0)
+        return -EIO;
+    const bool same = secret_equal(slice_of(made.bytes, made.len), slice_of(key->bytes, key->len));
+    secret_cleanse(&made, sizeof(made));
+    return same ? 0 : 1;
+}
+
 int check_verify(const struct check *k, const struct auth_key *key)
 {
+    switch (k->proof) {
+    case CHECK_PASSWORD:
+        return compare_password(k, key);
+    case CHECK_NAME:
+        return 0;
+    case CHECK_INTEGRITY:
+        break;
+    }
     return stun_verify_integrity(k->request->msg, k->w->crypto, slice_of(key->bytes, key->len));
+}
+
+static void note_source(const struct check *k, enum auth_source source)
+{
+    if (k->note && source != AUTH_SOURCE_NONE)
+        k->note->source = source;
+}
+
+static void note_secret(const struct check *k, const struct rest_secret *secret, int64_t expires_at)
+{
+    if (!k->note)
+        return;
+    note_source(k, AUTH_SOURCE_REST);
+    memcpy(k->note->credential, secret->id, sizeof(secret->id));
+    k->note->expires_at = expires_at;
 }
 
 /* The candidate, or nobody's key where there is no such user or no such key of his: chosen without
@@ -66,7 +101,9 @@ static enum reason check_static(
 {
     const struct auth_key *users =
         k->algorithm == STUN_PASSWORD_SHA256 ? &match->user->sha256 : &match->user->md5;
+    static const enum auth_source sources[2] = {AUTH_SOURCE_NONE, AUTH_SOURCE_STATIC};
     struct auth_key key;
+    note_source(k, sources[match->found]);
     const enum reason reason =
         try_candidate(k, &(struct candidate){users->bytes, users->len, match->found}, &key);
     if (reason == REASON_NONE) {
@@ -119,6 +156,7 @@ static enum reason judge_secret(const struct check *k, const struct rest_secret 
 {
     int64_t expires_at = 0;
     rest_expiry(k->said.name, &expires_at);
+    note_secret(k, secret, expires_at);
     if (secret->retired)
         return REASON_SECRET_RETIRED;
     const enum reason reason = judge_life(k, expires_at, out);
@@ -152,10 +190,14 @@ static enum reason try_secrets(
  * to a static user. */
 static enum reason check_rest(const struct check *k, bool own, struct auth_result *out)
 {
+    static const struct rest_secret none;
+    static const struct auth_key no_key;
     if (k->said.hashed || !has_rest(k))
         return REASON_UNKNOWN_USER;
     int64_t expires_at = 0;
     const bool eligible = check_is_rest_name(k, &expires_at) & own;
+    if (k->proof == CHECK_NAME)
+        return eligible ? judge_secret(k, &none, &no_key, out) : REASON_UNKNOWN_USER;
     enum reason reason = try_secrets(k, &k->realm->rest, eligible, out);
     if (reason == REASON_SECRET_UNKNOWN)
         reason = try_secrets(k, auth_worker_secrets(k->w, k->auth, k->realm_id), eligible, out);
@@ -175,6 +217,7 @@ static bool may_be_in_store(const struct check *k)
 /* As check_rest with `own`. */
 static enum reason check_store(const struct check *k, bool own, struct auth_result *out)
 {
+    static const enum auth_source sources[2] = {AUTH_SOURCE_NONE, AUTH_SOURCE_STORE};
     if (!may_be_in_store(k))
         return REASON_UNKNOWN_USER;
     const struct store_need need = {STORE_USER, k->realm_id, k->said.name};
@@ -185,6 +228,7 @@ static enum reason check_store(const struct check *k, bool own, struct auth_resu
     }
     const struct store_oauth_key *stored = &match.entry->oauth;
     const struct candidate c = {stored->key, stored->key_len, match.entry->known & own};
+    note_source(k, sources[c.known]);
     struct auth_key key;
     const enum reason reason = try_candidate(k, &c, &key);
     if (reason == REASON_NONE)

@@ -18,17 +18,25 @@ struct token_check {
     struct oauth_life life;
 };
 
+static bool find_token(const struct check *k, struct slice *token)
+{
+    if (k->proof == CHECK_INTEGRITY)
+        return stun_find(k->request->msg, STUN_ATTR_ACCESS_TOKEN, token);
+    *token = k->token;
+    return token->len > 0;
+}
+
 bool check_has_token(const struct check *k)
 {
-    return k->realm->oauth.server_name.len > 0 && stun_has(k->request->msg, STUN_ATTR_ACCESS_TOKEN);
+    struct slice token;
+    return k->realm->oauth.server_name.len > 0 && find_token(k, &token);
 }
 
 bool check_is_live_token(const struct check *k)
 {
     struct slice token;
     char id[OAUTH_ID_LEN + 1];
-    return k->request->live->source == AUTH_SOURCE_OAUTH &&
-           stun_find(k->request->msg, STUN_ATTR_ACCESS_TOKEN, &token) &&
+    return k->request->live->source == AUTH_SOURCE_OAUTH && find_token(k, &token) &&
            oauth_token_id(k->w->crypto, token, id) == 0 &&
            strcmp(id, k->request->live->credential) == 0;
 }
@@ -79,6 +87,16 @@ static enum reason judge_time(const struct check *k, struct token_check *t, stru
     return REASON_NONE;
 }
 
+/* A failed digest leaves the id empty, and is a reason of its own where it matters. */
+static void note_token(const struct check *k, const struct token_check *t)
+{
+    if (!k->note)
+        return;
+    k->note->source = AUTH_SOURCE_OAUTH;
+    k->note->expires_at = t->life.expires_at;
+    oauth_token_id(k->w->crypto, t->token, k->note->credential);
+}
+
 /* RFC 7635 section 7, step by step; the verdicts come when all the work is done. */
 static enum reason judge_token(
     const struct check *k, struct token_check *t, struct auth_result *out)
@@ -98,6 +116,7 @@ static enum reason judge_token(
     if (opened != 0)
         return REASON_TOKEN_INVALID;
     const enum reason reason = judge_time(k, t, out);
+    note_token(k, t);
     return reason == REASON_NONE && verified != 0 ? REASON_WRONG_PASSWORD : reason;
 }
 
@@ -122,7 +141,7 @@ static enum reason take(const struct check *k, const struct token_check *t, stru
 enum reason check_oauth(const struct check *k, struct auth_result *out)
 {
     struct token_check t = {0};
-    stun_find(k->request->msg, STUN_ATTR_ACCESS_TOKEN, &t.token);
+    find_token(k, &t.token);
     if (!oauth_token_is_framed(t.token))
         return REASON_TOKEN_INVALID;
     /* Section 7 knows the kid only as USERNAME; USERHASH is not offered in a realm with tokens. */

@@ -31,6 +31,13 @@ struct tags {
     uint64_t tag[2];
 };
 
+/* What a revocation goes by. */
+struct revocation_name {
+    enum revocation_kind kind;
+    uint32_t realm;
+    struct slice id;
+};
+
 static bool same_id(const struct revocation *v, struct slice id)
 {
     return slice_equal(slice_of(v->id, v->id_len), id);
@@ -149,27 +156,40 @@ int revocations_put(struct revocations *s, const struct revocation *v, int64_t n
     return 0;
 }
 
-static bool has(const struct revocations *s, enum revocation_kind kind, uint32_t realm,
-    struct slice id, int64_t now_s)
+/* The end of this one, if it is later than `until` and in force; else `until`. */
+static int64_t later(
+    const struct revocations *s, const struct revocation_name *name, int64_t now_s, int64_t until)
 {
-    const struct tags t = tags_of(s, (uint8_t)kind, realm, id);
+    const struct tags t = tags_of(s, (uint8_t)name->kind, name->realm, name->id);
     const struct slot *slot = find(s->slots, s->mask, &t);
-    return slot->used && slot->until > now_s;
+    const bool in_force = slot->used && slot->until > now_s;
+    return in_force && slot->until > until ? slot->until : until;
+}
+
+int64_t revocations_until(
+    const struct revocations *s, const struct identity *identity, int64_t now_s)
+{
+    struct revocation_name names[4] = {{REVOKE_USER, identity->realm, identity->user},
+        {REVOKE_USER, identity->realm, identity_account(identity)}};
+    const struct slice credential = slice_of_string(identity->credential);
+    size_t count = 2;
+    int64_t until = 0;
+    if (s->used == 0)
+        return 0;
+    if (identity->source == AUTH_SOURCE_OAUTH) {
+        names[count++] = (struct revocation_name){REVOKE_TOKEN, identity->realm, credential};
+        names[count++] = (struct revocation_name){REVOKE_SECRET, identity->realm, identity->user};
+    } else if (identity->source == AUTH_SOURCE_REST) {
+        names[count++] = (struct revocation_name){REVOKE_SECRET, identity->realm, credential};
+    }
+    for (size_t i = 0; i < count; i++)
+        until = later(s, &names[i], now_s, until);
+    return until;
 }
 
 bool revocations_cover(const struct revocations *s, const struct identity *identity, int64_t now_s)
 {
-    const uint32_t realm = identity->realm;
-    const struct slice credential = slice_of_string(identity->credential);
-    if (s->used == 0)
-        return false;
-    if (has(s, REVOKE_USER, realm, identity->user, now_s) ||
-        has(s, REVOKE_USER, realm, identity_account(identity), now_s))
-        return true;
-    if (identity->source == AUTH_SOURCE_OAUTH)
-        return has(s, REVOKE_TOKEN, realm, credential, now_s) ||
-               has(s, REVOKE_SECRET, realm, identity->user, now_s);
-    return identity->source == AUTH_SOURCE_REST && has(s, REVOKE_SECRET, realm, credential, now_s);
+    return revocations_until(s, identity, now_s) != 0;
 }
 
 size_t revocations_count(const struct revocations *s)

@@ -36,6 +36,9 @@ void revocations_free(struct revocations *s); /* NULL: nothing happens */
 /* Adds, prolongs, or takes back. 0, -ENOSPC when REVOCATIONS_MAX live ones are kept, or -ENOMEM. */
 int revocations_put(struct revocations *s, const struct revocation *v, int64_t now_s);
 bool revocations_cover(const struct revocations *s, const struct identity *identity, int64_t now_s);
+/* The end of those that cover it, wall clock, s; 0: none does. */
+int64_t revocations_until(
+    const struct revocations *s, const struct identity *identity, int64_t now_s);
 /* Kept now: some of them may have ended. */
 size_t revocations_count(const struct revocations *s);
 
