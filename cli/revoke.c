@@ -41,8 +41,8 @@ static json_t *question(const struct arguments *a, uint64_t seconds)
 {
     const char *kind = a->user ? "user" : a->token ? "token" : "secret";
     const char *id = a->user ? a->user : a->token ? a->token : a->secret;
-    json_t *json =
-        json_pack("{s:s, s:s*, s:I}", kind, id, "realm", a->realm, "seconds", (json_int_t)seconds);
+    json_t *json = json_pack("{s:s, s:s, s:s*, s:I}", "kind", kind, "id", id, "realm", a->realm,
+        "seconds", (json_int_t)seconds);
     if (!json) {
         fputs("turnpikectl: a name is no UTF-8 text\n", stderr);
     }

@@ -280,15 +280,17 @@ static void test_turnpikectl_revoke_says_what_and_for_how_long(void **state)
     static const struct {
         const char *argv[8], *body, *out;
     } rows[] = {
-        {{"revoke", "--user", "alice"}, "{\"user\":\"alice\",\"seconds\":172800}", "revoked\n"},
-        {{"revoke", "--token", "0123456789abcdef", "--realm", "r", "--for", "90s"},
-            "{\"token\":\"0123456789abcdef\",\"realm\":\"r\",\"seconds\":90}", "revoked\n"},
-        {{"revoke", "--secret", "old", "--for", "30d"}, "{\"secret\":\"old\",\"seconds\":2592000}",
+        {{"revoke", "--user", "alice"}, "{\"kind\":\"user\",\"id\":\"alice\",\"seconds\":172800}",
             "revoked\n"},
-        {{"revoke", "--undo", "--user", "alice"}, "{\"user\":\"alice\",\"seconds\":0}",
-            "taken back\n"},
-        {{"revoke", "--user", "alice", "--json"}, "{\"user\":\"alice\",\"seconds\":172800}",
-            "{\"revoked\":true}\n"},
+        {{"revoke", "--token", "0123456789abcdef", "--realm", "r", "--for", "90s"},
+            "{\"kind\":\"token\",\"id\":\"0123456789abcdef\",\"realm\":\"r\",\"seconds\":90}",
+            "revoked\n"},
+        {{"revoke", "--secret", "old", "--for", "30d"},
+            "{\"kind\":\"secret\",\"id\":\"old\",\"seconds\":2592000}", "revoked\n"},
+        {{"revoke", "--undo", "--user", "alice"},
+            "{\"kind\":\"user\",\"id\":\"alice\",\"seconds\":0}", "taken back\n"},
+        {{"revoke", "--user", "alice", "--json"},
+            "{\"kind\":\"user\",\"id\":\"alice\",\"seconds\":172800}", "{\"revoked\":true}\n"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct run r = {.answer = HEAD "{\"revoked\":true}\n"};
