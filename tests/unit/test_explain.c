@@ -4,6 +4,7 @@
  */
 #include "auth/explain.h"
 #include "auth/long_term.h"
+#include "auth/oauth.h"
 #include "auth/rest.h"
 #include "wire/stun_writer.h"
 
@@ -15,6 +16,8 @@
 #define NOW  1800000000ll
 #define DAY  86400ll
 #define HOUR 3600ll
+
+#define CANARY_KEY "canary-canary-canary-canary-0123"
 
 enum { MIXED, STORE, PLAIN, GONE };
 static const char *const realm_names[] = {
@@ -41,6 +44,8 @@ static struct auth *build(void)
     struct auth_secret_settings secrets[] = {
         {.id = (char *)"new", .secret = clear("canary-new"), .hash = AUTH_REST_SHA256},
         {.id = (char *)"old", .secret = clear("canary-old"), .retired = true}};
+    struct auth_oauth_key_settings kids[] = {{.kid = (char *)"north", .key = clear(CANARY_KEY)},
+        {.kid = (char *)"past", .key = clear(CANARY_KEY), .not_after = NOW - 100}};
     struct auth_key key;
     const struct slice frank[] = {
         slice_of_string("frank"), slice_of_string("plain.example"), slice_of_string("canary-f")};
@@ -50,7 +55,10 @@ static struct auth *build(void)
                                                .users = users,
                                                .user_count = 2,
                                                .secrets = secrets,
-                                               .secret_count = 2},
+                                               .secret_count = 2,
+                                               .oauth_server_name = (char *)"turn.example",
+                                               .oauth_keys = kids,
+                                               .oauth_key_count = 2},
         [STORE] = {.name = (char *)"store.example", .store_users = true, .store_secrets = true},
         [PLAIN] = {.name = (char *)"plain.example", .users = &stored, .user_count = 1},
         [GONE] = {.name = (char *)"gone.example", .removed = true}};
@@ -70,6 +78,7 @@ static struct auth *build(void)
     for (int i = 0; i < 2; i++) {
         secret_wipe(&users[i].password);
         secret_wipe(&secrets[i].secret);
+        secret_wipe(&kids[i].key);
     }
     secret_wipe(&settings.nonce_secret);
     return a;
@@ -143,7 +152,7 @@ static struct auth_explanation explain_again(const struct auth_question *q, bool
         assert_null(strstr(e.text, password));
     }
     /* The same judgement. */
-    if (q->password.len > 0 && q->user.len <= STUN_USERNAME_MAX) {
+    if (q->password.len > 0 && q->token.len == 0 && q->user.len <= STUN_USERNAME_MAX) {
         const struct auth_result r = ask(q, asked);
         if (r.reason != e.reason)
             print_error("%.*s: %s, but explained as %s\n", (int)q->user.len, q->user.data,
@@ -352,6 +361,78 @@ static void revoke(enum revocation_kind kind, const char *id, int64_t until)
     assert_int_equal(auth_worker_revoke(worker, &v, &now), 0);
 }
 
+static struct oauth_token seal(const char *server_name, int64_t issued, uint32_t lifetime_s)
+{
+    const struct store_oauth_key key = {.key = CANARY_KEY, .key_len = 32};
+    const struct oauth_seal how = {crypto, &key, slice_of_string(server_name)};
+    const struct oauth_claims claims = {.mac_key = {.bytes = "canary-canary-canary", .len = 20},
+        .timestamp = (uint64_t)(NOW + issued) << 16,
+        .lifetime_s = lifetime_s};
+    const uint8_t nonce[OAUTH_NONCE_LEN] = {1};
+    struct oauth_token token;
+    assert_int_equal(oauth_token_seal(&how, &claims, nonce, &token), 0);
+    return token;
+}
+
+static struct auth_explanation explain_token(
+    uint32_t realm, const char *kid, const struct oauth_token *token)
+{
+    const struct auth_question q = {
+        .realm = realm, .user = slice_of_string(kid), .token = slice_of(token->bytes, token->len)};
+    return explain_again(&q, false);
+}
+
+static void test_auth_explain_token(void **state)
+{
+    char id[OAUTH_ID_LEN + 1];
+    struct oauth_token t = seal("turn.example", 0, 3600);
+    assert_int_equal(oauth_token_id(crypto, slice_of(t.bytes, t.len), id), 0);
+    struct auth_explanation e = explain_token(MIXED, "north", &t);
+    expect(&e, REASON_NONE, AUTH_SOURCE_OAUTH, "token opened, expires in 1 h");
+    assert_string_equal(e.credential, id);
+    assert_int_equal(e.expires_at, NOW + HOUR);
+    e = explain_token(MIXED, "south", &t);
+    expect(&e, REASON_KID_UNKNOWN, AUTH_SOURCE_NONE, "unknown kid");
+    assert_string_equal(e.credential, "");
+    e = explain_token(MIXED, "", &t);
+    expect(&e, REASON_KID_UNKNOWN, AUTH_SOURCE_NONE, "unknown kid");
+    e = explain_token(MIXED, "past", &t);
+    expect(&e, REASON_KID_UNKNOWN, AUTH_SOURCE_OAUTH,
+        "the token was issued outside the time of this kid's key");
+    e = explain_token(PLAIN, "north", &t);
+    expect(&e, REASON_UNKNOWN_ATTRIBUTE, AUTH_SOURCE_NONE, "the realm takes no access tokens");
+    revoke(REVOKE_TOKEN, id, 1800003600);
+    e = explain_token(MIXED, "north", &t);
+    expect(&e, REASON_REVOKED, AUTH_SOURCE_OAUTH, "revoked until 2027-01-15T09:00:00Z");
+    t.bytes[t.len - 1] ^= 1;
+    e = explain_token(MIXED, "north", &t);
+    expect(&e, REASON_TOKEN_INVALID, AUTH_SOURCE_NONE,
+        "the token does not open with the key of this kid");
+    t = seal("other.example", 0, 3600);
+    e = explain_token(MIXED, "north", &t);
+    expect(&e, REASON_TOKEN_INVALID, AUTH_SOURCE_NONE,
+        "the token does not open with the key of this kid");
+    t.len = 7;
+    e = explain_token(MIXED, "north", &t);
+    expect(&e, REASON_TOKEN_INVALID, AUTH_SOURCE_NONE, "these bytes are no access token");
+}
+
+static void test_auth_explain_time_of_a_token(void **state)
+{
+    struct oauth_token t = seal("turn.example", -HOUR - 42, 3600);
+    struct auth_explanation e = explain_token(MIXED, "north", &t);
+    assert_int_equal(e.reason, REASON_CREDENTIAL_EXPIRED);
+    assert_int_equal(e.source, AUTH_SOURCE_OAUTH);
+    assert_memory_equal(e.text, "expired ", 8);
+    t = seal("turn.example", 2 * HOUR, 3600);
+    e = explain_token(MIXED, "north", &t);
+    expect(&e, REASON_CREDENTIAL_EXPIRED, AUTH_SOURCE_OAUTH,
+        "expired just now, or its time stamp is ahead of this clock");
+    t = seal("turn.example", 0, (uint32_t)(2 * DAY + 3 * HOUR));
+    e = explain_token(MIXED, "north", &t);
+    expect(&e, REASON_CREDENTIAL_LIFETIME, AUTH_SOURCE_OAUTH, "lives 3 h over the ceiling of 48 h");
+}
+
 static void test_auth_explain_revoked(void **state)
 {
     revoke(REVOKE_USER, "alice", 1800003600);
@@ -388,6 +469,8 @@ int main(void)
         TEST(secret_of_the_store),
         TEST(store),
         TEST(revoked),
+        TEST(token),
+        TEST(time_of_a_token),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
