@@ -290,7 +290,7 @@ int realms_complete(struct config *c, const struct document_node *root, struct f
     c->realm_quotas[0] = c->limits.quota;
     for (size_t i = 0; i < c->auth.realm_count; i++) {
         if (i > 0 && strcmp(c->auth.realms[i].name, c->auth.realms[0].name) == 0)
-            return fault_set(fault, list->children[i - 1].line,
+            return fault_set(fault, list ? list->children[i - 1].line : 0,
                 "realm '%s' appears twice: 'realm' is called so too",
                 fault_escape(c->auth.realms[i].name).text);
         if (oauth_complete(&c->auth.realms[i]) < 0)

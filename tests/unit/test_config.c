@@ -268,7 +268,7 @@ static void test_config_load_every_relay_key_is_set(void **state)
 static void test_config_load_every_admin_key_is_set(void **state)
 {
     struct config c = {0};
-    struct addr addr;
+    struct addr addr = {0};
     assert_int_equal(config_init(&c), 0);
     assert_int_equal(c.admin.listen, ADMIN_PLACE_AUTO);
     assert_int_equal(c.admin.control, ADMIN_PLACE_AUTO);
