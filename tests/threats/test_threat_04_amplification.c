@@ -9,6 +9,8 @@
 #define VICTIMS  8u      /* prefixes whose addresses are forged */
 #define PER_ADDR 100u
 #define PER_NET  1000u
+/* The attribute's bytes in a challenge; 0 where it is not offered, as in a realm of tokens. */
+#define PASSWORD_ALGORITHMS 0u
 
 static size_t reply_len(struct client *c, struct request *q, int code)
 {
@@ -59,6 +61,24 @@ static void test_answers_to_strangers_are_as_small_as_can_be(void **state)
     f->a.fingerprint = false;
     assert_int_equal(client_binding(&f->a, &r), 200);
     assert_int_equal(r.len, 44);
+}
+
+/* Where access tokens are taken a challenge has to name the server too (RFC 7635 section 6.1): 4
+ * bytes and the padded name more, and nothing else. */
+static void test_challenge_that_names_the_server_of_tokens_is_exact(void **state)
+{
+    struct fixture *f = *state;
+    struct request q;
+    struct client *c = &f->a;
+    const size_t realm = 16, server = 4 + 20; /* "tokens.example", "turn.tokens.example" */
+    c->realm_id = REALM_TOKENS;
+    request_begin(&q, c, STUN_REQUEST, STUN_ALLOCATE);
+    assert_int_equal(reply_len(c, &q, 401), 80 - PASSWORD_ALGORITHMS + realm + server);
+    memcpy(c->nonce, "of another server", c->nonce_len = 17);
+    request_begin(&q, c, STUN_REQUEST, STUN_REFRESH);
+    request_credentials(&q, c);
+    request_integrity(&q, c, false);
+    assert_int_equal(reply_len(c, &q, 438), 80 - PASSWORD_ALGORITHMS + realm + server);
 }
 
 static void test_answer_to_a_bare_request_is_smaller_than_five_times(void **state)
@@ -135,6 +155,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SCENARIO(test_answers_to_strangers_are_as_small_as_can_be),
+        SCENARIO(test_challenge_that_names_the_server_of_tokens_is_exact),
         SCENARIO(test_answer_to_a_bare_request_is_smaller_than_five_times),
         SCENARIO(test_flood_draws_no_more_than_the_budget_of_each_prefix),
         SCENARIO(test_flood_of_one_address_draws_no_more_than_its_budget),
