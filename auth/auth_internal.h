@@ -44,20 +44,26 @@ struct auth_worker_keys {
     uint8_t secret_id[CRYPTO_SHA256_LEN];
 };
 
+/* REST secrets of a realm that came from the store. */
+struct auth_worker_secrets {
+    struct rest rest;
+    uint8_t named_by[CRYPTO_SHA256_LEN]; /* id of the nonce secret that their ids are made with */
+};
+
 struct auth_worker {
     struct crypto *crypto; /* borrowed */
     struct auth_worker_keys nonce, nonce_old;
     struct key_cache *cache;
     struct revocations *revocations;
-    struct rest secrets[AUTH_REALMS_MAX]; /* from the store, by realm id */
+    struct auth_worker_secrets secrets[AUTH_REALMS_MAX]; /* by realm id */
 };
 
 /* These nonce keys, emptied first if they come from another secret than this one. */
 struct nonce_keys *auth_worker_nonce_keys(
     struct auth_worker_keys *keys, const struct auth_nonce_secret *secret);
-/* The realm's secrets that came from the store. */
+/* The realm's secrets that came from the store; until the next call that changes them. */
 const struct rest *auth_worker_secrets(
-    const struct auth_worker *w, const struct auth *auth, uint32_t realm);
+    struct auth_worker *w, const struct auth *auth, uint32_t realm);
 
 /*
  * One line for the operator: 'realm "R": what "name": why', without the middle if `what` is NULL.

@@ -32,7 +32,7 @@ void auth_worker_free(struct auth_worker *w)
     key_cache_free(w->cache);
     revocations_free(w->revocations);
     for (size_t i = 0; i < AUTH_REALMS_MAX; i++)
-        rest_deinit(&w->secrets[i]);
+        rest_deinit(&w->secrets[i].rest);
     secret_cleanse(w, sizeof(*w));
     free(w);
 }
@@ -47,11 +47,28 @@ struct nonce_keys *auth_worker_nonce_keys(
     return &keys->keys;
 }
 
+/* All instances must have one name for a secret, also after a reload with another nonce secret:
+ * revocations go by it. A name that cannot be made stays as it was. */
+static void name_secrets(
+    struct auth_worker_secrets *s, struct crypto *crypto, const struct auth_nonce_secret *nonce)
+{
+    if (s->rest.count == 0 || memcmp(s->named_by, nonce->id, sizeof(s->named_by)) == 0)
+        return;
+    memcpy(s->named_by, nonce->id, sizeof(s->named_by));
+    for (size_t i = 0; i < s->rest.count; i++) {
+        struct rest_secret *r = &s->rest.list[i];
+        rest_store_id(r->id, crypto, secret_slice(&nonce->secret), secret_slice(&r->secret));
+    }
+}
+
 const struct rest *auth_worker_secrets(
-    const struct auth_worker *w, const struct auth *auth, uint32_t realm)
+    struct auth_worker *w, const struct auth *auth, uint32_t realm)
 {
     static const struct rest none = {0};
-    return auth->realms[realm].store_secrets ? &w->secrets[realm] : &none;
+    if (!auth->realms[realm].store_secrets)
+        return &none;
+    name_secrets(&w->secrets[realm], w->crypto, &auth->nonce);
+    return &w->secrets[realm].rest;
 }
 
 /* An answer that says it has a key, and has none that fits. */
@@ -87,8 +104,10 @@ int auth_worker_set_secrets(
     const int rc = rest_init_store(&rest, w->crypto, secret_slice(&auth->nonce.secret), secrets);
     if (rc < 0)
         return rc;
-    rest_deinit(&w->secrets[secrets->realm]);
-    w->secrets[secrets->realm] = rest;
+    struct auth_worker_secrets *s = &w->secrets[secrets->realm];
+    rest_deinit(&s->rest);
+    s->rest = rest;
+    memcpy(s->named_by, auth->nonce.id, sizeof(s->named_by));
     return 0;
 }
 

@@ -150,6 +150,21 @@ static void test_auth_check_store_secrets_of_the_store(void **state)
     assert_int_equal(auth_worker_set_secrets(worker, auth, &secrets), 0);
     expect(a, AUTH_CHALLENGE, REASON_SECRET_UNKNOWN);
     store_secrets_deinit(&secrets);
+    /* Another nonce secret gives it another name, as it does on every other instance. */
+    a.realm = STORE;
+    a.realm_name = "store.example";
+    char id[sizeof(r.identity.credential)];
+    memcpy(id, judge(&a).identity.credential, sizeof(id));
+    auth_free(auth);
+    auth = build(true, "another secret of the relay");
+    r = judge(&a);
+    assert_int_equal(r.outcome, AUTH_OK);
+    assert_string_not_equal(r.identity.credential, id);
+    char expected[REST_ID_MAX + 1];
+    assert_int_equal(rest_store_id(expected, crypto, slice_of_string("another secret of the relay"),
+                         slice_of_string("west")),
+        0);
+    assert_string_equal(r.identity.credential, expected);
     /* Gone from the store, gone here. */
     secrets.realm = STORE;
     assert_int_equal(auth_worker_set_secrets(worker, auth, &secrets), 0);
