@@ -25,6 +25,9 @@
 #define FRESH_US       (2 * US_PER_S)
 #define EXPIRE_PER_S   4096u
 #define CLOCKS_APART_S 60
+#define PROMPT_US      (100 * US_PER_MS) /* of a reply that tells the time */
+#define SLOW_POLLS     4u                /* after so many slow ones a slow one has to do */
+#define DRIFT_US       1000u             /* of two clocks, between two polls, at most */
 
 /* Said by this instance, and not known to be in Redis. */
 struct waiting {
@@ -55,8 +58,10 @@ struct redis_revocations {
         size_t again; /* of those that Redis is told again */
     } flight;
     struct {
-        bool known;
-        uint64_t ahead_us; /* Redis's clock minus the monotonic one; wraps */
+        bool known;        /* well enough to say when something was said */
+        unsigned polls;    /* on this connection */
+        uint64_t asked_us; /* monotonic: the poll in flight */
+        uint64_t ahead_us; /* Redis's clock minus the monotonic one, at least; wraps */
     } clock;
     int64_t born, position;
     struct quiet errors, full, outdated, unknown;
@@ -142,11 +147,24 @@ static bool is_reborn(struct redis_revocations *r, int64_t born)
     return true;
 }
 
+/*
+ * By the time it is read the reply is old, so that Redis's clock is further ahead: never less. So
+ * the largest of what polls say is the best, but for the drift of two clocks. A slow reply is
+ * believed only where all are slow.
+ */
+static void read_clock(struct redis_revocations *r, int64_t clock_us)
+{
+    const uint64_t now = clock_now().mono_us;
+    const uint64_t ahead = (uint64_t)clock_us - now, before = r->clock.ahead_us - DRIFT_US;
+    const bool is_first = r->clock.polls++ == 0;
+    r->clock.ahead_us = is_first || (int64_t)(ahead - before) > 0 ? ahead : before;
+    r->clock.known |= now - r->clock.asked_us <= PROMPT_US || r->clock.polls >= SLOW_POLLS;
+}
+
 static void read_page(struct redis_revocations *r, const struct redis_revoked_page *page)
 {
     struct redis_revoked revoked;
-    r->clock.known = true;
-    r->clock.ahead_us = (uint64_t)page->clock - clock_now().mono_us;
+    read_clock(r, page->clock);
     if (is_reborn(r, page->born)) {
         poll(r);
         return;
@@ -185,6 +203,7 @@ static void poll(struct redis_revocations *r)
     char position[24];
     if (r->flight.polling)
         return;
+    r->clock.asked_us = clock_now().mono_us;
     snprintf(position, sizeof(position), "%lld", (long long)r->position);
     for (size_t i = 0; i < REDIS_REVOKED_KEYS; i++)
         argv[i] = slice_of_string(redis_revoked_keys[i]);
@@ -347,6 +366,7 @@ void redis_revocations_up(struct redis_revocations *r, enum redis_server server)
     for (struct waiting *w = r->waiting.first; w; w = w->next)
         w->fresh = false;
     r->clock.known = false;
+    r->clock.polls = 0;
     if (server == REDIS_SERVER_OTHER) {
         r->position = 0;
         redis_revoked_table_mark_all(r->table);
