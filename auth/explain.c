@@ -2,8 +2,8 @@
  * The judgement of auth_check in words. A credential goes through the same functions, with its
  * password in the place of a request's integrity; what they say besides the reason is noted on the
  * way (struct check_note) and becomes one sentence. The sentence is made of numbers, ids and fixed
- * words: no secret, password or token can come into it. Called by relay, on the worker's thread,
- * for the admin server.
+ * words: no secret, password or token can come into it. Called by daemon for the admin server, with
+ * a worker of its own.
  */
 #include "auth/explain.h"
 

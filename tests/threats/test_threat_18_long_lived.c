@@ -1,7 +1,8 @@
 /*
  * THREATS row 18: what was once let in does not stay for months. Credentials end at their time and
- * cannot be made for longer than the ceiling; secrets can be retired; allocations have an age that
- * no Refresh moves. Each refusal has a name, and only who has the secret brings it about.
+ * cannot be made for longer than the ceiling; secrets can be retired; users and secrets can be
+ * revoked, which ends what they have; allocations have an age that no Refresh moves. Each refusal
+ * has a name, and only who has the secret brings it about.
  */
 #include "tests/scenario/fixture.h"
 
@@ -165,6 +166,67 @@ static void test_end_on_expiry_ends_it_with_the_credential(void **state)
     assert_int_equal(world_allocations(f->w), 0);
 }
 
+static void test_revoked_user_is_out_at_once_and_stays_out(void **state)
+{
+    struct fixture *f = *state;
+    const struct addr peer = world_peer(1, 5000);
+    client_set_rest(&f->a, "alice", HOUR_S, "north");
+    client_set_rest(&f->b, "bob", HOUR_S, "north");
+    const struct addr relayed = fixture_allocate(&f->a);
+    fixture_allocate(&f->b);
+    assert_int_equal(client_permit(&f->a, &peer), 200);
+    world_revoke(f->w, REVOKE_USER, REALM_REST, "alice");
+    assert_int_equal(world_allocations(f->w), 1);
+    assert_false(world_from_peer(f->w, &peer, &relayed, slice_of_string("late"), 0));
+    assert_false(fixture_to_peer(&f->a, &peer, "late"));
+    /* Nor by a fresh credential of hers, of whichever secret. */
+    for (int i = 0; i < 4; i++) {
+        const uint64_t before = world_refused(f->w, REASON_REVOKED);
+        f->a.auth = i % 2 ? CLIENT_SHA256 : CLIENT_MD5;
+        client_set_rest(&f->a, "alice", HOUR_S + i, i < 2 ? "north" : "south");
+        assert_int_equal(client_allocate(&f->a, NULL), 401);
+        assert_int_equal(world_refused(f->w, REASON_REVOKED), before + 1);
+    }
+    /* Her neighbour does not notice, and who only knows her name learns nothing. */
+    assert_int_equal(client_refresh(&f->b, 600, NULL), 200);
+    client_set_rest(&f->a, "alice", HOUR_S, "east");
+    assert_int_equal(client_allocate(&f->a, NULL), 401);
+    assert_int_equal(world_refused(f->w, REASON_REVOKED), 4);
+}
+
+static void test_revoked_secret_ends_what_it_has_signed(void **state)
+{
+    struct fixture *f = *state;
+    client_set_rest(&f->a, "alice", HOUR_S, "south");
+    client_set_rest(&f->b, "bob", HOUR_S, "north");
+    fixture_allocate(&f->a);
+    fixture_allocate(&f->b);
+    world_revoke(f->w, REVOKE_SECRET, REALM_REST, "old");
+    assert_int_equal(world_allocations(f->w), 1);
+    assert_int_equal(client_allocate(&f->a, NULL), 401);
+    assert_int_equal(world_refused(f->w, REASON_REVOKED), 1);
+    assert_int_equal(client_refresh(&f->b, 0, NULL), 200);
+    assert_int_equal(allocate_for(&f->a, HOUR_S, "north"), 200);
+}
+
+static void test_revocation_ends_or_is_taken_back(void **state)
+{
+    struct fixture *f = *state;
+    world_revoke(f->w, REVOKE_USER, REALM_REST, "alice");
+    expect_refusal(f, HOUR_S, "north", REASON_REVOKED);
+    world_take_back(f->w, REVOKE_USER, REALM_REST, "alice");
+    assert_int_equal(allocate_for(&f->a, HOUR_S, "north"), 200);
+    world_revoke(f->w, REVOKE_USER, REALM_REST, "alice");
+    expect_refusal(f, HOUR_S, "north", REASON_REVOKED);
+    /* In another realm she is somebody else. */
+    world_revoke(f->w, REVOKE_USER, REALM_REST, "bob");
+    client_set_user(&f->b, "bob", "builder");
+    assert_int_equal(client_allocate(&f->b, NULL), 200);
+    world_jump(f->w, HOUR_S + 1);
+    client_challenge(&f->a);
+    assert_int_equal(allocate_for(&f->a, HOUR_S, "north"), 200);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -176,6 +238,9 @@ int main(void)
         SCENARIO(test_retired_secret_makes_nothing_new),
         SCENARIO(test_allocation_of_an_old_credential_ends_at_its_age),
         SCENARIO(test_end_on_expiry_ends_it_with_the_credential),
+        SCENARIO(test_revoked_user_is_out_at_once_and_stays_out),
+        SCENARIO(test_revoked_secret_ends_what_it_has_signed),
+        SCENARIO(test_revocation_ends_or_is_taken_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
