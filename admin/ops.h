@@ -22,6 +22,7 @@ struct admin_status {
     const char *config_file;   /* NULL: built-in defaults */
     uint64_t config_version;   /* 1 at start, one more with each reload */
     bool reloading;            /* a worker has not taken the latest configuration yet */
+    const char *redis;         /* "up", "down"; NULL: none is configured */
 };
 
 struct admin_listener {

@@ -73,11 +73,11 @@ unsigned admin_get_status(const struct admin_request *request, FILE *out)
     const struct admin_ops *ops = request->ops;
     struct admin_status s;
     ops->status(ops->ctx, &s);
-    json_t *json = json_pack("{s:s, s:s, s:b, s:I, s:{s:i, s:i}, s:o, s:o, s:o, s:o}", "version",
-        s.version, "state", state_name(s.state), "ready", s.state == ADMIN_RUNNING,
+    json_t *json = json_pack("{s:s, s:s, s:b, s:I, s:{s:i, s:i}, s:o, s:s?, s:o, s:o, s:o}",
+        "version", s.version, "state", state_name(s.state), "ready", s.state == ADMIN_RUNNING,
         "uptime_seconds", (json_int_t)s.uptime_s, "workers", "count", (int)s.workers, "polling",
-        (int)s.polling, "config", config(&s), "allocations", allocations(ops), "listeners",
-        listeners(ops), "relayed", relayed(ops));
+        (int)s.polling, "config", config(&s), "redis", s.redis, "allocations", allocations(ops),
+        "listeners", listeners(ops), "relayed", relayed(ops));
     if (!json) {
         return 500;
     }

@@ -115,8 +115,13 @@ static bool snapshot_add_listeners(
 /* Workers keep nothing between two starts: what seals their tickets comes from the nonce secret,
  * which all instances share. */
 static bool snapshot_add_tls(
-    struct net_snapshot *s, const struct config *config, char *error, size_t error_cap)
+    struct net_snapshot *s, const struct snapshot_source *from, char *error, size_t error_cap)
 {
+    const struct config *config = from->config;
+    if (from->tls) {
+        s->tls = tls_context_hold(from->tls);
+        return true;
+    }
     return config->tls.certificate_count == 0 ||
            tls_context_new(&s->tls, &config->tls, secret_slice(&config->auth.nonce_secret), error,
                error_cap) == 0;
@@ -144,21 +149,22 @@ static bool snapshot_add_relay(struct net_snapshot *s, const struct config *conf
     return snapshot_add_ports(s, ports, error, error_cap);
 }
 
-struct net_snapshot *snapshot_build(const struct config *config, struct port_maps *ports,
-    const struct endpoint_plan *plan, uint64_t version, char *error, size_t error_cap)
+struct net_snapshot *snapshot_build(
+    const struct snapshot_source *from, char *error, size_t error_cap)
 {
+    const struct config *config = from->config;
     struct net_snapshot *s = calloc(1, sizeof(*s));
     if (!s) {
         snprintf(error, error_cap, "out of memory");
         return NULL;
     }
-    s->relay.version = version;
+    s->relay.version = from->version;
     s->streams = config->net.streams;
     s->dtls = config->net.dtls;
     /* Ports come last: a relayed address stays in their map for good. */
-    if (!snapshot_add_listeners(s, plan, error, error_cap) ||
-        !snapshot_add_tls(s, config, error, error_cap) ||
-        !snapshot_add_relay(s, config, ports, error, error_cap)) {
+    if (!snapshot_add_listeners(s, from->plan, error, error_cap) ||
+        !snapshot_add_tls(s, from, error, error_cap) ||
+        !snapshot_add_relay(s, config, from->ports, error, error_cap)) {
         snapshot_free(s);
         return NULL;
     }

@@ -6,13 +6,18 @@
 #include "daemon/endpoints.h"
 #include "net/snapshot.h"
 
-/*
- * A whole snapshot, or NULL with one line in `error`. `config` has everything filled in; nothing of
- * it is borrowed. `ports` is borrowed for life; a relayed address stays in it once it was there.
- * `plan`: its endpoints outlive the snapshot. Certificates are read here.
- */
-struct net_snapshot *snapshot_build(const struct config *config, struct port_maps *ports,
-    const struct endpoint_plan *plan, uint64_t version, char *error, size_t error_cap);
+struct snapshot_source {
+    const struct config *config; /* has everything filled in; nothing of it is borrowed */
+    struct port_maps *ports; /* borrowed for life; a relayed address stays in it once it was there
+                              */
+    const struct endpoint_plan *plan; /* its endpoints outlive the snapshot */
+    struct tls_context *tls;          /* in force already; NULL: read from the files */
+    uint64_t version;
+};
+
+/* A whole snapshot, or NULL with one line in `error`. */
+struct net_snapshot *snapshot_build(
+    const struct snapshot_source *from, char *error, size_t error_cap);
 /* When no worker uses it any more. NULL: nothing happens. */
 void snapshot_free(struct net_snapshot *s);
 

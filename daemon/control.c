@@ -15,8 +15,9 @@
 #include "daemon/control_internal.h"
 #include "daemon/counters_dump.h"
 
-#define HOUSEKEEPING_MS    1000
-#define MAILBOX_CAPACITY   1024u
+#define HOUSEKEEPING_MS 1000
+/* Half of it for questions to the store, of which no more than PARKING_TOTAL wait. */
+#define MAILBOX_CAPACITY   4096u
 #define RATE_TABLE_ENTRIES 131072u
 /* Where max_connections names no limit: the file limit is lower. */
 #define CONNECTIONS_MOST (1u << 20)
@@ -87,6 +88,8 @@ static void control_on_housekeeping(uv_timer_t *timer)
     struct control *c = timer->data;
     control_note_lost_lines(c);
     certificates_watch(&c->certificates, c->snapshot->tls);
+    sharing_tick(c->sharing);
+    reload_tick(c);
 }
 
 static void control_deliver(void *ctx, struct mailbox_message *message)
@@ -94,6 +97,8 @@ static void control_deliver(void *ctx, struct mailbox_message *message)
     struct control *c = ctx;
     if (message->kind == MAILBOX_SNAPSHOT_TAKEN && message->u.version == c->version) {
         reload_taken(c);
+    } else if (message->kind == MAILBOX_ASK) {
+        lookups_ask_for(&c->lookups, message->u.question, message->from);
     } else if (message->kind == MAILBOX_STARTED) {
         c->observe.polling++;
     } else if (message->kind == MAILBOX_STOPPED && c->running > 0 && --c->running == 0) {
@@ -136,11 +141,40 @@ static unsigned control_worker_count(const struct config *config)
     return count > WORKERS_MAX ? WORKERS_MAX : count;
 }
 
+static void control_moved(void *ctx)
+{
+    reload_rebuild(ctx);
+}
+
+/* What asks and is told by Redis; it connects when everything else runs. 0, or -errno with a line
+ * in `error` or with none for want of memory. */
+static int control_new_sharing(
+    struct control *c, const struct config *config, char *error, size_t error_cap)
+{
+    c->lookups =
+        (struct lookups){.auth = &c->config.auth, .workers = &c->workers, .counters = &c->counters};
+    const struct explainer_deps explainer = {.lookups = &c->lookups, .auth = &c->auth};
+    c->explainer = explainer_new(&explainer);
+    if (!c->explainer) {
+        return -ENOMEM;
+    }
+    const struct sharing_deps sharing = {.loop = &c->loop,
+        .config = &c->config,
+        .workers = &c->workers,
+        .counters = &c->counters,
+        .lookups = &c->lookups,
+        .explainer = c->explainer,
+        .moved = control_moved,
+        .ctx = c};
+    c->sharing = sharing_new(&sharing);
+    return c->sharing ? sharing_prepare(c->sharing, &config->redis, error, error_cap) : -ENOMEM;
+}
+
 static int control_new_shared(struct control *c, const struct config *config)
 {
     uint32_t connections = config->net.streams.max_connections;
     uint32_t dtls = config->net.dtls.max_sessions;
-    uint8_t keys[4][16];
+    uint8_t keys[6][16];
     const struct random_source *random = random_system();
     if (random_fill(random, keys, sizeof(keys)) < 0 ||
         random_fill(random, c->shared.hash_key, sizeof(c->shared.hash_key)) < 0) {
@@ -151,7 +185,10 @@ static int control_new_shared(struct control *c, const struct config *config)
     c->shared.ports = port_maps_new();
     c->connections = connection_counts_new(connections ? connections : CONNECTIONS_MOST, keys[2]);
     c->dtls = connection_counts_new(dtls ? dtls : CONNECTIONS_MOST, keys[3]);
-    bool ok = c->shared.rates && c->shared.quotas && c->shared.ports && c->connections && c->dtls;
+    c->shared.parking = parking_counts_new(keys[4]);
+    c->shared.guesses = c->shared.rates ? guesses_new(c->shared.rates, keys[5]) : NULL;
+    bool ok = c->shared.rates && c->shared.quotas && c->shared.ports && c->shared.parking &&
+              c->shared.guesses && c->connections && c->dtls;
     return ok ? 0 : -ENOMEM;
 }
 
@@ -198,10 +235,12 @@ static int control_start_admin(
         .endpoints = &c->endpoints,
         .config = &c->config,
         .path = c->path,
-        .version = &c->version,
+        .version = &c->config_version,
         .waiting = &c->waiting,
         .stopping = &c->stopping,
         .own = &c->counters,
+        .sharing = c->sharing,
+        .explainer = c->explainer,
         .started_us = clock_now().mono_us,
     };
     struct admin_ops ops = observe_ops(&c->observe);
@@ -240,6 +279,9 @@ static int control_start(struct control *c, struct config *config, char *error, 
         r = control_new_shared(c, config);
     }
     if (r == 0) {
+        r = control_new_sharing(c, config, error, error_cap);
+    }
+    if (r == 0) {
         r = reload_first(c, config, error, error_cap);
     }
     if (r == 0) {
@@ -260,14 +302,18 @@ struct control *control_new(struct config *config, const char *path, char *error
     c->path = path;
     error[0] = '\0';
     int r = control_start(c, config, error, error_cap);
+    if (r == 0) {
+        c->config = *config;
+        r = sharing_start(c->sharing, error, error_cap);
+    }
     if (r < 0) {
         if (!error[0]) {
             snprintf(error, error_cap, "start: %s", strerror(-r));
         }
+        memset(&c->config, 0, sizeof(c->config)); /* still the caller's */
         control_free(c);
         return NULL;
     }
-    c->config = *config;
     memset(config, 0, sizeof(*config));
     control_log_start(c);
     return c;
@@ -292,9 +338,10 @@ static void control_end_workers(struct control *c)
     for (unsigned i = 0; i < c->workers.count; i++) {
         worker_join(c->workers.items[i]);
     }
+    sharing_end(c->sharing);
     uint32_t messages;
     do {
-        messages = 0;
+        messages = c->mailbox ? mailbox_drain(c->mailbox) : 0;
         for (unsigned i = 0; i < c->workers.count; i++) {
             messages += worker_settle(c->workers.items[i]);
         }
@@ -334,7 +381,11 @@ void control_free(struct control *c)
     quota_free(c->shared.quotas);
     connection_counts_free(c->connections);
     connection_counts_free(c->dtls);
+    parking_counts_free(c->shared.parking);
+    guesses_free(c->shared.guesses);
     rate_table_free(c->shared.rates);
+    sharing_free(c->sharing);
+    explainer_free(c->explainer);
     secret_wipe(&c->nonce_secret);
     config_deinit(&c->config);
     free(c);

@@ -32,10 +32,15 @@ struct control {
     struct socket_budget sockets;
     struct connection_counts *connections, *dtls;
     struct net_snapshot *snapshot, *retiring;
-    uint64_t version;
-    unsigned waiting;  /* workers that have not taken the snapshot yet */
-    bool reload_again; /* SIGHUP came while waiting */
-    unsigned running;  /* worker threads */
+    const struct auth *auth;          /* of the snapshot */
+    uint64_t version, config_version; /* of the snapshot; of the configuration in it */
+    unsigned waiting;                 /* workers that have not taken the snapshot yet */
+    bool reload_again;                /* SIGHUP came while waiting */
+    bool rebuild_again; /* what is never a peer has changed, and is not in a snapshot yet */
+    struct lookups lookups;
+    struct explainer *explainer;
+    struct sharing *sharing;
+    unsigned running; /* worker threads */
     bool stopping;
     struct counters counters;
     struct observe observe;
@@ -49,6 +54,11 @@ struct control {
 int reload_first(struct control *c, struct config *config, char *error, size_t error_cap);
 /* Reads the file again, now or when all workers have taken the snapshot before. */
 void reload_run(struct control *c);
+/* Builds a snapshot of the running configuration once more, with what is never a peer as it is now:
+ * now, or when all workers have taken the one before, or once more if it fails. */
+void reload_rebuild(struct control *c);
+/* Once a second: what could not be done then. */
+void reload_tick(struct control *c);
 /* A worker has taken the latest snapshot. */
 void reload_taken(struct control *c);
 

@@ -98,6 +98,32 @@ int fill_in_policy(
     return 0;
 }
 
+static bool fill_in_is_never(const struct peer_policy_settings *policy, const struct addr *a)
+{
+    for (size_t i = 0; i < policy->never_count; i++) {
+        if (addr_equal(&policy->never[i], a)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int fill_in_never(struct config *config, const struct addr *list, size_t count)
+{
+    struct peer_policy_settings *policy = &config->relay.policy;
+    struct addr *never = realloc(policy->never, (policy->never_count + count + 1) * sizeof(*never));
+    if (!never) {
+        return -ENOMEM;
+    }
+    policy->never = never;
+    for (size_t i = 0; i < count; i++) {
+        if (!fill_in_is_never(policy, &list[i])) {
+            policy->never[policy->never_count++] = list[i];
+        }
+    }
+    return 0;
+}
+
 int fill_in_nonce_secret(struct auth_settings *auth, struct secret *kept)
 {
     if (auth->nonce_secret.len > 0) {

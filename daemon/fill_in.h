@@ -19,6 +19,8 @@ int fill_in_relayed(struct relay_settings *relay, char *error, size_t error_cap)
  */
 int fill_in_policy(
     struct config *config, const struct endpoints *endpoints, char *error, size_t error_cap);
+/* More that are never reached; those that are in already stay once. 0 or -ENOMEM. */
+int fill_in_never(struct config *config, const struct addr *list, size_t count);
 /*
  * The nonce secret where none is named: `kept` is made once a process, so that a reload leaves
  * nonces valid. 0, -EIO, -ENOMEM.

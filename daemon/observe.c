@@ -4,9 +4,14 @@
  */
 #include "daemon/observe.h"
 
+#include <errno.h>
+
+#include "daemon/realms.h"
+
 void observe_counters(const struct observe *o, struct counters_sum *out)
 {
     struct counters_sum sum = {0};
+    sharing_measure(o->sharing);
     counters_sum_add(&sum, o->own);
     for (unsigned i = 0; i < o->workers->count; i++) {
         counters_sum_add(&sum, worker_counters(o->workers->items[i]));
@@ -41,6 +46,7 @@ static void status(void *ctx, struct admin_status *out)
         .config_file = o->path,
         .config_version = *o->version,
         .reloading = *o->waiting > 0,
+        .redis = sharing_state(o->sharing),
     };
 }
 
@@ -68,6 +74,28 @@ static bool relayed(void *ctx, size_t n, struct admin_relayed *out)
     return true;
 }
 
+static int revoke(void *ctx, const struct admin_revocation *what)
+{
+    const struct observe *o = ctx;
+    struct revocation v = {.kind = (uint8_t)what->kind, .id_len = (uint16_t)what->id.len};
+    if (what->kind < REVOKE_USER || what->kind > REVOKE_SECRET || what->id.len == 0 ||
+        what->id.len > REVOCATION_ID_MAX) {
+        return -EINVAL;
+    }
+    if (!realms_find(&o->config->auth, what->realm, &v.realm)) {
+        return -ENOENT;
+    }
+    v.until = what->seconds ? clock_now().wall_s + what->seconds : 0;
+    memcpy(v.id, what->id.data, what->id.len);
+    return sharing_revoke(o->sharing, &v);
+}
+
+static void explain(void *ctx, const struct admin_explain *what)
+{
+    const struct observe *o = ctx;
+    explainer_ask(o->explainer, what);
+}
+
 struct admin_ops observe_ops(struct observe *o)
 {
     return (struct admin_ops){
@@ -77,6 +105,8 @@ struct admin_ops observe_ops(struct observe *o)
         .counters = sum_counters,
         .listener = listener,
         .relayed = relayed,
+        .revoke = revoke,
+        .explain = explain,
         .own = o->own,
     };
 }

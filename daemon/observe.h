@@ -5,6 +5,8 @@
 #include "admin/ops.h"
 #include "config/config.h"
 #include "daemon/endpoints.h"
+#include "daemon/explainer.h"
+#include "daemon/sharing.h"
 #include "net/worker.h"
 
 /* Everything borrowed from control, for life. */
@@ -17,6 +19,8 @@ struct observe {
     const unsigned *waiting; /* workers that have not taken it yet */
     const bool *stopping;
     struct counters *own;
+    struct sharing *sharing;
+    struct explainer *explainer;
     uint64_t started_us;
     unsigned polling; /* workers whose loop runs; control counts them */
 };

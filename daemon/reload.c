@@ -27,6 +27,14 @@ static int reload_fill_in(struct control *c, struct config *config, char *error,
     return r;
 }
 
+/* 0 or -ENOMEM. */
+static int reload_add_redis(struct control *c, struct config *config)
+{
+    size_t count;
+    const struct addr *list = sharing_addresses(c->sharing, &count);
+    return fill_in_never(config, list, count);
+}
+
 /*
  * A configuration as it will run: sockets bound, addresses found. 0, or -errno with a line in
  * `error` and nothing bound.
@@ -39,6 +47,9 @@ static int reload_prepare(
         return r;
     }
     r = fill_in_policy(config, &c->endpoints, error, error_cap);
+    if (r == 0 && (r = reload_add_redis(c, config)) < 0) {
+        snprintf(error, error_cap, "out of memory");
+    }
     if (r < 0) {
         endpoints_take_back(&c->endpoints, *added);
     }
@@ -98,6 +109,16 @@ static void reload_post_snapshot(struct control *c)
     }
 }
 
+static void reload_swap(struct control *c, struct net_snapshot *built)
+{
+    c->retiring = c->snapshot;
+    c->snapshot = built;
+    c->auth = built->relay.auth;
+    c->version++;
+    c->rebuild_again = false;
+    reload_post_snapshot(c);
+}
+
 /* Runs `next` from here on: built whole, it only has to be handed out. */
 static void reload_switch(
     struct control *c, struct config *next, struct endpoint_plan *plan, struct net_snapshot *built)
@@ -105,16 +126,16 @@ static void reload_switch(
     endpoints_adopt(&c->endpoints, plan);
     config_deinit(&c->config);
     c->config = *next;
-    c->retiring = c->snapshot;
-    c->snapshot = built;
-    c->version++;
+    c->config_version++;
     log_configure(c->config.log_level, c->config.log_format);
     if (admin_set_token(c->admin, secret_slice(&c->config.admin.token)) < 0) {
         log_event(LOG_ERROR, "admin_token_kept", log_str("error", "out of memory"));
     }
-    reload_post_snapshot(c);
+    reload_swap(c, built);
+    sharing_reloaded(c->sharing);
     certificates_take(&c->certificates, built->tls, &c->counters);
-    log_event(LOG_INFO, "reloaded", log_str("file", c->path), log_u64("version", c->version));
+    log_event(
+        LOG_INFO, "reloaded", log_str("file", c->path), log_u64("version", c->config_version));
 }
 
 /* NULL with a line in `error`: nothing has changed. Else *plan is what the endpoints are to be. */
@@ -129,7 +150,9 @@ static struct net_snapshot *reload_build(struct control *c, struct config *next,
     if (endpoints_plan(plan, &c->endpoints, &next->net) < 0) {
         snprintf(error, error_cap, "out of memory");
     } else {
-        built = snapshot_build(next, c->shared.ports, plan, c->version + 1, error, error_cap);
+        const struct snapshot_source from = {
+            .config = next, .ports = c->shared.ports, .plan = plan, .version = c->version + 1};
+        built = snapshot_build(&from, error, error_cap);
     }
     if (!built) {
         endpoints_plan_deinit(plan);
@@ -189,6 +212,48 @@ static void reload_now(struct control *c)
     endpoints_log(&c->endpoints, before);
 }
 
+/* False with a line in `error`: nothing has changed. */
+static bool reload_rebuild_now(struct control *c, char *error, size_t error_cap)
+{
+    struct endpoint_plan plan = {0};
+    if (reload_add_redis(c, &c->config) < 0 ||
+        endpoints_plan(&plan, &c->endpoints, &c->config.net) < 0) {
+        snprintf(error, error_cap, "out of memory");
+        return false;
+    }
+    const struct snapshot_source from = {.config = &c->config,
+        .ports = c->shared.ports,
+        .plan = &plan,
+        .tls = c->snapshot->tls,
+        .version = c->version + 1};
+    struct net_snapshot *built = snapshot_build(&from, error, error_cap);
+    endpoints_plan_deinit(&plan);
+    if (!built) {
+        return false;
+    }
+    reload_swap(c, built);
+    explainer_forget(c->explainer);
+    return true;
+}
+
+void reload_rebuild(struct control *c)
+{
+    char error[512];
+    c->rebuild_again = c->waiting > 0;
+    if (!c->rebuild_again && !c->stopping && !reload_rebuild_now(c, error, sizeof(error))) {
+        c->rebuild_again = true;
+        log_event(LOG_ERROR, "peer_policy_kept", log_str("error", error),
+            log_str("why", "the address of Redis is not denied yet; tried again"));
+    }
+}
+
+void reload_tick(struct control *c)
+{
+    if (c->rebuild_again) {
+        reload_rebuild(c);
+    }
+}
+
 void reload_run(struct control *c)
 {
     if (c->waiting > 0) {
@@ -209,6 +274,7 @@ void reload_taken(struct control *c)
         c->reload_again = false;
         reload_now(c);
     }
+    reload_tick(c);
 }
 
 int reload_first(struct control *c, struct config *config, char *error, size_t error_cap)
@@ -225,7 +291,14 @@ int reload_first(struct control *c, struct config *config, char *error, size_t e
     if (r < 0) {
         return r;
     }
-    c->snapshot = snapshot_build(config, c->shared.ports, &plan, ++c->version, error, error_cap);
+    const struct snapshot_source from = {
+        .config = config, .ports = c->shared.ports, .plan = &plan, .version = 1};
+    c->snapshot = snapshot_build(&from, error, error_cap);
     endpoints_adopt(&c->endpoints, &plan);
-    return c->snapshot ? 0 : -EINVAL;
+    if (!c->snapshot) {
+        return -EINVAL;
+    }
+    c->auth = c->snapshot->relay.auth;
+    c->version = c->config_version = 1;
+    return 0;
 }

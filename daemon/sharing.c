@@ -1,0 +1,353 @@
+/*
+ * The control thread's side of the fleet.
+ *
+ * Always: nothing that a worker has to hear is lost to a full mailbox: it is owed, and tried again.
+ * A secret or a password of Redis is never in a log line; what is named is an id that an HMAC has
+ * made. Called by control, reload and observe.
+ */
+#include "daemon/sharing.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "auth/rest.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "fleet/redis_url.h"
+
+/* Those that the settings name, and so many that Redis has been at since. */
+#define ADDRESSES_KEPT 16
+
+struct sharing {
+    struct sharing_deps deps;
+    struct fleet *fleet; /* NULL: no Redis, or it is over */
+    struct revoker *revoker;
+    struct crypto *crypto;
+    bool configured, up, down_logged;
+    uint64_t down_us, down_suppressed; /* of the log line of a link that stays down */
+    struct redis_link_stats seen;      /* as the metrics have it */
+    struct addr addresses[REDIS_HOSTS_MAX + ADDRESSES_KEPT];
+    size_t named, learned; /* addresses: named[0..named), then learned ones, the oldest replaced */
+    struct store_secrets *secrets[AUTH_REALMS_MAX]; /* by realm; NULL: none came */
+    uint64_t owed[WORKERS_MAX]; /* bit n: the worker has not had the secrets of realm n yet */
+};
+
+static size_t sharing_kept(const struct sharing *s)
+{
+    return s->named + (s->learned < ADDRESSES_KEPT ? s->learned : ADDRESSES_KEPT);
+}
+
+static bool sharing_has(const struct sharing *s, const struct addr *a)
+{
+    for (size_t i = 0; i < sharing_kept(s); i++) {
+        if (addr_equal(&s->addresses[i], a)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void sharing_came_up(struct sharing *s, const struct redis_state *state)
+{
+    static const char *const servers[] = {[REDIS_SERVER_FIRST] = "first",
+        [REDIS_SERVER_SAME] = "same",
+        [REDIS_SERVER_OTHER] = "other"};
+    const struct addr *a = &state->address;
+    s->up = true;
+    s->down_logged = false;
+    if (a->family == ADDR_NONE) {
+        log_event(LOG_INFO, "redis_up", log_str("server", servers[state->server]),
+            log_str("run_id", state->run_id));
+        return;
+    }
+    log_event(LOG_INFO, "redis_up", log_str("server", servers[state->server]),
+        log_str("run_id", state->run_id), log_addr("addr", a));
+    if (!sharing_has(s, a)) {
+        s->addresses[s->named + s->learned % ADDRESSES_KEPT] = *a;
+        s->learned++;
+        s->deps.moved(s->deps.ctx);
+    }
+}
+
+static void sharing_on_state(void *ctx, const struct redis_state *state)
+{
+    struct sharing *s = ctx;
+    if (state->up) {
+        sharing_came_up(s, state);
+    } else if (s->up || !s->down_logged ||
+               log_once_a_minute(clock_now().mono_us, &s->down_us, &s->down_suppressed)) {
+        s->up = false;
+        s->down_logged = true;
+        s->down_us = clock_now().mono_us;
+        log_event(LOG_WARN, "redis_down", log_str("cause", state->cause));
+    }
+    sharing_measure(s);
+}
+
+/* Gives each worker the secrets that it has not had. */
+static void sharing_pay(struct sharing *s)
+{
+    for (unsigned w = 0; w < s->deps.workers->count; w++) {
+        for (unsigned i = 0; s->owed[w] >> i != 0 && i < AUTH_REALMS_MAX; i++) {
+            struct mailbox_message m = {.kind = MAILBOX_SECRETS};
+            if (!(s->owed[w] >> i & 1)) {
+                continue;
+            }
+            m.u.secrets = store_secrets_copy(s->secrets[i]);
+            if (!m.u.secrets) {
+                return;
+            }
+            if (mailbox_post(worker_mailbox(s->deps.workers->items[w]), &m) < 0) {
+                mailbox_message_free(&m);
+                break;
+            }
+            s->owed[w] &= ~((uint64_t)1 << i);
+        }
+    }
+}
+
+static void sharing_owe(struct sharing *s, uint32_t realm)
+{
+    for (unsigned w = 0; w < s->deps.workers->count; w++) {
+        s->owed[w] |= (uint64_t)1 << realm;
+    }
+}
+
+static void sharing_log_secrets(struct sharing *s, const struct store_secrets *secrets)
+{
+    char ids[STORE_SECRETS_MAX * (REST_ID_MAX + 2)] = "", id[REST_ID_MAX + 1];
+    const struct auth_settings *auth = &s->deps.config->auth;
+    for (size_t i = 0, at = 0; i < secrets->count; i++) {
+        if (rest_store_id(id, s->crypto, secret_slice(&auth->nonce_secret),
+                secret_slice(&secrets->list[i])) == 0) {
+            at += (size_t)snprintf(ids + at, sizeof(ids) - at, "%s%s", at ? " " : "", id);
+        }
+    }
+    log_event(LOG_INFO, "store_secrets", log_str("realm", auth->realms[secrets->realm].name),
+        log_u64("count", secrets->count), log_str("ids", ids));
+}
+
+/* 0 or -ENOMEM. */
+static int sharing_keep(struct sharing *s, const struct store_secrets *secrets)
+{
+    struct store_secrets *copy = store_secrets_copy(secrets);
+    if (!copy) {
+        return -ENOMEM;
+    }
+    store_secrets_free(s->secrets[secrets->realm]);
+    s->secrets[secrets->realm] = copy;
+    sharing_owe(s, secrets->realm);
+    explainer_secrets(s->deps.explainer, copy);
+    return 0;
+}
+
+static void sharing_on_secrets(void *ctx, const struct store_secrets *secrets)
+{
+    struct sharing *s = ctx;
+    if (secrets->realm >= s->deps.config->auth.realm_count) {
+        return;
+    }
+    if (sharing_keep(s, secrets) < 0) {
+        log_event(LOG_ERROR, "store_secrets_kept", log_str("error", "out of memory"));
+        return;
+    }
+    sharing_log_secrets(s, secrets);
+    sharing_pay(s);
+}
+
+/* 0, or -ENOSPC or -ENOMEM: it is not in force. */
+static int sharing_apply(struct sharing *s, const struct revocation *v)
+{
+    int r = revoker_put(s->revoker, v, clock_now().wall_s);
+    if (r > 0) {
+        explainer_revoke(s->deps.explainer, v);
+    }
+    return r < 0 ? r : 0;
+}
+
+static void sharing_on_revoked(void *ctx, const struct revocation *v)
+{
+    int r = sharing_apply(ctx, v);
+    if (r < 0) {
+        log_event(LOG_ERROR, "revocation_not_in_force", log_bytes("id", slice_of(v->id, v->id_len)),
+            log_str("error", strerror(-r)));
+    }
+}
+
+int sharing_revoke(struct sharing *s, const struct revocation *v)
+{
+    int r = sharing_apply(s, v);
+    return r < 0 || !s->fleet ? r : fleet_revoke(s->fleet, v);
+}
+
+struct sharing *sharing_new(const struct sharing_deps *deps)
+{
+    struct sharing *s = calloc(1, sizeof(*s));
+    if (!s) {
+        return NULL;
+    }
+    s->deps = *deps;
+    s->crypto = crypto_new();
+    s->revoker = revoker_new(deps->loop, deps->workers, deps->counters);
+    if (!s->crypto || !s->revoker) {
+        sharing_end(s);
+        sharing_free(s);
+        return NULL;
+    }
+    return s;
+}
+
+void sharing_end(struct sharing *s)
+{
+    if (!s) {
+        return;
+    }
+    fleet_free(s->fleet);
+    s->fleet = NULL;
+    s->deps.lookups->store = (struct store){0};
+    revoker_free(s->revoker);
+    s->revoker = NULL;
+}
+
+void sharing_free(struct sharing *s)
+{
+    if (!s) {
+        return;
+    }
+    for (unsigned i = 0; i < AUTH_REALMS_MAX; i++) {
+        store_secrets_free(s->secrets[i]);
+    }
+    crypto_free(s->crypto);
+    free(s);
+}
+
+int sharing_prepare(
+    struct sharing *s, const struct redis_settings *settings, char *error, size_t error_cap)
+{
+    struct redis_url url;
+    const char *why;
+    if (!settings->url) {
+        return 0;
+    }
+    int r = redis_url_parse(&url, settings->url, &why);
+    if (r < 0) {
+        snprintf(error, error_cap, "redis.url: %s", r == -EINVAL ? why : "out of memory");
+        return r;
+    }
+    for (size_t i = 0; i < url.host_count; i++) {
+        struct addr a;
+        if (addr_parse_ip(&a, url.hosts[i].host) == 0) {
+            a.port = url.hosts[i].port;
+            s->addresses[s->named++] = a;
+        }
+    }
+    redis_url_deinit(&url);
+    s->configured = true;
+    return 0;
+}
+
+/* 0 or -ENOMEM. */
+static int sharing_set_realms(struct sharing *s)
+{
+    const struct auth_settings *auth = &s->deps.config->auth;
+    struct fleet_realm realms[AUTH_REALMS_MAX];
+    for (size_t i = 0; i < auth->realm_count; i++) {
+        const struct auth_realm_settings *r = &auth->realms[i];
+        realms[i] = (struct fleet_realm){.id = (uint32_t)i,
+            .name = slice_of_string(r->name),
+            .secrets = r->store_secrets && !r->removed};
+    }
+    return fleet_set_realms(s->fleet, realms, auth->realm_count);
+}
+
+int sharing_start(struct sharing *s, char *error, size_t error_cap)
+{
+    const struct fleet_hooks hooks = {.state = sharing_on_state,
+        .secrets = sharing_on_secrets,
+        .revoked = sharing_on_revoked,
+        .ctx = s};
+    if (!s->configured) {
+        return 0;
+    }
+    int r = fleet_new(
+        &s->fleet, s->deps.loop, &s->deps.config->redis, random_system(), &hooks, error, error_cap);
+    if (r < 0) {
+        return r;
+    }
+    s->deps.lookups->store = fleet_store(s->fleet);
+    return sharing_set_realms(s);
+}
+
+/* A realm that no longer takes secrets from the store has none from there. */
+static void sharing_drop_secrets(struct sharing *s)
+{
+    const struct auth_settings *auth = &s->deps.config->auth;
+    for (uint32_t i = 0; i < auth->realm_count; i++) {
+        const struct store_secrets none = {.realm = i};
+        if (!s->secrets[i]) {
+            continue;
+        }
+        if (!auth->realms[i].store_secrets || auth->realms[i].removed) {
+            (void)sharing_keep(s, &none);
+        }
+        /* Once more even where nothing has changed: their ids follow the nonce secret. */
+        sharing_owe(s, i);
+        explainer_secrets(s->deps.explainer, s->secrets[i]);
+    }
+}
+
+void sharing_reloaded(struct sharing *s)
+{
+    char error[512];
+    explainer_forget(s->deps.explainer);
+    if (!s->fleet) {
+        return;
+    }
+    sharing_drop_secrets(s);
+    sharing_pay(s);
+    if (sharing_set_realms(s) < 0) {
+        log_event(LOG_ERROR, "redis_realms_kept", log_str("error", "out of memory"));
+    }
+    if (fleet_renew(s->fleet, error, sizeof(error)) < 0) {
+        log_event(LOG_ERROR, "redis_certificates_kept", log_str("error", error));
+    }
+}
+
+void sharing_measure(struct sharing *s)
+{
+    if (!s->fleet) {
+        return;
+    }
+    struct counters *c = s->deps.counters;
+    const struct redis_link_stats now = fleet_stats(s->fleet), *seen = &s->seen;
+    counters_gauge_set(c, GAUGE_REDIS_UP, fleet_is_up(s->fleet));
+    counters_gauge_set(c, GAUGE_REDIS_RTT, now.rtt_us);
+    counters_add(c, METRIC_REDIS_CONNECTED, now.connected - seen->connected);
+    counters_add(c, METRIC_REDIS_FAILED, now.failed - seen->failed);
+    counters_add(c, METRIC_REDIS_REPLIED, now.replied - seen->replied);
+    counters_add(c, METRIC_REDIS_TIMED_OUT, now.timed_out - seen->timed_out);
+    counters_add(c, METRIC_REDIS_LOST, now.lost - seen->lost);
+    counters_add(c, METRIC_REDIS_REFUSED, now.refused - seen->refused);
+    s->seen = now;
+}
+
+void sharing_tick(struct sharing *s)
+{
+    revoker_tick(s->revoker, clock_now().wall_s);
+    sharing_pay(s);
+    sharing_measure(s);
+}
+
+const struct addr *sharing_addresses(const struct sharing *s, size_t *count)
+{
+    *count = sharing_kept(s);
+    return s->addresses;
+}
+
+const char *sharing_state(const struct sharing *s)
+{
+    if (!s->configured) {
+        return NULL;
+    }
+    return s->fleet && fleet_is_up(s->fleet) ? "up" : "down";
+}
