@@ -74,7 +74,7 @@ static bool relayed(void *ctx, size_t n, struct admin_relayed *out)
     return true;
 }
 
-static int revoke(void *ctx, const struct admin_revocation *what)
+static int revoke_credentials(void *ctx, const struct admin_revocation *what)
 {
     const struct observe *o = ctx;
     struct revocation v = {.kind = (uint8_t)what->kind, .id_len = (uint16_t)what->id.len};
@@ -90,7 +90,7 @@ static int revoke(void *ctx, const struct admin_revocation *what)
     return sharing_revoke(o->sharing, &v);
 }
 
-static void explain(void *ctx, const struct admin_explain *what)
+static void explain_credential(void *ctx, const struct admin_explain *what)
 {
     const struct observe *o = ctx;
     explainer_ask(o->explainer, what);
@@ -105,8 +105,8 @@ struct admin_ops observe_ops(struct observe *o)
         .counters = sum_counters,
         .listener = listener,
         .relayed = relayed,
-        .revoke = revoke,
-        .explain = explain,
+        .revoke = revoke_credentials,
+        .explain = explain_credential,
         .own = o->own,
     };
 }
