@@ -24,6 +24,8 @@
 /* In the order of the snapshot; the last one comes with a reload. */
 enum { RUNNING_TCP, RUNNING_TLS, RUNNING_UDP, RUNNING_DTLS, RUNNING_ADDED, RUNNING_LISTENERS };
 
+#define RUNNING_ASKED 8
+
 struct running {
     uv_loop_t loop;
     struct mailbox *control;
@@ -39,6 +41,8 @@ struct running {
     struct net_snapshot snapshots[2];
     bool started, stopped;
     uint64_t taken;
+    struct store_question asked[RUNNING_ASKED]; /* what the worker has asked of the store */
+    unsigned asked_count;
 };
 
 static inline void running_deliver(void *ctx, struct mailbox_message *m)
@@ -49,14 +53,23 @@ static inline void running_deliver(void *ctx, struct mailbox_message *m)
     if (m->kind == MAILBOX_SNAPSHOT_TAKEN) {
         d->taken = m->u.version;
     }
+    if (m->kind == MAILBOX_ASK && d->asked_count < RUNNING_ASKED) {
+        d->asked[d->asked_count++] = *m->u.question;
+    }
+    mailbox_message_free(m);
 }
 
 static inline const struct auth *running_make_auth(void)
 {
     char error[256];
-    struct auth_realm_settings realm = {.name = (char *)(uintptr_t) "example.org"};
-    struct auth_settings settings = {
-        .realms = &realm, .realm_count = 1, .max_ttl_s = 3600, .nonce_lifetime_s = 600};
+    struct auth_realm_settings realm = {
+        .name = (char *)(uintptr_t) "example.org", .store_users = true, .store_secrets = true};
+    struct auth_settings settings = {.realms = &realm,
+        .realm_count = 1,
+        .max_ttl_s = 3600,
+        .nonce_lifetime_s = 600,
+        .key_ttl_s = 60,
+        .key_negative_ttl_s = 5};
     assert_int_equal(secret_set(&settings.nonce_secret, slice_of_string("sixteen bytes and")), 0);
     const struct auth *auth = auth_new(&settings, error, sizeof(error));
     assert_non_null(auth);
@@ -79,8 +92,8 @@ static inline void running_open_stream(struct running *d, unsigned i, enum trans
     struct addr a = addr_ipv4(127, 0, 0, 1, 0);
     assert_int_equal(stream_endpoint_open(&d->endpoints[i], &a, 1), 0);
     d->endpoints[i]->addr = running_name_of(d->endpoints[i]->fds[0]);
-    d->listeners[i] =
-        (struct net_listener){.transport = (uint8_t)transport, .stream = d->endpoints[i]};
+    d->listeners[i] = (struct net_listener){
+        .transport = (uint8_t)transport, .stream = d->endpoints[i], .realms = 1};
 }
 
 static inline void running_open_udp(struct running *d, unsigned i, enum transport transport)
@@ -88,7 +101,25 @@ static inline void running_open_udp(struct running *d, unsigned i, enum transpor
     struct addr a = addr_ipv4(127, 0, 0, 1, 0);
     assert_int_equal(udp_endpoint_open(&d->udp[i], &a, 1, 0), 0);
     d->udp[i]->addr = running_name_of(d->udp[i]->fds[0]);
-    d->listeners[i] = (struct net_listener){.transport = (uint8_t)transport, .udp = d->udp[i]};
+    d->listeners[i] =
+        (struct net_listener){.transport = (uint8_t)transport, .udp = d->udp[i], .realms = 1};
+}
+
+/* One relayed address, on loopback. */
+static inline void running_make_relay(struct running *d, struct net_snapshot *s)
+{
+    const struct addr a = addr_ipv4(127, 0, 0, 1, 0);
+    s->relay.relay = (struct relay_settings){.port_min = 49152,
+        .port_max = 65535,
+        .default_lifetime_s = 600,
+        .max_lifetime_s = 3600,
+        .max_allocation_age_s = 3600,
+        .max_allocations = 16,
+        .permissions_per_allocation = 8,
+        .channels_per_allocation = 8};
+    s->relay.relayed[0].address = (struct relay_address){a, a};
+    s->relay.relayed[0].ports = port_maps_add(d->shared.ports, &a, &a);
+    s->relay.relayed_count = 1;
 }
 
 static inline void running_make_snapshot(struct running *d, unsigned version, size_t listeners)
@@ -100,6 +131,7 @@ static inline void running_make_snapshot(struct running *d, unsigned version, si
         .deny_recommended = true, .never = &d->udp[RUNNING_UDP]->addr, .never_count = 1};
     s->relay.policy = peer_policy_new(&policy, d->shared.ports);
     assert_non_null(s->relay.policy);
+    running_make_relay(d, s);
     s->listeners = d->listeners;
     s->listener_count = listeners;
     s->streams = (struct stream_settings){.max_connections = d->max_connections,
@@ -135,6 +167,7 @@ static inline int running_setup(void **state, uint32_t connections)
     d->shared.rates = rate_table_new(1024, key);
     d->shared.quotas = quota_new(16, key);
     d->shared.ports = port_maps_new();
+    d->shared.parking = parking_counts_new(key);
     d->connections = connection_counts_new(connections, key);
     d->dtls = connection_counts_new(connections, key);
     socket_budget_init(&d->sockets, 32);
@@ -178,6 +211,8 @@ static inline int running_teardown(void **state)
         running_stop(d);
     }
     worker_free(d->workers.items[0]);
+    while (mailbox_drain(d->control) > 0) {
+    }
     mailbox_close(d->control);
     while (uv_run(&d->loop, UV_RUN_DEFAULT) != 0) {
     }
@@ -196,6 +231,7 @@ static inline int running_teardown(void **state)
     port_maps_free(d->shared.ports);
     quota_free(d->shared.quotas);
     rate_table_free(d->shared.rates);
+    parking_counts_free(d->shared.parking);
     test_server_deinit(&d->server);
     free(d);
     return 0;
