@@ -17,6 +17,7 @@
 #include "auth/auth.h"
 #include "daemon/banner.h"
 #include "daemon/control.h"
+#include "daemon/sharing.h"
 #include "tls/context.h"
 
 #define DEFAULT_CONFIG "/etc/turnpike/turnpike.yaml"
@@ -111,6 +112,7 @@ static bool main_check_folders(const struct config *config, char *error, size_t 
     bool ok = auth && (config->tls.certificate_count == 0 ||
                           tls_context_new(&tls, &config->tls,
                               secret_slice(&config->auth.nonce_secret), error, error_cap) == 0);
+    ok = ok && sharing_check(&config->redis, error, error_cap) == 0;
     tls_context_release(tls);
     auth_free(auth);
     return ok;

@@ -13,7 +13,6 @@
 #include <string.h>
 
 #include "base/crypto.h"
-#include "base/log.h"
 #include "base/random.h"
 #include "base/table.h"
 
@@ -155,15 +154,6 @@ static void revoker_show(struct revoker *r)
     counters_gauge_set(r->counters, GAUGE_REVOCATIONS, REVOCATIONS_MAX - r->free_count);
 }
 
-static void revoker_log(const struct revocation *v, int64_t now_s)
-{
-    static const char *const kinds[] = {
-        [REVOKE_USER] = "user", [REVOKE_TOKEN] = "token", [REVOKE_SECRET] = "secret"};
-    log_event(LOG_INFO, v->until > now_s ? "revoked" : "revocation_taken_back",
-        log_str("kind", kinds[v->kind]), log_u64("realm", v->realm),
-        log_bytes("id", slice_of(v->id, v->id_len)), log_i64("until", v->until));
-}
-
 /* Puts one that is not known into `known`, where there is a place. 0 or -ENOMEM. */
 static int revoker_add(struct revoker *r, const struct revocation *v)
 {
@@ -212,7 +202,6 @@ int revoker_put(struct revoker *r, const struct revocation *v, int64_t now_s)
         return rc;
     }
     counters_add(r->counters, METRIC_REVOCATIONS, live ? 1 : 0);
-    revoker_log(v, now_s);
     return 1;
 }
 

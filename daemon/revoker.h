@@ -20,8 +20,8 @@ struct revoker *revoker_new(
 void revoker_free(struct revoker *r);
 
 /*
- * 0: it is known already, and nothing is done. 1: it is new, and under way to the workers; a log
- * line says so. -ENOSPC: REVOCATIONS_MAX are in force. -ENOMEM.
+ * 0: it is known already, and nothing is done. 1: it is new, and under way to the workers. -ENOSPC:
+ * REVOCATIONS_MAX are in force. -ENOMEM.
  */
 int revoker_put(struct revoker *r, const struct revocation *v, int64_t now_s);
 /* Forgets those that have ended. Once a second or so. */

@@ -23,9 +23,8 @@ struct sharing {
     struct fleet *fleet; /* NULL: no Redis, or it is over */
     struct revoker *revoker;
     struct crypto *crypto;
-    bool configured, up, down_logged;
-    uint64_t down_us, down_suppressed; /* of the log line of a link that stays down */
-    struct redis_link_stats seen;      /* as the metrics have it */
+    bool configured;
+    struct redis_link_stats seen; /* as the metrics have it */
     struct addr addresses[REDIS_HOSTS_MAX + ADDRESSES_KEPT];
     size_t named, learned; /* addresses: named[0..named), then learned ones, the oldest replaced */
     struct store_secrets *secrets[AUTH_REALMS_MAX]; /* by realm; NULL: none came */
@@ -47,41 +46,16 @@ static bool sharing_has(const struct sharing *s, const struct addr *a)
     return false;
 }
 
-static void sharing_came_up(struct sharing *s, const struct redis_state *state)
+static void sharing_on_state(void *ctx, const struct redis_state *state)
 {
-    static const char *const servers[] = {[REDIS_SERVER_FIRST] = "first",
-        [REDIS_SERVER_SAME] = "same",
-        [REDIS_SERVER_OTHER] = "other"};
+    struct sharing *s = ctx;
     const struct addr *a = &state->address;
-    s->up = true;
-    s->down_logged = false;
-    if (a->family == ADDR_NONE) {
-        log_event(LOG_INFO, "redis_up", log_str("server", servers[state->server]),
-            log_str("run_id", state->run_id));
-        return;
-    }
-    log_event(LOG_INFO, "redis_up", log_str("server", servers[state->server]),
-        log_str("run_id", state->run_id), log_addr("addr", a));
-    if (!sharing_has(s, a)) {
+    sharing_measure(s);
+    if (state->up && a->family != ADDR_NONE && !sharing_has(s, a)) {
         s->addresses[s->named + s->learned % ADDRESSES_KEPT] = *a;
         s->learned++;
         s->deps.moved(s->deps.ctx);
     }
-}
-
-static void sharing_on_state(void *ctx, const struct redis_state *state)
-{
-    struct sharing *s = ctx;
-    if (state->up) {
-        sharing_came_up(s, state);
-    } else if (s->up || !s->down_logged ||
-               log_once_a_minute(clock_now().mono_us, &s->down_us, &s->down_suppressed)) {
-        s->up = false;
-        s->down_logged = true;
-        s->down_us = clock_now().mono_us;
-        log_event(LOG_WARN, "redis_down", log_str("cause", state->cause));
-    }
-    sharing_measure(s);
 }
 
 /* Gives each worker the secrets that it has not had. */
@@ -141,10 +115,20 @@ static int sharing_keep(struct sharing *s, const struct store_secrets *secrets)
     return 0;
 }
 
+static bool sharing_knows(const struct sharing *s, const struct store_secrets *secrets)
+{
+    const struct store_secrets *known = s->secrets[secrets->realm];
+    bool same = known ? known->count == secrets->count : secrets->count == 0;
+    for (size_t i = 0; same && i < secrets->count; i++) {
+        same = secret_equal(secret_slice(&known->list[i]), secret_slice(&secrets->list[i]));
+    }
+    return same;
+}
+
 static void sharing_on_secrets(void *ctx, const struct store_secrets *secrets)
 {
     struct sharing *s = ctx;
-    if (secrets->realm >= s->deps.config->auth.realm_count) {
+    if (secrets->realm >= s->deps.config->auth.realm_count || sharing_knows(s, secrets)) {
         return;
     }
     if (sharing_keep(s, secrets) < 0) {
@@ -155,12 +139,28 @@ static void sharing_on_secrets(void *ctx, const struct store_secrets *secrets)
     sharing_pay(s);
 }
 
+static void sharing_log_revoked(struct sharing *s, const struct revocation *v, int64_t now_s)
+{
+    static const char *const kinds[] = {
+        [REVOKE_USER] = "user", [REVOKE_TOKEN] = "token", [REVOKE_SECRET] = "secret"};
+    const struct auth_settings *auth = &s->deps.config->auth;
+    log_event(LOG_INFO, v->until > now_s ? "revoked" : "revocation_taken_back",
+        log_str("kind", kinds[v->kind]), log_str("realm", auth->realms[v->realm].name),
+        log_bytes("id", slice_of(v->id, v->id_len)), log_i64("until", v->until));
+}
+
 /* 0, or -ENOSPC or -ENOMEM: it is not in force. */
 static int sharing_apply(struct sharing *s, const struct revocation *v)
 {
-    int r = revoker_put(s->revoker, v, clock_now().wall_s);
+    const int64_t now_s = clock_now().wall_s;
+    if (v->realm >= s->deps.config->auth.realm_count || v->kind < REVOKE_USER ||
+        v->kind > REVOKE_SECRET) {
+        return -EINVAL;
+    }
+    int r = revoker_put(s->revoker, v, now_s);
     if (r > 0) {
         explainer_revoke(s->deps.explainer, v);
+        sharing_log_revoked(s, v, now_s);
     }
     return r < 0 ? r : 0;
 }
@@ -311,6 +311,27 @@ void sharing_reloaded(struct sharing *s)
     if (fleet_renew(s->fleet, error, sizeof(error)) < 0) {
         log_event(LOG_ERROR, "redis_certificates_kept", log_str("error", error));
     }
+}
+
+int sharing_check(const struct redis_settings *settings, char *error, size_t error_cap)
+{
+    const struct fleet_hooks none = {0};
+    struct fleet *fleet = NULL;
+    uv_loop_t loop;
+    if (!settings->url) {
+        return 0;
+    }
+    int r = uv_loop_init(&loop);
+    if (r < 0) {
+        snprintf(error, error_cap, "redis: %s", uv_strerror(r));
+        return r;
+    }
+    r = fleet_new(&fleet, &loop, settings, random_system(), &none, error, error_cap);
+    fleet_free(fleet); /* before it has begun to connect */
+    while (uv_run(&loop, UV_RUN_DEFAULT) != 0) {
+    }
+    (void)uv_loop_close(&loop);
+    return r;
 }
 
 void sharing_measure(struct sharing *s)

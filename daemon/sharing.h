@@ -27,6 +27,10 @@ struct sharing_deps {
     void *ctx;
 };
 
+/* Whether a link could be made of these settings; connects nowhere. 0 or -errno with a line in
+ * `error`. */
+int sharing_check(const struct redis_settings *settings, char *error, size_t error_cap);
+
 /* NULL: out of memory. */
 struct sharing *sharing_new(const struct sharing_deps *deps);
 /* Ends the link: questions in flight are answered, and no hook is called any more. NULL: nothing
@@ -48,7 +52,7 @@ void sharing_tick(struct sharing *s);
 /* Metrics alone, before they are read. */
 void sharing_measure(struct sharing *s);
 
-/* In force here, and told to the fleet where there is one. 0, -ENOSPC or -ENOMEM. */
+/* In force here, and told to the fleet where there is one. 0, -EINVAL, -ENOSPC or -ENOMEM. */
 int sharing_revoke(struct sharing *s, const struct revocation *v);
 
 /* Where Redis is, or was: never a peer (THREATS row 1). Borrowed until the next turn of the loop.

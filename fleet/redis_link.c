@@ -184,8 +184,11 @@ static void become_up(struct redis_link *l)
     l->pursuit.tried = 0;
     l->known.stats.connected++;
     const struct addr address = redis_stream_peer(l->stream);
+    static const char *const servers[] = {[REDIS_SERVER_FIRST] = "first",
+        [REDIS_SERVER_SAME] = "same",
+        [REDIS_SERVER_OTHER] = "other"};
     log_event(LOG_INFO, "redis_up", log_addr("address", &address),
-        log_str("run_id", l->known.run_id), log_bool("other_server", server != REDIS_SERVER_SAME));
+        log_str("run_id", l->known.run_id), log_str("server", servers[server]));
     if (l->hooks.state)
         l->hooks.state(l->hooks.ctx,
             &(struct redis_state){

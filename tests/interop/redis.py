@@ -68,6 +68,7 @@ class Redis(Process):
 
 def with_redis(lab, host="127.0.0.1", config=CONFIG):
     config = config.replace("auth:\n", "auth:\n  redis_users: true\n  redis_secrets: true\n  key_negative_ttl: 1s\n")
+    config = config.replace("limits: { ", "limits: { guesses_per_source: 0, guesses_per_prefix: 0, ")
     return with_admin(lab, config) + f'redis: {{ url: "redis://:{CANARY}@{host}:{PORT}" }}\n'
 
 
