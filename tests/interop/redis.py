@@ -142,7 +142,7 @@ def redis_user_gets_an_allocation_and_loses_it_when_revoked(lab):
 
 @case
 def redis_frozen_stops_only_what_needs_it(lab):
-    redis, server = begin(lab)
+    redis, server = begin(lab, config="workers: 1 # each remembers for itself what the store has said\n" + CONFIG)
     for name in ("ann", "bob"):
         redis.add_user(name, f"pw-{name}")
     ann = allocate(lab, "ann", "pw-ann")
