@@ -85,7 +85,7 @@ static bool snapshot_add_listener(
     l->udp = e->udp;
     l->stream = e->stream;
     l->realm = settings->realm;
-    l->realms = (uint64_t)1 << settings->realm;
+    l->realms = settings->realms;
     l->accept_plain = settings->accept_plain;
     l->client_certificate = settings->client_certificate;
     if (settings->proxy_from_count > 0) {
@@ -131,9 +131,8 @@ static bool snapshot_add_relay(struct net_snapshot *s, const struct config *conf
     struct port_maps *ports, char *error, size_t error_cap)
 {
     s->relay.limits = config->limits;
-    for (size_t i = 0; i < AUTH_REALMS_MAX; i++) {
-        s->relay.quotas[i] = config->limits.quota;
-    }
+    memcpy(s->relay.quotas, config->realm_quotas, sizeof(s->relay.quotas));
+    s->relay.quotas[0] = config->limits.quota;
     s->relay.relay = config->relay;
     /* These lists belong to the configuration, which workers never see. */
     memset(&s->relay.relay.policy, 0, sizeof(s->relay.relay.policy));

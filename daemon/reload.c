@@ -161,11 +161,15 @@ static struct net_snapshot *reload_build(struct control *c, struct config *next,
     return built;
 }
 
-/* Says what differs, then puts what needs a restart back to what runs. NULL: out of memory. */
-static char *reload_settle(struct control *c, struct config *next, bool *restart)
+/* Says what differs, then puts what needs a restart back to what runs, and realms where they were.
+ * NULL with a line in *error. */
+static char *reload_settle(
+    struct control *c, struct config *next, bool *restart, struct config_error *error)
 {
     char *diff = reload_diff(&c->config, next, restart);
-    if (diff && config_keep(next, &c->config) < 0) {
+    snprintf(error->text, sizeof(error->text), "out of memory");
+    if (diff &&
+        (config_keep(next, &c->config) < 0 || config_place_realms(next, &c->config, error) < 0)) {
         free(diff);
         return NULL;
     }
@@ -190,8 +194,8 @@ static void reload_now(struct control *c)
         return;
     }
     if (reload_fill_in(c, &next, error, sizeof(error)) == 0) {
-        snprintf(error, sizeof(error), "out of memory");
-        diff = reload_settle(c, &next, &restart);
+        diff = reload_settle(c, &next, &restart, &config_error);
+        snprintf(error, sizeof(error), "%s", config_error.text);
     }
     if (diff) {
         built = reload_build(c, &next, &plan, error, sizeof(error));
