@@ -54,6 +54,7 @@ static void leave(struct parked *p)
     wheel_disarm(r->wheel, &p->deadline);
     if (p->wait == PARKED_FOR_STORE) {
         question_leave(p);
+        counters_gauge(r->deps.counters, GAUGE_REQUESTS_PARKED, -1);
         parking_counts_close(r->deps.shared->parking, &p->store.charge);
     } else if (p->wait == PARKED_FOR_CLAIM) {
         r->claims_waiting--;
@@ -172,6 +173,7 @@ enum reason park_for_store(struct request *q, const struct store_need *need)
     }
     if (!refused) {
         wait_for(p, PARKED_FOR_STORE, q->now);
+        counters_gauge(r->deps.counters, GAUGE_REQUESTS_PARKED, 1);
         return REASON_NONE;
     }
     parking_counts_close(r->deps.shared->parking, &p->store.charge);

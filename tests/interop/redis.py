@@ -131,6 +131,8 @@ def redis_user_gets_an_allocation_and_loses_it_when_revoked(lab):
     clean(text)
     expect(values["turnpike_redis_up"] == 1 and values["turnpike_redis_rtt_seconds"] > 0, "the link's state in the metrics")
     expect(values["turnpike_revocations_active"] == 1, "revocations in force")
+    expect(values['turnpike_allocations_total{result="revoked"}'] == 1, "allocations that a revocation has ended")
+    expect(values["turnpike_requests_parked"] == 0, "requests wait for nothing")
     expect(values['turnpike_auth_failures_total{reason="revoked"}'] >= 1, "the refusal has another name")
     expect(values['turnpike_store_lookups_total{kind="user",result="found"}'] >= 2, "lookups that found somebody")
     expect(values['turnpike_store_lookups_total{kind="user",result="not_found"}'] >= 1, "lookups that found nobody")

@@ -381,9 +381,12 @@ static void test_thousand_names_wait_and_are_all_given_back(void **state)
         send_to_wait(&c, &q);
         world_clear(f->w);
     }
+    const struct counters *counters = &f->w->worker[0].counters;
     assert_int_equal(f->w->store.asked, PARKING_TOTAL);
+    assert_int_equal(counters->gauge[GAUGE_REQUESTS_PARKED], PARKING_TOTAL);
     world_advance(f->w, PATIENCE_S);
     assert_int_equal(waiting(f->w), 0);
+    assert_int_equal(counters->gauge[GAUGE_REQUESTS_PARKED], 0);
     assert_int_equal(world_refused(f->w, REASON_STORE_UNREACHABLE), PARKING_TOTAL);
     world_store_lose(f->w);
     f->w->store.mode = WORLD_STORE_PROMPT;

@@ -248,6 +248,8 @@ static void test_worker_store_revocation_ends_what_lives(void **state)
     assert_int_equal(client_hear(&bob), 0);
     post_revoke(d, "ann", time(NULL) + 60);
     wait_taken(d);
+    const struct counters *counters = worker_counters(d->workers.items[0]);
+    assert_int_equal(counters->metric[METRIC_ALLOCATIONS_REVOKED], 1);
     assert_int_not_equal(client_ask(&ann, STUN_REFRESH), 0);
     assert_int_equal(client_ask(&bob, STUN_REFRESH), 0);
     client_open_rest(&again, d);
