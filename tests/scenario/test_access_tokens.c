@@ -139,6 +139,20 @@ static void test_access_tokens_of_another_kid_are_another_user(void **state)
     assert_int_equal(world_allocations(f->w), 1);
 }
 
+static void test_access_tokens_and_a_user_of_the_kids_name_are_two(void **state)
+{
+    struct fixture *f = *state;
+    f->a.realm_id = REALM_TOKENS;
+    client_set_user(&f->a, WORLD_KID, WORLD_NAMESAKE_PASSWORD);
+    client_challenge(&f->a);
+    fixture_allocate(&f->a);
+    client_set_token(&f->a, WORLD_KID, 600);
+    assert_int_equal(client_refresh(&f->a, 600, NULL), 441);
+    f->a.token.len = 0;
+    client_set_user(&f->a, WORLD_KID, WORLD_NAMESAKE_PASSWORD);
+    assert_int_equal(client_refresh(&f->a, 600, NULL), 200);
+}
+
 static void test_access_tokens_with_a_key_of_the_store_are_let_in(void **state)
 {
     struct fixture *f = *state;
@@ -161,6 +175,7 @@ int main(void)
         SCENARIO(test_access_tokens_allocation_ends_with_its_token),
         SCENARIO(test_access_tokens_refresh_with_a_newer_one_takes_over),
         SCENARIO(test_access_tokens_of_another_kid_are_another_user),
+        SCENARIO(test_access_tokens_and_a_user_of_the_kids_name_are_two),
         SCENARIO(test_access_tokens_with_a_key_of_the_store_are_let_in),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,15 +22,17 @@ enum {
                      password */
     REALM_REST,   /* "rest.example": two shared secrets: no USERHASH */
     REALM_REDIS,  /* "redis.example": users in the store, which knows erin */
-    REALM_TOKENS, /* "tokens.example": access tokens, of "key-1" and of keys in the store */
+    REALM_TOKENS, /* "tokens.example": access tokens, of "key-1" and of keys in the store; and a
+                     user of that name */
     WORLD_REALMS
 };
 
-#define WORLD_STORED_USER     "erin"
-#define WORLD_STORED_PASSWORD "eureka"
-#define WORLD_SERVER_NAME     "turn.tokens.example" /* in THIRD-PARTY-AUTHORIZATION */
-#define WORLD_KID             "key-1"
-#define WORLD_STORED_KID      "key-2" /* known to the store only */
+#define WORLD_STORED_USER       "erin"
+#define WORLD_STORED_PASSWORD   "eureka"
+#define WORLD_SERVER_NAME       "turn.tokens.example" /* in THIRD-PARTY-AUTHORIZATION */
+#define WORLD_KID               "key-1"
+#define WORLD_STORED_KID        "key-2"       /* known to the store only */
+#define WORLD_NAMESAKE_PASSWORD "not a token" /* of the user whose name is WORLD_KID */
 
 struct world_settings {
     unsigned workers;

@@ -104,6 +104,8 @@ static struct auth *build_auth(struct world *w)
     set_secret(&rest[1].secret, "south");
     struct auth_oauth_key_settings oauth = {.kid = (char *)(uintptr_t)WORLD_KID};
     const struct store_oauth_key key = world_oauth_key(WORLD_KID);
+    struct auth_user_settings namesake = {.name = (char *)(uintptr_t)WORLD_KID};
+    set_secret(&namesake.password, WORLD_NAMESAKE_PASSWORD);
     if (secret_set(&oauth.key, slice_of(key.key, key.key_len)) != 0)
         world_fail("out of memory");
     struct auth_realm_settings realms[WORLD_REALMS] = {
@@ -111,7 +113,9 @@ static struct auth *build_auth(struct world *w)
         [REALM_STORED] = {.users = &stored, .user_count = 1},
         [REALM_REST] = {.secrets = rest, .secret_count = 2},
         [REALM_REDIS] = {.store_users = true},
-        [REALM_TOKENS] = {.oauth_server_name = (char *)(uintptr_t)WORLD_SERVER_NAME,
+        [REALM_TOKENS] = {.users = &namesake,
+            .user_count = 1,
+            .oauth_server_name = (char *)(uintptr_t)WORLD_SERVER_NAME,
             .oauth_keys = &oauth,
             .oauth_key_count = 1,
             .store_oauth_keys = true},
@@ -138,6 +142,7 @@ static struct auth *build_auth(struct world *w)
     for (unsigned i = 0; i < 2; i++)
         secret_wipe(&rest[i].secret);
     secret_wipe(&oauth.key);
+    secret_wipe(&namesake.password);
     secret_wipe(&settings.nonce_secret);
     secret_wipe(&settings.nonce_secret_old);
     return auth;
