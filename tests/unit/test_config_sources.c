@@ -250,6 +250,55 @@ static void test_config_load_many_users_are_read(void **state)
     config_deinit(&c);
 }
 
+/* The next block of YAML of a guide from `*at` on, to be freed; NULL: there is no more. Its files
+ * lie in the scratch folder. */
+static char *next_block(const char **at)
+{
+    const char *begin = strstr(*at, "```yaml\n"), *end = begin ? strstr(begin + 8, "```\n") : NULL;
+    char *text = NULL;
+    size_t len;
+    if (!end)
+        return NULL;
+    FILE *out = open_memstream(&text, &len);
+    assert_non_null(out);
+    for (const char *p = begin + 8; p < end;) {
+        const bool path = strncmp(p, "/etc/turnpike", 13) == 0;
+        if (path)
+            fputs(scratch.folder, out);
+        else
+            fputc(*p, out);
+        p += path ? 13 : 1;
+    }
+    fclose(out);
+    *at = end + 4;
+    return text;
+}
+
+/* What docs/credentials.md shows is a configuration each. */
+static void test_guide_to_credentials_shows_configurations_that_load(void **state)
+{
+    static const char *const files[][2] = {{"rest-2027a", "a\n"}, {"rest-2027b", "b\n"},
+        {"nonce-a", "0123456789abcdef\n"}, {"nonce-b", "fedcba9876543210\n"},
+        {"redis-url", "redis://u:p@h\n"}};
+    const size_t count = sizeof(files) / sizeof(files[0]);
+    size_t len, blocks = 0;
+    char *guide = source_file("docs/credentials.md", &len), *block;
+    const char *at = guide;
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(scratch_write(&scratch, files[i][0], files[i][1], strlen(files[i][1])), 0);
+    while ((block = next_block(&at))) {
+        struct config c = {0};
+        load(&c, block);
+        config_deinit(&c);
+        free(block);
+        blocks++;
+    }
+    assert_int_equal(blocks, 5);
+    for (size_t i = 0; i < count; i++)
+        scratch_remove(&scratch, files[i][0]);
+    free(guide);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -266,6 +315,7 @@ int main(void)
         cmocka_unit_test_teardown(
             test_config_load_secret_file_of_513_bytes_is_refused, remove_secrets),
         cmocka_unit_test(test_config_load_many_users_are_read),
+        cmocka_unit_test(test_guide_to_credentials_shows_configurations_that_load),
     };
     return cmocka_run_group_tests_name("config_sources", tests, open_scratch, close_scratch);
 }
