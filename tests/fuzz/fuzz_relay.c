@@ -1,9 +1,9 @@
 /*
  * The whole relay as a state machine: the input is a list of operations over a world of
  * tests/scenario — requests that are nearly right, raw datagrams, peers, ICMP, time, failing
- * sockets, full mailboxes, reloads. The invariants of that world hold at each step, the books
- * balance, and at the end every port, socket and quota has come back. make_relay_corpus.py writes
- * such lists.
+ * sockets, full mailboxes, reloads, a store that answers late or never, tokens, revocations. The
+ * invariants of that world hold at each step, the books balance, and at the end every port, socket
+ * and quota has come back. make_relay_corpus.py writes such lists.
  */
 #include "tests/fuzz/fuzz.h"
 #include "tests/scenario/client.h"
@@ -27,7 +27,9 @@ static const enum reason expected[] = {REASON_NONE, REASON_EMPTY_DATAGRAM, REASO
     REASON_PORTS_EXHAUSTED, REASON_FILES_EXHAUSTED, REASON_PERMISSION_CAP, REASON_CHANNEL_CAP,
     REASON_QUOTA_USER, REASON_PARKED_DUPLICATE, REASON_PARKING_TIMEOUT, REASON_NO_PERMISSION,
     REASON_NO_CHANNEL, REASON_PEER_DENIED, REASON_PEER_PORT_NOT_LIVE, REASON_SEND_MALFORMED,
-    REASON_NO_ALLOCATION_MEDIA, REASON_ICMP_TYPE, REASON_MAILBOX_FULL};
+    REASON_NO_ALLOCATION_MEDIA, REASON_ICMP_TYPE, REASON_MAILBOX_FULL, REASON_PARKING_FULL,
+    REASON_FLOW_GONE, REASON_STORE_UNREACHABLE, REASON_REVOKED, REASON_GUESS_LOCKOUT,
+    REASON_CREDENTIAL_EXPIRED, REASON_KID_UNKNOWN, REASON_REALM_DIFFERS};
 
 struct fuzz_reasons fuzz_reasons = {
     .expected = expected, .count = sizeof(expected) / sizeof(expected[0])};
@@ -343,6 +345,66 @@ static void do_trouble(struct play *p)
     }
 }
 
+static void revoke(struct play *p, const struct client *c, uint8_t how)
+{
+    const bool token = how & 16 && c->token.len > 0;
+    const enum revocation_kind kind = token ? REVOKE_TOKEN : how & 32 ? REVOKE_SECRET : REVOKE_USER;
+    const char *id = token ? c->token.id : c->user;
+    (how & 64 ? world_take_back : world_revoke)(p->w, kind, c->realm_id, id);
+}
+
+/* Bit 6: the listener serves REALM_PLAIN besides; bit 7: that is its home, and the client names its
+ * own realm there all the same. */
+static void visit(struct client *c, uint8_t how)
+{
+    const uint32_t own = c->realm_id;
+    c->realms = how & 64 ? 1ull << REALM_PLAIN | 1ull << own : 0;
+    c->realm_id = how & 128 ? REALM_PLAIN : own;
+    client_challenge(c);
+    if (how & 128)
+        c->realm_len =
+            (size_t)snprintf((char *)c->realm, sizeof(c->realm), "%s", world_realm_name(own));
+}
+
+/* The store, and what depends on it; a client that has become somebody else begins anew. */
+static void do_store(struct play *p)
+{
+    static const char *const kids[] = {WORLD_KID, WORLD_STORED_KID, "key-9"};
+    unsigned i;
+    struct client *c = pick_client(p, &i);
+    const uint8_t how = cursor_u8(&p->in);
+    struct world *w = p->w;
+    switch (how % 8) {
+    case 0:
+        w->store.mode = (enum world_store_mode)(how / 8 % 3);
+        return;
+    case 1:
+        world_store_answer(w);
+        world_run(w);
+        return;
+    case 2:
+        w->store.unreachable = !w->store.unreachable;
+        return;
+    case 3:
+        client_set_stored(c);
+        break;
+    case 4:
+        client_set_token(c, kids[how / 8 % 3], 1u + how);
+        break;
+    case 5:
+        revoke(p, c, how);
+        return;
+    case 6:
+        world_store_set_user(
+            w, REALM_REDIS, WORLD_STORED_USER, how & 8 ? NULL : WORLD_STORED_PASSWORD);
+        return;
+    default:
+        client_close(c);
+        return;
+    }
+    visit(c, how);
+}
+
 static void begin(struct play *p)
 {
     const uint8_t how = cursor_u8(&p->in);
@@ -357,6 +419,8 @@ static void begin(struct play *p)
     p->settings.relay.port_max = 50063;
     p->settings.max_allocations = 8;
     p->settings.relay.max_allocations = 64;
+    p->settings.lockout = true;
+    p->settings.limits.guesses_per_source = (struct rate){.count = 10, .period_s = 60, .burst = 10};
     p->w = world_new(&p->settings);
     for (unsigned i = 0; i < CLIENTS; i++) {
         client_init(&p->c[i], p->w, i + 1);
@@ -372,6 +436,7 @@ static void end(struct play *p)
         REASON_SEND_WOULD_BLOCK, REASON_SEND_FAILED, REASON_SEND_TOO_BIG};
     struct world *w = p->w;
     w->hold_mail = w->hold_outbox = w->random_fails = false;
+    w->store.mode = WORLD_STORE_PROMPT;
     world_check(w);
     for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++)
         FUZZ_REQUIRE(world_dropped(w, never[i]) + world_refused(w, never[i]) == 0);
@@ -386,7 +451,7 @@ static void end(struct play *p)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static void (*const operations[])(struct play *) = {do_usual, do_request, do_media, do_peer,
-        do_time, do_raw, do_retransmit, do_reload, do_trouble};
+        do_time, do_raw, do_retransmit, do_reload, do_trouble, do_store};
     static struct play play;
     memset(&play, 0, sizeof(play));
     cursor_init(&play.in, slice_of(data, size));

@@ -7,7 +7,7 @@ draw every outcome that the target expects; what libFuzzer found beyond them lie
 import pathlib
 import sys
 
-USUAL, REQUEST, MEDIA, PEER, TIME, RAW, AGAIN, RELOAD, TROUBLE = range(9)
+USUAL, REQUEST, MEDIA, PEER, TIME, RAW, AGAIN, RELOAD, TROUBLE, STORE = range(10)
 # USUAL: what (the rest of the byte is a parameter)
 CHALLENGE, ALLOCATE, ALLOCATE6, DUAL, PAIR, TOKEN, REFRESH, PERMIT, BIND, BINDING = range(10)
 # methods of REQUEST, and kinds of its attributes
@@ -57,6 +57,15 @@ def from_peer(client, peer, data=b"in"):
 
 def icmp(client, peer, kind, code):
     return [PEER, client, peer, 1, kind, code]
+
+
+def store(client, what, parameter=0):
+    return [STORE, client, what + 8 * parameter]
+
+
+# STORE: what; MODE's parameter, TOKEN_OF's kid, REVOKE's kind
+MODE, ANSWER, UNREACHABLE, STORED, TOKEN_OF, REVOKE, FORGET, CLOSE = range(8)
+PROMPT, HELD, FULL = range(3)
 
 
 def stories():
@@ -116,6 +125,30 @@ def stories():
                        request(ALICE, M_SEND | INDICATION, GOOD | NONE, [A_PEER, PEER_1], [A_DF], [A_DATA, 1]))
     yield "icmp", ops(0, *call[:2], icmp(ALICE, PEER_1, 3, 4), icmp(ALICE, PEER_1, 8, 0), icmp(ALICE, PEER_2 + 12, 3, 3))
     yield "loop", ops(0, usual(ALICE, ALLOCATE), [TROUBLE, 7 + 64], usual(ALICE_TOO, BINDING), usual(ALICE_TOO, CHALLENGE))
+    stored = [store(ALICE, STORED), usual(ALICE, CHALLENGE)]
+    yield "stored", ops(0, *stored, usual(ALICE, ALLOCATE), usual(ALICE, REFRESH, parameter=2), usual(ALICE, PERMIT),
+                        send(ALICE, PEER_1), store(ALICE, FORGET, 1), [TIME, 61], store(ALICE_TOO, STORED),
+                        usual(ALICE_TOO, ALLOCATE))
+    yield "stored_late", ops(0, *stored, store(ALICE, MODE, HELD), *[usual(ALICE, ALLOCATE) for _ in range(9)], [AGAIN, ALICE],
+                             [AGAIN, ALICE], [TIME, 3], store(ALICE, ANSWER), usual(ALICE, ALLOCATE))
+    yield "stored_gone", ops(0, *stored, store(ALICE, MODE, HELD), usual(ALICE, ALLOCATE), usual(ALICE, ALLOCATE),
+                             store(ALICE, CLOSE), store(ALICE, ANSWER), usual(ALICE, ALLOCATE))
+    yield "stored_refused", ops(0, *stored, store(ALICE, MODE, FULL), usual(ALICE, ALLOCATE), store(ALICE, MODE, PROMPT),
+                                store(ALICE, UNREACHABLE), usual(ALICE, ALLOCATE))
+    yield "stored_pair", ops(1, *stored, usual(ALICE, PAIR), store(ALICE_TOO, STORED), usual(ALICE_TOO, CHALLENGE),
+                             store(ALICE, MODE, HELD), [TROUBLE, 3], [AGAIN, ALICE_TOO], store(ALICE, ANSWER), [AGAIN, ALICE_TOO],
+                             [TROUBLE, 4 + 8], [RELOAD, 0], [TROUBLE, 3], [TIME, 1], store(ALICE, ANSWER),
+                             usual(ALICE_TOO, PERMIT))
+    yield "guest", ops(0, store(ALICE, STORED, 16), usual(ALICE, ALLOCATE), store(ALICE, STORED, 24), usual(ALICE, ALLOCATE),
+                       usual(ALICE, PERMIT), send(ALICE, PEER_1), store(BOB, STORED, 8), usual(BOB, ALLOCATE))
+    yield "tokens", ops(0, store(ALICE, TOKEN_OF, 6), usual(ALICE, ALLOCATE), usual(ALICE, PERMIT), send(ALICE, PEER_1),
+                        usual(ALICE, REFRESH, parameter=12), store(BOB, TOKEN_OF, 7), usual(BOB, ALLOCATE),
+                        store(ALICE_TOO, TOKEN_OF, 2), usual(ALICE_TOO, ALLOCATE), [TIME, 30], store(BOB, REVOKE, 2),
+                        usual(BOB, REFRESH, parameter=3), [TIME, 190], usual(ALICE, ALLOCATE))
+    yield "revoked", ops(0, *call, usual(ALICE_TOO, PAIR), store(ALICE, REVOKE), send(ALICE, PEER_1), usual(ALICE, ALLOCATE),
+                         store(ALICE, REVOKE, 8), usual(ALICE, ALLOCATE))
+    yield "guesses", ops(0, usual(ALICE, CHALLENGE), *[request(ALICE, M_ALLOCATE, WRONG_PASSWORD) for _ in range(12)],
+                         usual(ALICE, ALLOCATE), [TIME, 70], usual(ALICE, ALLOCATE))
     yield "closed", ops(0, usual(ALICE, PAIR), usual(ALICE, PERMIT), [TROUBLE, 5], send(ALICE, PEER_1),
                         usual(ALICE, REFRESH, parameter=15), [TROUBLE, 5], [TIME, 1])
     yield "random", ops(0, usual(ALICE, CHALLENGE), [TROUBLE, 2], usual(ALICE, ALLOCATE), usual(BOB, CHALLENGE), [TROUBLE, 2],

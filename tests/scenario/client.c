@@ -23,6 +23,7 @@ void client_set_user(struct client *c, const char *user, const char *password)
 {
     snprintf(c->user, sizeof(c->user), "%s", user);
     snprintf(c->password, sizeof(c->password), "%s", password);
+    c->token.len = 0;
 }
 
 void client_set_rest(struct client *c, const char *name, int64_t expires_in, const char *secret)
