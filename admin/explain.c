@@ -122,9 +122,6 @@ static unsigned ask(const struct admin_request *request, const json_t *json, FIL
 
 unsigned admin_post_explain(const struct admin_request *request, FILE *out)
 {
-    if (!request->ops->explain) {
-        return refuse(out, 503, "the daemon cannot explain yet");
-    }
     json_t *json = admin_json_parse(request->body);
     unsigned status = json_is_object(json) ? ask(request, json, out)
                                            : refuse(out, 400, "the body is no object of JSON");

@@ -28,7 +28,7 @@ static void *block_new(size_t len)
 static void block_free(void *data)
 {
     if (data) {
-        struct block *b = (struct block *)((char *)data - offsetof(struct block, data));
+        struct block *b = (void *)((char *)data - offsetof(struct block, data));
         secret_cleanse(data, b->len);
         free(b);
     }

@@ -77,9 +77,6 @@ static unsigned revoke(const struct admin_ops *ops, const json_t *json, FILE *ou
 
 unsigned admin_post_revocations(const struct admin_request *request, FILE *out)
 {
-    if (!request->ops->revoke) {
-        return refuse(out, 503, "the daemon cannot revoke yet");
-    }
     json_t *json = admin_json_parse(request->body);
     unsigned status = json_is_object(json) ? revoke(request->ops, json, out)
                                            : refuse(out, 400, "the body is no object of JSON");

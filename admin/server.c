@@ -254,7 +254,7 @@ static int on_request(struct lws *wsi, struct connection *c)
     c->answer.headers_only = question.method == ADMIN_HEAD;
     unsigned status = admin_route_judge(&question, s->token, &c->route);
     secret_cleanse(authorization, sizeof(authorization));
-    if (status == 200 && c->route->takes_body) {
+    if (status == 200 && c->route->takes_body && question.body_len > 0) {
         c->input = (struct input){.data = malloc(question.body_len), .whole = question.body_len};
         return c->input.data ? 0 : -1;
     }

@@ -49,11 +49,11 @@ def exchange(where, data):
         return b"".join(chunks)
 
 
-def get(path, where=("127.0.0.1", PORT), method="GET", host="localhost", token=None, extra=""):
+def get(path, where=("127.0.0.1", PORT), method="GET", host="localhost", token=None, extra="", sent=""):
     """(status, headers, body)"""
     lines = [f"{method} {path} HTTP/1.1"] + [f"Host: {host}"] * (host is not None)
     lines += [f"Authorization: Bearer {token}"] * (token is not None)
-    answer = exchange(where, ("\r\n".join(lines) + "\r\n" + extra + "\r\n").encode()).decode()
+    answer = exchange(where, ("\r\n".join(lines) + "\r\n" + extra + "\r\n" + sent).encode()).decode()
     head, _, body = answer.partition("\r\n\r\n")
     match = re.match(r"HTTP/1\.1 (\d+)", head)
     expect(match, f"{method} {path}: no answer of HTTP: {answer[:200]!r}")
