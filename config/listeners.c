@@ -250,9 +250,8 @@ static int add_listen_item(
     struct listen_item item = {0};
     int rc;
 
-    if (schema_set_defaults("listen[]", &item) < 0)
-        return fault_out_of_memory(fault);
-    rc = schema_read("listen[]", value, &item, fault);
+    rc = schema_set_defaults("listen[]", &item) < 0 ? fault_out_of_memory(fault)
+                                                    : schema_read("listen[]", value, &item, fault);
     if (rc == 0)
         rc = check_item(&item, value->line, fault);
     if (rc == 0)
