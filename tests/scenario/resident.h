@@ -2,8 +2,12 @@
 #ifndef TESTS_SCENARIO_RESIDENT_H
 #define TESTS_SCENARIO_RESIDENT_H
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <unistd.h>
+#include <cmocka.h>
 
 /* Of a sanitizer, where one is: its quarantine keeps what was freed resident, so it is asked what
  * is in use. */
