@@ -1,6 +1,7 @@
 """Users, secrets and revocations that come from a real Redis, and what goes on while it does not answer."""
 import hashlib
 import json
+import pathlib
 import re
 import signal
 import socket
@@ -252,10 +253,64 @@ def redis_realm_added_by_a_reload_has_its_users(lab):
     finish(server)
 
 
+def explain(lab, user, password):
+    """The reason that `turnpikectl explain` gives."""
+    path = lab.folder / "password"
+    path.write_text(password)
+    code, out, errors = turnpikectl(lab, "--socket", lab.folder / "control.sock", "explain", "--json", "--user", user,
+                                    "--password-file", path)
+    expect(code in (0, 1) or not out, f"explain {user}: {code} {errors}")
+    expect(password not in out + errors, "explain repeats the password")
+    answer = json.loads(out)
+    expect(answer["accepted"] == (answer["reason"] == "none"), out)
+    return answer["reason"]
+
+
+@case
+def redis_explain_asks_it_too(lab):
+    redis, server = begin(lab)
+    redis.add_user("ann", "pw-ann")
+    seen = [explain(lab, *who) for who in (("ann", "pw-ann"), ("ann", "pw-bob"), ("nobody", "pw-ann"), (USER, PASSWORD + "x"))]
+    expect(seen == ["none", "wrong_password", "unknown_user", "wrong_password"], seen)
+    redis.ask("SADD", f"turn/realm/{REALM}/secret", "canary secret")
+    until(lambda: explain(lab, *stun.rest_credential("canary secret", "ann")) == "none", SECRETS_S, "a secret of Redis is not known")
+    ctl(lab, "revoke", "--user", "ann")
+    expect(explain(lab, "ann", "pw-ann") == "revoked", "a revocation is not known")
+    redis.freeze()
+    started = time.monotonic()
+    reason = explain(lab, "late", "pw-late")
+    expect(reason == "store_unreachable", f"while Redis is frozen: {reason}")
+    expect(time.monotonic() - started < 3, f"explained after {time.monotonic() - started:.1f} s")
+    for word in ("pw-", "canary secret"):
+        expect(word not in server.output(), "what was asked about is in the log")
+    finish(server)
+
+
+@case
+def redis_leaves_no_secret_behind(lab):
+    """Its password is in no argument, no answer and no core dump."""
+    redis, server = begin(lab)
+    redis.ask("SADD", f"turn/realm/{REALM}/secret", "canary secret")
+    until(lambda: "store_secrets" in server.output(), SECRETS_S, "the secret is not read")
+    seen = [pathlib.Path(f"/proc/{server.pid}/cmdline").read_text(), scrape()[1], server.output(),
+            get("/api/v1/status", where=str(lab.folder / "control.sock"))[2]]
+    for text in seen:
+        expect("canary" not in text, f"a secret is to be seen: {text[:2000]}")
+    limits = pathlib.Path(f"/proc/{server.pid}/limits").read_text()
+    expect(re.search(r"^Max core file size +0 +0 ", limits, re.M), "core dumps are on")
+    finish(server)
+
+
 @case
 def redis_is_nobodys_peer(lab):
-    """Known by its name only: it is denied as soon as the link is up, whatever allow_peers says."""
-    redis, server = begin(lab, host="localhost")
+    """By address: from the start. By name: as soon as the link is up. Whatever allow_peers says."""
+    for host in ("127.0.0.1", "localhost"):
+        lab.renew()
+        nobodys_peer(lab, host)
+
+
+def nobodys_peer(lab, host):
+    redis, server = begin(lab, host=host)
     peer, port = listening_peer()
     client = allocate(lab, USER, PASSWORD)
     expect(client.permit("127.0.0.1").code == 0, "no permission for a peer beside Redis")
