@@ -87,6 +87,8 @@ int cli_post(const struct cli_options *options, const char *path, struct slice b
 
 #define FLAGS_MAX 16
 
+static const struct cli_flag no_flags[] = {{NULL, NULL, NULL}};
+
 static void copy_flags(struct option known[FLAGS_MAX + 5], const struct cli_flag *flags)
 {
     static const struct option common[] = {
@@ -96,7 +98,7 @@ static void copy_flags(struct option known[FLAGS_MAX + 5], const struct cli_flag
         {"help", no_argument, NULL, 'h'},
     };
     memcpy(known, common, sizeof(common));
-    for (int i = 0; flags && flags[i].name && i < FLAGS_MAX; i++) {
+    for (int i = 0; flags[i].name && i < FLAGS_MAX; i++) {
         known[4 + i] = (struct option){
             flags[i].name, flags[i].value ? required_argument : no_argument, NULL, 256 + i};
     }
@@ -145,7 +147,7 @@ static int read_options(
 int cli_read_options(
     struct cli_options *options, int argc, char **argv, const struct cli_flag *flags)
 {
-    const int code = read_options(options, argc, argv, flags);
+    const int code = read_options(options, argc, argv, flags ? flags : no_flags);
     if (code != CLI_GOES_ON || optind == argc) {
         return code;
     }
@@ -157,7 +159,7 @@ int main(int argc, char **argv)
 {
     struct cli_options options = {0};
     signal(SIGPIPE, SIG_IGN);
-    const int code = read_options(&options, argc, argv, NULL);
+    const int code = read_options(&options, argc, argv, no_flags);
     if (code != CLI_GOES_ON) {
         return code;
     }

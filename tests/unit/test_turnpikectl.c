@@ -39,11 +39,13 @@ struct run {
     char command_line[TEXT_MAX]; /* as others see it; NUL bytes are spaces */
 };
 
+static const char *program = "";
 static char folder[] = "/tmp/turnpikectl-XXXXXX", socket_path[64], file_path[64];
 
 static int set_up(void **state)
 {
-    if (!mkdtemp(folder))
+    program = getenv("TURNPIKECTL");
+    if (!program || !mkdtemp(folder))
         return -1;
     snprintf(socket_path, sizeof(socket_path), "%s/s", folder);
     snprintf(file_path, sizeof(file_path), "%s/f", folder);
@@ -132,13 +134,13 @@ static void serve(struct run *r, int listener, pid_t pid)
 
 static void start(const struct run *r, int in, int out, int errors)
 {
-    const char *argv[20] = {getenv("TURNPIKECTL"), "--socket", socket_path};
+    const char *argv[20] = {program, "--socket", socket_path};
     for (size_t i = 0; r->argv[i]; i++)
         argv[3 + i] = r->argv[i];
     dup2(in, 0);
     dup2(out, 1);
     dup2(errors, 2);
-    execv(argv[0], (char *const *)(uintptr_t)argv);
+    execv(program, (char *const *)(uintptr_t)argv);
     _exit(99);
 }
 
@@ -436,7 +438,7 @@ static void test_turnpikectl_token_wrong_use_is_2(void **state)
 
 static void test_turnpikectl_token_unfit_keys_are_2_and_not_shown(void **state)
 {
-    static const char *const keys[] = {KEY128, "x" KEY256,
+    static const char *const keys[] = {KEY128, ("x" KEY256),
         "MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz",
         "MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMT==",
         "!!!zNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI=", "12345678901234567890123456789012"};
