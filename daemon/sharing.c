@@ -18,12 +18,16 @@
 /* Those that the settings name, and so many that Redis has been at since. */
 #define ADDRESSES_KEPT 16
 
+/* Revocations of the fleet that the log names. */
+#define NAMED_A_SECOND 32
+
 struct sharing {
     struct sharing_deps deps;
     struct fleet *fleet; /* NULL: no Redis, or it is over */
     struct revoker *revoker;
     struct crypto *crypto;
     bool configured;
+    unsigned named_now, unnamed;  /* revocations of the fleet, in this second */
     struct redis_link_stats seen; /* as the metrics have it */
     struct addr addresses[REDIS_HOSTS_MAX + ADDRESSES_KEPT];
     size_t named, learned; /* addresses: named[0..named), then learned ones, the oldest replaced */
@@ -139,36 +143,46 @@ static void sharing_on_secrets(void *ctx, const struct store_secrets *secrets)
     sharing_pay(s);
 }
 
-static void sharing_log_revoked(struct sharing *s, const struct revocation *v, int64_t now_s)
+static void sharing_log_revoked(struct sharing *s, const struct revocation *v)
 {
     static const char *const kinds[] = {
         [REVOKE_USER] = "user", [REVOKE_TOKEN] = "token", [REVOKE_SECRET] = "secret"};
     const struct auth_settings *auth = &s->deps.config->auth;
-    log_event(LOG_INFO, v->until > now_s ? "revoked" : "revocation_taken_back",
+    log_event(LOG_INFO, v->until > clock_now().wall_s ? "revoked" : "revocation_taken_back",
         log_str("kind", kinds[v->kind]), log_str("realm", auth->realms[v->realm].name),
         log_bytes("id", slice_of(v->id, v->id_len)), log_i64("until", v->until));
 }
 
-/* 0, or -ENOSPC or -ENOMEM: it is not in force. */
+/* 0: it was known. 1: it is new. -EINVAL, -ENOSPC or -ENOMEM: it is not in force. */
 static int sharing_apply(struct sharing *s, const struct revocation *v)
 {
-    const int64_t now_s = clock_now().wall_s;
     if (v->realm >= s->deps.config->auth.realm_count || v->kind < REVOKE_USER ||
         v->kind > REVOKE_SECRET) {
         return -EINVAL;
     }
-    int r = revoker_put(s->revoker, v, now_s);
+    int r = revoker_put(s->revoker, v, clock_now().wall_s);
     if (r > 0) {
         explainer_revoke(s->deps.explainer, v);
-        sharing_log_revoked(s, v, now_s);
     }
-    return r < 0 ? r : 0;
+    return r;
+}
+
+/* An instance that starts, or was cut off, learns of many at once: some are named, the rest is
+ * counted. */
+static bool sharing_may_name(struct sharing *s)
+{
+    s->unnamed += s->named_now == NAMED_A_SECOND;
+    s->named_now += s->named_now < NAMED_A_SECOND;
+    return s->unnamed == 0;
 }
 
 static void sharing_on_revoked(void *ctx, const struct revocation *v)
 {
-    int r = sharing_apply(ctx, v);
-    if (r < 0) {
+    struct sharing *s = ctx;
+    int r = sharing_apply(s, v);
+    if (r > 0 && sharing_may_name(s)) {
+        sharing_log_revoked(s, v);
+    } else if (r < 0) {
         log_event(LOG_ERROR, "revocation_not_in_force", log_bytes("id", slice_of(v->id, v->id_len)),
             log_str("error", strerror(-r)));
     }
@@ -177,7 +191,13 @@ static void sharing_on_revoked(void *ctx, const struct revocation *v)
 int sharing_revoke(struct sharing *s, const struct revocation *v)
 {
     int r = sharing_apply(s, v);
-    return r < 0 || !s->fleet ? r : fleet_revoke(s->fleet, v);
+    if (r < 0) {
+        return r;
+    }
+    if (r > 0) {
+        sharing_log_revoked(s, v);
+    }
+    return s->fleet ? fleet_revoke(s->fleet, v) : 0;
 }
 
 struct sharing *sharing_new(const struct sharing_deps *deps)
@@ -355,6 +375,10 @@ void sharing_measure(struct sharing *s)
 void sharing_tick(struct sharing *s)
 {
     revoker_tick(s->revoker, clock_now().wall_s);
+    if (s->unnamed > 0) {
+        log_event(LOG_INFO, "revocations_learned", log_u64("not_named", s->unnamed));
+    }
+    s->named_now = s->unnamed = 0;
     sharing_pay(s);
     sharing_measure(s);
 }

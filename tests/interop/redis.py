@@ -208,6 +208,26 @@ def redis_killed_and_restarted_empty_learns_revocations_again(lab):
 
 
 @case
+def redis_instance_that_starts_knows_what_was_revoked(lab):
+    """However many: the log names some and counts the rest."""
+    _, first = begin(lab)
+    for i in range(40):
+        ctl(lab, "revoke", "--user", f"user-{i}")
+    ctl(lab, "revoke", "--user", USER)
+    # Told to Redis by now: an instance that ends says no more.
+    until(lambda: int(Redis.ask("DBSIZE")[1:]) > 0, 5, "Redis is not told")
+    time.sleep(0.5)
+    expect(first.output().count(" revoked ") == 41, "what is revoked here is not named")
+    first.check()
+    server = lab.server(with_redis(lab), name="second")
+    until(lambda: scrape()[0]["turnpike_revocations_active"] == 41, 5, "a new instance does not learn what was revoked")
+    allocate(lab, USER, PASSWORD, 401)
+    until(lambda: "revocations_learned" in server.output(), 3, "nothing is said of those that are not named")
+    expect(server.output().count(" revoked ") == 32, "what another instance has revoked fills the log")
+    finish(server)
+
+
+@case
 def redis_secrets_are_rotated_in_place(lab):
     redis, server = begin(lab)
     allocate(lab, *stun.rest_credential("first secret", "ann"), 401)
