@@ -285,6 +285,7 @@ static void log_created(const struct allocation *a, uint32_t lifetime_s)
             log_str("transport", transport_name(a->flow.transport)),
             log_addr("client", &a->flow.remote), log_addr("server", &a->flow.local),
             log_addr("relayed", &relayed),
+            log_bytes("realm", auth_realm_name(a->relay->snapshot->auth, a->owner.realm)),
             log_bytes("user", slice_of(a->owner.user, a->owner.user_len)),
             log_str("credential", a->owner.credential), log_u64("lifetime", lifetime_s));
     }
@@ -373,7 +374,7 @@ struct verdict allocate_handle(struct request *q, struct reply_fields *reply)
         return verdict_error(508, REASON_ALLOCATION_CAP);
     }
     q->allocation = a;
-    log_created(a, wishes.lifetime_s);
+    log_created(a, allocation_lifetime_left(a, q->now));
     describe(a, q->now, reply);
     return verdict_success();
 }

@@ -4,6 +4,7 @@
  */
 #include "relay/core.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -70,6 +71,9 @@ void relay_free(struct relay *r, const struct instant *now)
     }
     if (r->parked) {
         park_end_all(r);
+        assert(slab_count(r->parked) == 0 && r->claims_waiting == 0);
+        assert(!r->waiting || table_count(r->waiting) == 0);
+        assert(!r->questions || slab_count(r->questions) == 0);
     }
     if (r->reservations) {
         reservation_end_all(r);
