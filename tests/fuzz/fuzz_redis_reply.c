@@ -1,19 +1,43 @@
 /*
  * Any bytes as what a Redis server, or somebody in its place, sends: read as a whole and in small
- * pieces they give the same replies, each within its bound, and what has failed stays so.
+ * pieces they give the same replies, each within its bound, and what has failed stays so. Each
+ * reply then goes through all that reads records from replies: what is taken is well-formed, what
+ * is not writes nothing.
  */
-#include "fleet/redis_reply.h"
+#include "fleet/redis_records.h"
+#include "fleet/redis_revoked.h"
 #include "tests/fuzz/fuzz.h"
 
-#define REPLY_MAX 1024
+#define REPLY_MAX 1536
 #define PIECE     7u
 #define FNV_START 14695981039346656037u
 #define FNV_PRIME 1099511628211u
 
-enum outcome { STRING, STATUS, ERROR, INTEGER, NIL, ARRAY, MORE, BAD, TOO_LARGE, OUTCOMES };
+#define UNTOUCHED 0xa5
 
-static const char *const names[OUTCOMES] = {
-    "string", "status", "error", "integer", "nil", "array", "more", "bad", "too_large"};
+enum outcome {
+    STRING,
+    STATUS,
+    ERROR,
+    INTEGER,
+    NIL,
+    ARRAY,
+    MORE,
+    BAD,
+    TOO_LARGE,
+    USER,
+    OAUTH_KEY,
+    SECRETS,
+    SECRETS_CUT,
+    PAGE,
+    REVOKED,
+    PUT,
+    OUTCOMES
+};
+
+static const char *const names[OUTCOMES] = {"string", "status", "error", "integer", "nil", "array",
+    "more", "bad", "too_large", "user", "oauth_key", "secrets", "secrets_cut", "page", "revoked",
+    "put"};
 
 struct fuzz_reasons fuzz_reasons = {.names = names, .count = OUTCOMES};
 
@@ -47,6 +71,93 @@ static size_t visit(struct seen *s, const struct redis_reply *reply, unsigned de
     return size;
 }
 
+static bool is_untouched(const void *data, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        if (((const uint8_t *)data)[i] != UNTOUCHED)
+            return false;
+    }
+    return true;
+}
+
+static void check_keys(const struct redis_reply *reply)
+{
+    struct redis_complaint why;
+    struct auth_key user;
+    struct store_oauth_key key;
+    memset(&user, UNTOUCHED, sizeof(user));
+    memset(&key, UNTOUCHED, sizeof(key));
+    if (redis_record_user(reply, &user, &why) == STORE_FOUND) {
+        FUZZ_REQUIRE(user.len == 16 || user.len == 32);
+        FUZZ_REQUIRE(reply->text.len == 2u * user.len && !why.record && why.error[0] == '\0');
+        fuzz_note_outcome(USER);
+    } else {
+        FUZZ_REQUIRE(is_untouched(&user, sizeof(user)));
+    }
+    FUZZ_REQUIRE(memchr(why.error, '\0', sizeof(why.error)) != NULL);
+    if (redis_record_oauth(reply, slice_of_string("r"), &key, &why) == STORE_FOUND) {
+        FUZZ_REQUIRE(key.key_len == 16 || key.key_len == 32);
+        FUZZ_REQUIRE(key.not_before >= 0 && (key.not_after == 0 || key.not_after > key.not_before));
+        fuzz_note_outcome(OAUTH_KEY);
+    } else {
+        FUZZ_REQUIRE(is_untouched(&key, sizeof(key)));
+    }
+}
+
+static void check_secrets(const struct redis_reply *reply)
+{
+    struct redis_complaint why;
+    struct store_secrets secrets;
+    size_t left_out;
+    if (redis_record_secrets(reply, &secrets, &left_out, &why) < 0) {
+        FUZZ_REQUIRE(why.record || why.error[0] != '\0');
+        return;
+    }
+    FUZZ_REQUIRE(secrets.count <= STORE_SECRETS_MAX);
+    FUZZ_REQUIRE(secrets.count + left_out == reply->count);
+    for (size_t i = 0; i < secrets.count; i++) {
+        const struct secret *s = &secrets.list[i];
+        FUZZ_REQUIRE(s->len > 0 && s->len <= REDIS_SECRET_MAX);
+        for (size_t k = 0; k < i; k++)
+            FUZZ_REQUIRE(!secret_equal(secret_slice(s), secret_slice(&secrets.list[k])));
+    }
+    if (secrets.count > 0)
+        fuzz_note_outcome(left_out > 0 ? SECRETS_CUT : SECRETS);
+    store_secrets_deinit(&secrets);
+}
+
+/* A name that is taken is the one that would be written. */
+static void check_name(struct slice name)
+{
+    static struct redis_revoked_subject subject;
+    static struct redis_key again;
+    if (redis_revoked_subject(&subject, name) < 0)
+        return;
+    FUZZ_REQUIRE(redis_revoked_name(
+                     &again, &subject.revocation, slice_of(subject.realm, subject.realm_len)) == 0);
+    FUZZ_REQUIRE(slice_equal(redis_key_slice(&again), name));
+    fuzz_note_outcome(REVOKED);
+}
+
+static void check_revocations(const struct redis_reply *reply)
+{
+    struct redis_revoked_page page;
+    struct redis_revoked_put_reply put;
+    struct redis_revoked revoked;
+    if (redis_revoked_put_reply(&put, reply) == 0)
+        fuzz_note_outcome(PUT);
+    if (redis_revoked_page(&page, reply) < 0)
+        return;
+    fuzz_note_outcome(PAGE);
+    FUZZ_REQUIRE(page.count == reply->count - 4);
+    for (size_t i = 0; i < page.count; i++) {
+        if (redis_revoked_entry(&revoked, &page, i) < 0)
+            continue;
+        FUZZ_REQUIRE(revoked.version > 0 && revoked.until >= 0 && revoked.expires >= 0);
+        check_name(revoked.name);
+    }
+}
+
 static struct seen read_in_pieces(const uint8_t *data, size_t size, size_t piece)
 {
     struct seen seen = {.digest = FNV_START, .end = REDIS_READ_MORE};
@@ -58,6 +169,9 @@ static struct seen read_in_pieces(const uint8_t *data, size_t size, size_t piece
         while ((seen.end = redis_reader_next(reader, &reply)) == REDIS_READ_REPLY) {
             FUZZ_REQUIRE(visit(&seen, reply, 0) <= REPLY_MAX);
             fuzz_note_outcome(reply->kind);
+            check_keys(reply);
+            check_secrets(reply);
+            check_revocations(reply);
             seen.replies++;
             redis_reply_free(reply);
         }

@@ -260,6 +260,43 @@ def redis_replies():
     yield "long_line", b"+" + b"x" * 2000
     yield "resp3", b"%1\r\n+a\r\n+b\r\n"
     yield "http", b"HTTP/1.1 400 Bad Request\r\n\r\n"
+    yield from redis_records()
+
+
+def array(*texts):
+    """RESP2 of an array: strings, None as nil, numbers."""
+    items = [b"$-1\r\n" if t is None else b":%d\r\n" % t if isinstance(t, int) else b"$%d\r\n%s\r\n" % (len(t), t)
+             for t in texts]
+    return b"*%d\r\n" % len(items) + b"".join(items)
+
+
+def redis_records():
+    """What fleet/ reads: users, OAuth keys of the realm "r", REST secrets, revocations."""
+    yield "user_md5", b"$32\r\n" + b"0123456789abcdefABCDEF9876543210" + b"\r\n"
+    yield "user_sha256", b"$64\r\n" + b"0123456789abcdef" * 4 + b"\r\n"
+    yield "user_no_digit", b"$32\r\n" + b"0123456789abcdefg" + b"0" * 15 + b"\r\n"
+    yield "errors", b"-WRONGTYPE x\r\n-NOPERM x\r\n-\r\n-" + b"A" * 40 + b"\r\n-lower\r\n"
+    key = base64.b64encode(bytes(range(32)))
+    yield "oauth_full", array(key, b"A256GCM", b"1500000000", b"86400", b"r")
+    yield "oauth_bare", array(key, b"a128gcm", None, None, None)
+    yield "oauth_other_realm", array(key, b"A256GCM", None, None, b"s")
+    yield "oauth_none", array(None, None, None, None, None)
+    yield "oauth_padding", array(b"====", b"A256GCM", None, None, None)
+    yield "oauth_blanks", array(b"AAAA AAA" * 4, b"A128GCM", None, None, None)
+    yield "oauth_long", array(b"A" * 344, b"A256GCM", b"0", b"0", b"")
+    yield "oauth_seconds", array(key, b"A256GCM", b"253402300799", b"253402300799", None)
+    yield "oauth_seconds_over", array(key, b"A256GCM", b"99999999999999999999", b"1", None)
+    yield "secrets", array(b"north", b"south", b"n\0rth")
+    yield "secrets_cut", array(*(bytes([i]) for i in range(17)))
+    yield "secrets_odd", array(b"", None, 7, b"x" * 513, b"a", b"a")
+    yield "page", array(b"1800000000000000", b"1700000000000000", b"1750000000000000", 1,
+                        b"1740000000000000 1800000000 1800000000 user/example.org/alice",
+                        b"1 0 1800000000 token/r/%2F%25%00", b"2 0 1 secret/%C3%A4/a", None)
+    yield "page_empty", array(b"1800000000000000", b"0", b"0", 0)
+    yield "page_broken", array(b"9", b"8", b"7", 0, b"1 2 3 user/r/%2f", b"1 2 3 user/r/%41", b"1 2 3 user/r", b"0 0 0 user/r/a",
+                               b"1 2 253402300800 user/r/a", b"1 2 3 user//a", b"1 2 3 nobody/r/a")
+    yield "put", array(b"1800000000000000", b"1700000000000000", 0, 3)
+    yield "put_over", array(b"9007199254740992", b"1", 0, 0)
 
 
 def access_tokens():

@@ -1,5 +1,7 @@
-/* The link when memory fails: each allocation of our own in turn, once. Linked with --wrap. */
-#include "fleet/redis_link.h"
+/* A link and a fleet when memory fails: each allocation of our own in turn, once. Linked with
+ * --wrap.
+ */
+#include "fleet/fleet.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "fleet/redis_script.h"
 #include "tests/fleet/linked.h"
 #include "tests/fleet/servers.h"
@@ -127,11 +130,100 @@ static void test_redis_memory_each_failure_is_survived(void **state)
     assert_true(hurt >= 5);
 }
 
+struct used {
+    unsigned answers, secrets, revoked;
+};
+
+static void on_answer(void *ctx, const struct store_answer *answer)
+{
+    ((struct used *)ctx)->answers++;
+}
+
+static void on_secrets(void *ctx, const struct store_secrets *secrets)
+{
+    ((struct used *)ctx)->secrets += secrets->count == 2;
+}
+
+static void on_revoked(void *ctx, const struct revocation *v)
+{
+    ((struct used *)ctx)->revoked++;
+}
+
+static bool has_answers(struct linked *linked, void *ctx)
+{
+    return ((struct used *)ctx)->answers == 2;
+}
+
+static bool has_told(struct linked *linked, void *ctx)
+{
+    const struct used *u = ctx;
+    return u->secrets > 0 && u->revoked > 0;
+}
+
+/* Everything that a fleet does; true if all of it went well. Each question is answered once. */
+static bool use_fleet(struct fleet *f, struct used *u, int64_t until)
+{
+    const struct fleet_realm realm = {1, slice_of_string("r"), true};
+    const struct store store = fleet_store(f);
+    struct store_question question = {.kind = STORE_USER, .realm = 1, .name_len = 1, .name = "a"};
+    struct revocation v = {.kind = REVOKE_USER, .realm = 1, .until = until, .id_len = 1, .id = "a"};
+    bool good = fleet_set_realms(f, &realm, 1) == 0;
+    for (unsigned i = 0; i < 200 && !fleet_is_up(f); i++)
+        linked_sleep(&l, 2);
+    store.ask(store.ctx, &question, realm.name, on_answer, u);
+    question.kind = STORE_OAUTH_KEY;
+    store.ask(store.ctx, &question, realm.name, on_answer, u);
+    good = fleet_revoke(f, &v) == 0 && good;
+    assert_true(linked_run(&l, has_answers, u, 3000));
+    return linked_run(&l, has_told, u, allocations < failing ? 3000 : 50) && good;
+}
+
+static void test_redis_memory_each_failure_of_a_fleet_is_survived(void **state)
+{
+    char error[128], url[300];
+    unsigned refused = 0, unhurt = 0;
+    snprintf(url, sizeof(url), "unix://%s?db=2", redis.socket);
+    const struct redis_settings settings = {.url = url};
+    assert_true(test_redis_says(&redis, "FLUSHALL", "+OK"));
+    const struct slice add[] = {slice_of_string("EVAL"),
+        slice_of_string("redis.call('SELECT', 2) return redis.call('SADD', KEYS[1], 'a', 'b')"),
+        slice_of_string("1"), slice_of_string("turn/realm/r/secret")};
+    assert_true(test_redis_command(&redis, add, 4, ":2"));
+    for (unsigned round = 1; round <= ROUNDS_MAX && unhurt == 0; round++) {
+        struct used used = {0};
+        const struct fleet_hooks hooks = {NULL, on_secrets, on_revoked, &used};
+        struct fleet *fleet = NULL;
+        l = (struct linked){0};
+        linked_loop(&l);
+        allocations = 0;
+        failing = round;
+        const int made =
+            fleet_new(&fleet, &l.loop, &settings, &linked_hurry, &hooks, error, sizeof(error));
+        if (made < 0) {
+            assert_int_equal(made, -ENOMEM);
+            assert_null(fleet);
+            assert_non_null(strstr(error, "out of memory"));
+            refused++;
+        } else {
+            const bool good = use_fleet(fleet, &used, clock_now().wall_s + 1000 + round);
+            assert_true(good || allocations >= round);
+            unhurt += allocations < round;
+            fleet_free(fleet);
+            assert_int_equal(used.answers, 2);
+        }
+        failing = 0;
+        linked_end(&l);
+    }
+    assert_int_equal(unhurt, 1);
+    assert_true(refused >= 10);
+}
+
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_redis_memory_each_failure_is_survived),
+        cmocka_unit_test(test_redis_memory_each_failure_of_a_fleet_is_survived),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -10,6 +10,9 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "fleet/redis_revoked.h"
+#include "fleet/redis_revoked_scripts.h"
+#include "fleet/redis_script.h"
 #include "tests/fleet/fleets.h"
 #include "tests/fleet/servers.h"
 #include "tests/fleet/slow_proxy.h"
@@ -101,12 +104,15 @@ static void test_redis_revocations_restarted_empty_learns_again(void **state)
     begin(&a);
     assert_int_equal(test_fleet_revoke(&a, 1, "eve", until), 0);
     assert_true(test_fleet_revoked(&a, &l, 1, 4000));
+    test_redis_signal(&redis, SIGSTOP);
+    assert_int_equal(test_fleet_revoke(&a, 1, "trudy", until), 0); /* lost on its way */
+    linked_sleep(&l, 20);
     test_redis_kill(&redis);
     test_redis_restart(&redis);
     assert_true(test_fleet_up(&a, &l, 2));
     begin(&b);
-    assert_true(test_fleet_revoked(&b, &l, 1, 4000));
-    assert_revoked(&b, 0, "eve", until);
+    assert_true(test_fleet_revoked(&b, &l, 2, 4000));
+    assert_int_equal(b.until_sum, 2 * until);
     end();
 }
 
@@ -239,6 +245,72 @@ static void test_redis_revocations_garbage_in_the_set_is_left_out(void **state)
 }
 
 /* A right is missing: what was said is kept, and goes when it is granted. */
+/* One change through the script itself. */
+static void change(
+    struct redis_script *script, const char *name, const char *mode, int64_t until, int64_t version)
+{
+    struct slice argv[REDIS_REVOKED_KEYS + 7];
+    char text[2][24];
+    struct answer said = {0};
+    snprintf(text[0], sizeof(text[0]), "%lld", (long long)until);
+    snprintf(text[1], sizeof(text[1]), "%lld", (long long)version);
+    for (size_t i = 0; i < REDIS_REVOKED_KEYS; i++)
+        argv[i] = slice_of_string(redis_revoked_keys[i]);
+    const char *const more[] = {"10", "172800", name, text[0], text[0], text[1], mode};
+    for (size_t i = 0; i < 7; i++)
+        argv[REDIS_REVOKED_KEYS + i] = slice_of_string(more[i]);
+    const struct redis_request request = {argv, REDIS_REVOKED_KEYS + 7, 2000, linked_answer, &said};
+    assert_int_equal(redis_link_script(l.link, script, REDIS_REVOKED_KEYS, &request), 0);
+    assert_true(linked_answered(&l, &said, 3000));
+    assert_int_equal(said.kind, REDIS_KIND_ARRAY);
+    assert_int_equal(said.count, 4);
+}
+
+/* The entry of "n". */
+static struct redis_revoked entry(void)
+{
+    static char text[300];
+    struct redis_revoked found;
+    const struct answer said = linked_ask(&l, "HGET turnpike/revocations/entries n");
+    snprintf(text, sizeof(text), "%.*s n", (int)said.len, (const char *)said.text);
+    assert_int_equal(redis_revoked_parse(&found, slice_of_string(text)), 0);
+    return found;
+}
+
+static void assert_entry(int64_t version, int64_t until, int64_t expires)
+{
+    const struct redis_revoked found = entry();
+    assert_int_equal(found.version, version);
+    assert_int_equal(found.until, until);
+    assert_int_equal(found.expires, expires);
+}
+
+static void test_redis_revocations_script_keeps_what_is_newer(void **state)
+{
+    const int64_t until = in_an_hour(), now = clock_now().wall_s;
+    struct redis_script script;
+    assert_int_equal(redis_script_init(&script, redis_revoked_put), 0);
+    linked_begin(&l, url());
+    assert_true(linked_up(&l, 1));
+    change(&script, "n", "again", until, 5); /* as it was in another Redis */
+    assert_entry(5, until, until);
+    change(&script, "n", "new", until + 10, 0);
+    const int64_t version = entry().version;
+    assert_in_range(version / 1000000 - now, 0, 60);
+    change(&script, "n", "again", until + 20, version - 1);
+    change(&script, "n", "again", until + 20, version);
+    change(&script, "n", "late", until + 20, version - 1);
+    assert_entry(version, until + 10, until + 10);
+    change(&script, "n", "late", until - 20, 8000000000000000); /* a time to come is now */
+    const int64_t later = entry().version;
+    assert_in_range(later - version, 1, 60000000);
+    assert_entry(later, until - 20, until + 10); /* kept as long as what it replaces */
+    change(&script, "n", "new", 0, 0);
+    assert_int_equal(entry().until, 0);
+    assert_in_range(entry().expires - now, 172800, 172860);
+    linked_end(&l);
+}
+
 static void test_redis_revocations_missing_right_is_waited_for(void **state)
 {
     begin(&a);
@@ -287,6 +359,7 @@ int main(void)
         cmocka_unit_test_setup(test_redis_revocations_set_forgets_what_has_expired, reset),
         cmocka_unit_test_setup(test_redis_revocations_full_set_takes_no_more, reset),
         cmocka_unit_test_setup(test_redis_revocations_garbage_in_the_set_is_left_out, reset),
+        cmocka_unit_test_setup(test_redis_revocations_script_keeps_what_is_newer, reset),
         cmocka_unit_test_setup(test_redis_revocations_missing_right_is_waited_for, reset),
         cmocka_unit_test_setup(test_redis_revocations_too_many_that_wait_are_refused, reset),
     };
