@@ -173,10 +173,9 @@ enum store_verdict redis_record_oauth(const struct redis_reply *reply, struct sl
 {
     struct store_oauth_key key = {0};
     *why = (struct redis_complaint){0};
+    if (reply->kind == REDIS_KIND_ERROR)
+        return judge_other(reply, why);
     if (reply->kind != REDIS_KIND_ARRAY || reply->count != REDIS_OAUTH_FIELDS) {
-        const enum store_verdict verdict = judge_other(reply, why);
-        if (reply->kind == REDIS_KIND_ERROR)
-            return verdict;
         why->record = "the reply is of the wrong kind"; /* HMGET has no nil */
         return STORE_UNREACHABLE;
     }

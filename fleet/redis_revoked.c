@@ -51,9 +51,9 @@ int redis_revoked_subject(struct redis_revoked_subject *out, struct slice name)
     if (!cut_at(&rest, '/', &kind) || !cut_at(&rest, '/', &realm))
         return -EINVAL;
     struct redis_revoked_subject found = {0};
-    for (uint8_t i = REVOKE_USER; i <= REVOKE_SECRET; i++) {
+    for (unsigned i = REVOKE_USER; i <= REVOKE_SECRET; i++) {
         if (slice_equal(kind, slice_of_string(kinds[i])))
-            found.revocation.kind = i;
+            found.revocation.kind = (uint8_t)i;
     }
     found.realm_len = unescape(found.realm, realm, sizeof(found.realm));
     found.revocation.id_len =

@@ -129,7 +129,7 @@ static void remove_at(struct redis_revoked_table *t, size_t at)
         last->at = e->at;
         t->list[at] = last;
     }
-    t->count--;
+    t->list[--t->count] = NULL;
     free(e);
 }
 

@@ -27,8 +27,8 @@ static void test_redis_revoked_names_come_back(void **state)
         v.id[i] = (uint8_t)(i * 7);
     for (size_t i = 0; i < sizeof(realm); i++)
         realm[i] = (uint8_t)(i * 11);
-    for (uint8_t kind = REVOKE_USER; kind <= REVOKE_SECRET; kind++) {
-        v.kind = kind;
+    for (unsigned kind = REVOKE_USER; kind <= REVOKE_SECRET; kind++) {
+        v.kind = (uint8_t)kind;
         assert_int_equal(redis_revoked_name(&name, &v, slice_of(realm, sizeof(realm))), 0);
         assert_int_equal(redis_revoked_subject(&subject, redis_key_slice(&name)), 0);
         assert_int_equal(subject.revocation.kind, kind);
