@@ -10,6 +10,7 @@ import time
 import stun
 from admin import clean, get, scrape, turnpikectl, with_admin
 from harness import CONFIG, PASSWORD, REALM, SECRET, USER, Process, case, expect, listening_peer, until
+from process import refused
 
 PORT = 6379
 CANARY = "canary-redis-password"
@@ -359,7 +360,6 @@ def redis_without_one_status_says_so(lab):
 
 @case
 def redis_configured_wrong_does_not_start(lab):
-    from process import refused
     for url in ("http://localhost", "redis://", "redis://localhost:99999", "redis://localhost/x"):
         path = lab.folder / "bad.yaml"
         path.write_text(with_admin(lab) + f'redis: {{ url: "{url}" }}\n')
