@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/random.h"
 #include "net/interfaces.h"
 
@@ -124,21 +125,34 @@ int fill_in_never(struct config *config, const struct addr *list, size_t count)
     return 0;
 }
 
-int fill_in_nonce_secret(struct auth_settings *auth, struct secret *kept)
+/* 0, -EIO or -ENOMEM. */
+static int fill_in_make_nonce_secret(struct secret *out, bool redis)
 {
-    if (auth->nonce_secret.len > 0) {
+    uint8_t bytes[NONCE_SECRET_LEN];
+    int r = random_fill(random_system(), bytes, sizeof(bytes));
+    if (r == 0) {
+        r = secret_set(out, slice_of(bytes, sizeof(bytes)));
+    }
+    secret_cleanse(bytes, sizeof(bytes));
+    if (r == 0 && redis) {
+        log_event(LOG_WARN, "nonce_secret_not_shared", log_str("key", "auth.nonce_secret_file"),
+            log_str("why",
+                "none is named: other instances refuse the nonces of this one, and name the "
+                "secrets in Redis by other ids"));
+    }
+    return r;
+}
+
+int fill_in_nonce_secret(struct config *config, struct secret *kept)
+{
+    if (config->auth.nonce_secret.len > 0) {
         return 0;
     }
     if (kept->len == 0) {
-        uint8_t bytes[NONCE_SECRET_LEN];
-        int r = random_fill(random_system(), bytes, sizeof(bytes));
-        if (r == 0) {
-            r = secret_set(kept, slice_of(bytes, sizeof(bytes)));
-        }
-        secret_cleanse(bytes, sizeof(bytes));
+        int r = fill_in_make_nonce_secret(kept, config->redis.url != NULL);
         if (r < 0) {
             return r;
         }
     }
-    return secret_set(&auth->nonce_secret, secret_slice(kept));
+    return secret_set(&config->auth.nonce_secret, secret_slice(kept));
 }

@@ -23,8 +23,9 @@ int fill_in_policy(
 int fill_in_never(struct config *config, const struct addr *list, size_t count);
 /*
  * The nonce secret where none is named: `kept` is made once a process, so that a reload leaves
- * nonces valid. 0, -EIO, -ENOMEM.
+ * nonces valid. A warning says so where it is made although there is a Redis, which instances
+ * share. 0, -EIO, -ENOMEM.
  */
-int fill_in_nonce_secret(struct auth_settings *auth, struct secret *kept);
+int fill_in_nonce_secret(struct config *config, struct secret *kept);
 
 #endif

@@ -20,7 +20,7 @@ static int reload_fill_in(struct control *c, struct config *config, char *error,
     if (r < 0) {
         return r;
     }
-    r = fill_in_nonce_secret(&config->auth, &c->nonce_secret);
+    r = fill_in_nonce_secret(config, &c->nonce_secret);
     if (r < 0) {
         snprintf(error, error_cap, "no randomness for the nonce secret");
     }
