@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 
@@ -167,6 +168,45 @@ static void test_fleet_documented_rights_suffice(void **state)
     end();
 }
 
+/* Of the sanitizer's allocator, where that is linked in. */
+size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
+
+static size_t allocated(void)
+{
+    if (__sanitizer_get_current_allocated_bytes)
+        return __sanitizer_get_current_allocated_bytes();
+    return mallinfo2().uordblks;
+}
+
+/* Asks for many, and revokes the same again and again. */
+static void use(unsigned first, unsigned count)
+{
+    struct test_asked asked[100];
+    char name[32];
+    for (unsigned n = first; n < first + count; n++) {
+        for (unsigned i = 0; i < 100; i++) {
+            snprintf(name, sizeof(name), "user%u-%u", n, i);
+            test_fleet_ask(&a, STORE_USER, 1, slice_of_string(name), &asked[i]);
+        }
+        for (unsigned i = 0; i < 100; i++)
+            assert_true(test_fleet_answered(&l, &asked[i], 2000));
+        assert_int_equal(test_fleet_revoke(&a, 1, "same", in_an_hour() + n), 0);
+        assert_true(test_fleet_revoked(&a, &l, n + 1, 4000));
+    }
+}
+
+static void test_fleet_memory_stays_flat(void **state)
+{
+    begin(&a);
+    use(0, 20);
+    const size_t before = allocated();
+    use(20, 60);
+    const size_t after = allocated();
+    assert_in_range(after < before ? 0 : after - before, 0, 32768);
+    assert_true(test_redis_says(&redis, "HLEN turnpike/revocations/entries", ":1\r\n"));
+    end();
+}
+
 static void test_fleet_revocation_of_nobody_is_refused(void **state)
 {
     struct revocation v = {.kind = REVOKE_USER, .realm = 3, .id_len = 1};
@@ -240,6 +280,7 @@ int main(void)
         cmocka_unit_test_setup(test_fleet_redis_flushed_learns_again, reset),
         cmocka_unit_test_setup(test_fleet_two_loops_share_what_is_revoked, reset),
         cmocka_unit_test_setup(test_fleet_documented_rights_suffice, reset),
+        cmocka_unit_test_setup(test_fleet_memory_stays_flat, reset),
         cmocka_unit_test_setup(test_fleet_revocation_of_nobody_is_refused, reset),
         cmocka_unit_test_setup(test_fleet_realm_that_comes_later_is_told, reset),
         cmocka_unit_test_setup(test_fleet_secrets_are_told_at_first_and_when_they_change, reset),
