@@ -65,7 +65,7 @@ int auth_worker_revoke(
 /* Does a revocation in force refuse this identity? */
 bool auth_worker_covers(
     const struct auth_worker *w, const struct identity *identity, const struct instant *now);
-/* Forgets every answer of the store: at a reload. */
+/* Forgets every answer of the store, and wipes the keys of nonces: at a reload. */
 void auth_worker_forget(struct auth_worker *w);
 
 /* What a 401 or 438 of this listener carries: bound to the home realm's name. 0 or -EIO. */

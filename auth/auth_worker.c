@@ -126,4 +126,7 @@ bool auth_worker_covers(
 void auth_worker_forget(struct auth_worker *w)
 {
     key_cache_clear(w->cache);
+    /* The secret that they come from may be gone; what is still needed is derived again. */
+    secret_cleanse(w->nonce.keys.slot, sizeof(w->nonce.keys.slot));
+    secret_cleanse(w->nonce_old.keys.slot, sizeof(w->nonce_old.keys.slot));
 }

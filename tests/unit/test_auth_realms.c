@@ -169,6 +169,47 @@ static void test_auth_check_every_foreign_nonce_costs_both_secrets(void **state)
     assert_int_equal(hmacs_of_nonce(a, nonce, REASON_FOREIGN_NONCE), 2);
 }
 
+static void test_auth_check_no_old_secret_is_not_an_empty_one(void **state)
+{
+    /* Anybody can make nonces with an empty secret. */
+    struct nonce_keys keys = {.origin = 7};
+    uint8_t nonce[NONCE_LEN];
+    const struct auth_realms realms = {STATIC_ONLY, 0};
+    assert_int_equal(
+        nonce_mint(nonce, &keys, crypto, slice_of("", 0), auth->realms[STATIC_ONLY].nonce_name,
+            auth_realms_features(auth, &realms), &client, &now),
+        0);
+    assert_int_equal(
+        hmacs_of_nonce(ask(STATIC_ONLY, "alice", "pass"), nonce, REASON_FOREIGN_NONCE), 1);
+}
+
+static bool worker_holds(const uint8_t key[32])
+{
+    return memmem(worker, sizeof(*worker), key, 32) != NULL;
+}
+
+/* "a retired key is refused and gone from memory", though no request comes that needs another. */
+static void test_auth_check_keys_of_a_retired_secret_are_wiped(void **state)
+{
+    struct ask a = ask(STATIC_ONLY, "alice", "pass");
+    uint8_t nonce[NONCE_LEN], key[32] = {0};
+    a.nonce = slice_of(nonce, NONCE_LEN);
+    assert_int_equal(challenge(STATIC_ONLY, 0, &client, nonce), 0);
+    for (size_t i = 0; i < NONCE_EPOCHS; i++)
+        if (worker->nonce.keys.slot[i].valid)
+            memcpy(key, worker->nonce.keys.slot[i].key, sizeof(key));
+    assert_true(worker_holds(key));
+    rotate("a new secret of the relay", "0123456789abcdef");
+    auth_worker_forget(worker);
+    assert_false(worker_holds(key));
+    expect(a, AUTH_OK, REASON_NONE);
+    assert_true(worker_holds(key));
+    rotate("a new secret of the relay", NULL);
+    auth_worker_forget(worker);
+    assert_false(worker_holds(key));
+    expect(a, AUTH_STALE, REASON_FOREIGN_NONCE);
+}
+
 static void revoke(enum revocation_kind kind, uint32_t realm, const char *id, int64_t until)
 {
     struct revocation v = {.kind = (uint8_t)kind, .realm = realm, .until = until};
@@ -353,6 +394,8 @@ int main(void)
         TEST(removed_realm_only_goes_on_live),
         TEST(nonce_of_the_old_secret_accepted),
         TEST(every_foreign_nonce_costs_both_secrets),
+        TEST(no_old_secret_is_not_an_empty_one),
+        TEST(keys_of_a_retired_secret_are_wiped),
         TEST(revoked_refused_until_its_end),
         TEST(revoked_live_refused),
         TEST(guess_lockout_before_any_key_work),
