@@ -108,8 +108,9 @@ struct auth_result {
     /* user: borrowed from the message; for USERHASH from `auth`, or from a matching `live` */
     struct identity identity;
     struct auth_key key; /* the caller wipes it */
-    /* The request is of the live allocation's kid, with an access token that ends later than its
-     * own: identity and key are of that token. A Refresh takes them over (RFC 7635 section 9). */
+    /* The request has another access token of the live allocation's realm, not older than the one
+     * that it lives by: identity and key are of that token. A Refresh takes them over (RFC 7635
+     * section 9). */
     bool renews;
     /* The realm that the request named, if it may, and whom it says it is, for counting guesses: of
      * a REST name the part behind the colon, else the name or USERHASH. Set when `proven`. */

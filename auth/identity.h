@@ -21,6 +21,7 @@ struct identity {
     /* Id of the REST secret, or of the access token (16 hexadecimal digits); else "". */
     char credential[32];
     int64_t expires_at; /* wall clock, s; 0: never */
+    uint64_t issued;    /* of an access token: its time stamp (auth/oauth.h); else 0 */
 };
 
 /*

@@ -2,10 +2,10 @@
  * Requests with an access token: the steps of RFC 7635 section 7.
  *
  * What always holds: a token that no key could open costs nothing; every other one that is refused
- * costs one opening and one integrity HMAC, with keys of nobody's where there are no right ones, so
- * that kids and tokens cannot be told apart by time (THREATS row 8). A kid is no secret, though: it
- * stands in the open in every request, and whether it has to be looked up in the store may show.
- * Called by auth_check.c, when the nonce has verified.
+ * costs one opening and the same integrity HMACs, with keys of nobody's where there are no right
+ * ones, so that kids and tokens cannot be told apart by time (THREATS row 8). A kid is no secret,
+ * though: it stands in the open in every request, and whether it has to be looked up in the store
+ * may show. Called by auth_check.c, when the nonce has verified.
  */
 #include "auth/auth_sources.h"
 
@@ -97,6 +97,25 @@ static void note_token(const struct check *k, const struct token_check *t)
     oauth_token_id(k->w->crypto, t->token, k->note->credential);
 }
 
+/*
+ * RFC 7635 section 5: "the mac_key is used as the input key for the HMAC computation." exception:
+ * coturn's clients use only its first 16 bytes for HMAC-SHA1, as if it were an MD5 key. They are
+ * too many to guess, and so such a client is served: *mac_key is then what it used. Both are tried
+ * for whatever is refused.
+ */
+static int verify(const struct check *k, struct auth_key *mac_key)
+{
+    const int rc = check_verify(k, mac_key);
+    if (rc != 1 || k->request->msg->integrity256_offset != 0)
+        return rc;
+    const uint8_t len = mac_key->len;
+    mac_key->len = OAUTH_MAC_KEY_MIN;
+    const int again = check_verify(k, mac_key);
+    if (again != 0)
+        mac_key->len = len;
+    return again;
+}
+
 /* RFC 7635 section 7, step by step; the verdicts come when all the work is done. */
 static enum reason judge_token(
     const struct check *k, struct token_check *t, struct auth_result *out)
@@ -108,7 +127,7 @@ static enum reason judge_token(
         memcpy(t->claims.mac_key.bytes, k->auth->dummy_key, sizeof(k->auth->dummy_key));
         t->claims.mac_key.len = sizeof(k->auth->dummy_key);
     }
-    const int verified = check_verify(k, &t->claims.mac_key);
+    const int verified = verify(k, &t->claims.mac_key);
     if (opened < 0 || verified < 0)
         return REASON_RANDOM_FAILED;
     if (!t->known)
@@ -126,13 +145,15 @@ static enum reason take(const struct check *k, const struct token_check *t, stru
     struct identity identity = {.realm = k->realm_id,
         .source = AUTH_SOURCE_OAUTH,
         .user = k->said.name,
-        .expires_at = t->life.expires_at};
+        .expires_at = t->life.expires_at,
+        .issued = t->claims.timestamp};
     if (oauth_token_id(k->w->crypto, t->token, identity.credential) < 0)
         return REASON_RANDOM_FAILED;
-    /* RFC 7635 section 9: "The client MUST use the new token to refresh existing allocations." One
-     * that ends sooner is an old one, come late. */
+    /* RFC 7635 section 9: "The client MUST use the new token to refresh existing allocations."
+     * Section 2: "kid: An ephemeral and unique key identifier", so it may be another by then. A
+     * token that is older has come late. */
     out->renews = live && live->source == AUTH_SOURCE_OAUTH && live->realm == identity.realm &&
-                  slice_equal(live->user, identity.user) && identity.expires_at > live->expires_at;
+                  identity.issued >= live->issued;
     out->identity = identity;
     out->key = t->claims.mac_key;
     return REASON_NONE;

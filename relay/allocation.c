@@ -47,6 +47,7 @@ int allocation_owner_copy(struct allocation_owner *owner, const struct identity 
     owner->realm = identity->realm;
     owner->source = identity->source;
     owner->expires_at = identity->expires_at;
+    owner->issued = identity->issued;
     memcpy(owner->credential, identity->credential, sizeof(owner->credential));
     return 0;
 }
@@ -167,7 +168,8 @@ struct identity allocation_owner_identity(const struct allocation_owner *owner)
     struct identity id = {.realm = owner->realm,
         .source = owner->source,
         .user = slice_of(owner->user, owner->user_len),
-        .expires_at = owner->expires_at};
+        .expires_at = owner->expires_at,
+        .issued = owner->issued};
     memcpy(id.credential, owner->credential, sizeof(id.credential));
     return id;
 }

@@ -36,6 +36,7 @@ struct allocation_owner {
     char credential[32];
     int64_t expires_at; /* of the credential, wall clock; 0: never. An access token's is the
                            allocation's end too */
+    uint64_t issued;    /* as in struct identity */
     struct auth_key key;
 };
 

@@ -1,6 +1,8 @@
 /* The Refresh method (RFC 8656 section 8.2): extend an allocation's time to expiry, or end it. */
 #include "relay/core.h"
 
+#include "base/secret.h"
+
 static void end(struct request *q, enum addr_family family)
 {
     struct allocation *a = q->allocation;
@@ -15,16 +17,21 @@ static void end(struct request *q, enum addr_family family)
 }
 
 /* "The client MUST use the new token to refresh existing allocations." (RFC 7635 section 9) From
- * now on the allocation lives by it: its end, its mac_key, and its id for revocations. */
-static void take_token(struct request *q)
+ * now on the allocation lives by it: its kid, its end, its mac_key, and its id for revocations. */
+static bool take_token(struct request *q)
 {
-    struct allocation_owner *owner = &q->allocation->owner;
-    const struct identity *said = &q->auth.identity;
-    if (q->auth.renews) {
-        owner->expires_at = said->expires_at;
-        owner->key = q->auth.key;
-        memcpy(owner->credential, said->credential, sizeof(owner->credential));
+    struct allocation_owner *owner = &q->allocation->owner, fresh = {0};
+    if (!q->auth.renews) {
+        return true;
     }
+    if (allocation_owner_copy(&fresh, &q->auth.identity) < 0) {
+        return false;
+    }
+    fresh.key = q->auth.key;
+    allocation_owner_wipe(owner);
+    *owner = fresh;
+    secret_cleanse(&fresh, sizeof(fresh));
+    return true;
 }
 
 struct verdict refresh_handle(struct request *q, struct reply_fields *reply)
@@ -60,7 +67,9 @@ struct verdict refresh_handle(struct request *q, struct reply_fields *reply)
         end(q, family);
         return verdict_success();
     }
-    take_token(q);
+    if (!take_token(q)) {
+        return verdict_error(508, REASON_MEMORY_EXHAUSTED);
+    }
     int64_t expires_at = q->allocation->owner.expires_at;
     const bool ends = settings->end_on_expiry || q->allocation->owner.source == AUTH_SOURCE_OAUTH;
     if (ends && expires_at != 0 && q->now->wall_s >= expires_at) {

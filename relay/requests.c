@@ -67,13 +67,15 @@ enum reason relay_judge_source(const struct relay *r, const struct flow *flow)
     return peer_policy_is_ours(r->snapshot->policy, source) ? REASON_SOURCE_IS_OURS : REASON_NONE;
 }
 
-/* The kid of an access token is nobody's user name. */
+/* The kid of an access token is nobody's user name, and not always that of the next token. */
 static bool same_user(const struct request *q)
 {
     const struct allocation_owner *owner = &q->allocation->owner;
-    return owner->realm == q->auth.identity.realm &&
-           (owner->source == AUTH_SOURCE_OAUTH) == (q->auth.identity.source == AUTH_SOURCE_OAUTH) &&
-           slice_equal(slice_of(owner->user, owner->user_len), q->auth.identity.user);
+    const struct identity *said = &q->auth.identity;
+    return q->auth.renews ||
+           (owner->realm == said->realm &&
+               (owner->source == AUTH_SOURCE_OAUTH) == (said->source == AUTH_SOURCE_OAUTH) &&
+               slice_equal(slice_of(owner->user, owner->user_len), said->user));
 }
 
 /* An allocation that has one may go on with it, whatever has become of the realm since. */

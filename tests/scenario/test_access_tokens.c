@@ -127,15 +127,26 @@ static void test_access_tokens_refresh_with_a_newer_one_takes_over(void **state)
     assert_int_equal(world_allocations(f->w), 1);
 }
 
-static void test_access_tokens_of_another_kid_are_another_user(void **state)
+static void test_access_tokens_of_another_kid_take_over_as_well(void **state)
 {
     struct fixture *f = *state;
+    const struct addr peer = PEER;
     struct response r;
     begin(&f->a, 300);
     fixture_allocate(&f->a);
+    const struct client_token first = f->a.token;
+    world_advance(f->w, 1);
     client_set_token(&f->a, WORLD_STORED_KID, 600);
-    assert_int_equal(client_refresh(&f->a, 600, &r), 441);
+    assert_int_equal(client_refresh(&f->a, 600, &r), 200);
     assert_true(r.integrity);
+    assert_int_equal(client_permit(&f->a, &peer), 200);
+    const struct client_token second = f->a.token;
+    client_set_user(&f->a, WORLD_KID, "");
+    f->a.token = first; /* comes late */
+    assert_int_equal(client_refresh(&f->a, 600, &r), 441);
+    client_set_user(&f->a, WORLD_STORED_KID, "");
+    f->a.token = second;
+    world_advance(f->w, 400);
     assert_int_equal(world_allocations(f->w), 1);
 }
 
@@ -174,7 +185,7 @@ int main(void)
         SCENARIO(test_access_tokens_where_none_are_accepted_are_420),
         SCENARIO(test_access_tokens_allocation_ends_with_its_token),
         SCENARIO(test_access_tokens_refresh_with_a_newer_one_takes_over),
-        SCENARIO(test_access_tokens_of_another_kid_are_another_user),
+        SCENARIO(test_access_tokens_of_another_kid_take_over_as_well),
         SCENARIO(test_access_tokens_and_a_user_of_the_kids_name_are_two),
         SCENARIO(test_access_tokens_with_a_key_of_the_store_are_let_in),
     };

@@ -91,7 +91,7 @@ struct ask {
     int64_t issued; /* after NOW */
     uint32_t lifetime;
     uint8_t serial; /* of the mac_key: another token */
-    bool no_token, wrong_mac_key, forged, sha256, asked, hashed;
+    bool no_token, wrong_mac_key, cut_mac_key, forged, sha256, asked, hashed;
     struct slice raw; /* instead of the token */
     const struct identity *live;
     const struct auth_key *live_key;
@@ -157,6 +157,8 @@ static void write_request(const struct ask *a)
     stun_write_attr(&s, STUN_ATTR_NONCE, slice_of(nonce, sizeof(nonce)));
     struct auth_key key = mac_key;
     key.bytes[0] ^= a->wrong_mac_key;
+    if (a->cut_mac_key)
+        key.len = 16;
     stun_write_integrity(&s, crypto, slice_of(key.bytes, key.len), a->sha256);
     const size_t len = stun_write_end(&s);
     assert_int_not_equal(len, 0);
@@ -313,7 +315,9 @@ static void test_oauth_check_refused_tokens_take_the_same_work(void **state)
         auth_check(auth, worker, &request, &now, &r);
         assert_int_equal(r.outcome, AUTH_CHALLENGE);
         assert_int_equal(crypto_open_count(crypto) - opened, 1);
-        assert_int_equal(crypto_hmac_count(crypto) - hmacs, 2); /* the nonce's, the integrity's */
+        /* The nonce's, and the integrity's by both lengths of the key; who has the mac_key of a
+         * token that has had its time needs one. */
+        assert_int_equal(crypto_hmac_count(crypto) - hmacs, i < 3 ? 3 : 2);
     }
 }
 
@@ -393,12 +397,28 @@ static void test_oauth_check_newer_token_renews_a_live_allocation(void **state)
     a.issued = 60;
     a.forged = true;
     refused(a, REASON_TOKEN_INVALID);
-    a = ask(TOKENS, "south"); /* another kid is another user */
+    a = ask(TOKENS, "south"); /* another kid's as well, of the same second */
     a.live = &live;
     a.live_key = &first.key;
     r = accepted(a);
-    assert_false(r.renews);
+    assert_true(r.renews);
     assert_true(slice_equal(r.identity.user, slice_of_string("south")));
+    a.issued = -1;
+    assert_false(accepted(a).renews);
+}
+
+static void test_oauth_check_key_cut_as_coturns_clients_do_is_accepted_for_sha1(void **state)
+{
+    struct ask a = ask(TOKENS, "north");
+    a.cut_mac_key = true;
+    const struct auth_result r = accepted(a);
+    assert_int_equal(r.key.len, 16);
+    assert_memory_equal(r.key.bytes, mac_key.bytes, 16);
+    a.wrong_mac_key = true;
+    refused(a, REASON_WRONG_PASSWORD);
+    a.wrong_mac_key = false;
+    a.sha256 = true;
+    refused(a, REASON_WRONG_PASSWORD);
 }
 
 static void test_oauth_check_token_for_an_allocation_of_a_password_is_of_its_own_source(
@@ -508,6 +528,7 @@ int main(void)
         CHECK_TEST(realm_without_tokens_does_not_look_at_them),
         CHECK_TEST(live_allocation_goes_on_with_its_key),
         CHECK_TEST(newer_token_renews_a_live_allocation),
+        CHECK_TEST(key_cut_as_coturns_clients_do_is_accepted_for_sha1),
         CHECK_TEST(token_for_an_allocation_of_a_password_is_of_its_own_source),
         CHECK_TEST(keys_of_the_store_are_asked_for_once),
         CHECK_TEST(kids_that_the_store_does_not_know_are_unknown),
