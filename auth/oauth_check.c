@@ -106,7 +106,7 @@ static void note_token(const struct check *k, const struct token_check *t)
 static int verify(const struct check *k, struct auth_key *mac_key)
 {
     const int rc = check_verify(k, mac_key);
-    if (rc != 1 || k->request->msg->integrity256_offset != 0)
+    if (rc != 1 || k->proof != CHECK_INTEGRITY || k->request->msg->integrity256_offset != 0)
         return rc;
     const uint8_t len = mac_key->len;
     mac_key->len = OAUTH_MAC_KEY_MIN;

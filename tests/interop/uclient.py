@@ -187,13 +187,13 @@ def uclient_secret_that_rotates(lab):
 @case
 def uclient_access_tokens(lab):
     """turnutils_uclient -J makes tokens of its own, with three kids and keys that coturn's documentation knows; it draws a new
-    one, of any of the three, for each Allocate and Refresh."""
+    one, of any of the three, for each Allocate and Refresh. Without RTCP: a reservation is for the kid that made it."""
     keys = ("oauth: { server_name: turn.turnpike.test, keys: ["
             "{ kid: north, key: MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE= }, "
             "{ kid: union, algorithm: A128GCM, key: MTIzNDU2Nzg5MDEyMzQ1Ng== }, "
             "{ kid: oldempire, key: MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI= }] }")
     users = f"users: [{{ name: {USER}, password: {PASSWORD} }}]"
-    server = run_proven(lab, ["-J", "-m", "4", *TO_PEER, *N], credential=(),
+    server = run_proven(lab, ["-J", "-c", "-m", "4", *TO_PEER, *N], credential=(),
                         config=lambda _: CONFIG.replace(users, keys).replace(f"  secrets: [{{ id: a, secret: {SECRET} }}]\n", ""))
     failures = server.counters()["turnpike_auth_failures_total"]
     expect(sum(failures.values()) == 0, f"failures of authentication: {failures}")
