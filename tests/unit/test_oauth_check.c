@@ -430,8 +430,14 @@ static void test_oauth_check_token_for_an_allocation_of_a_password_is_of_its_own
     struct ask a = ask(TOKENS, "north");
     a.live = &live;
     a.live_key = &live_key;
-    const struct auth_result r = accepted(a);
+    struct auth_result r = accepted(a);
     assert_int_equal(r.identity.source, AUTH_SOURCE_OAUTH);
+    assert_false(r.renews);
+    live.source = AUTH_SOURCE_OAUTH;
+    assert_true(accepted(a).renews);
+    live.realm = STORE; /* another tenant's */
+    r = accepted(a);
+    assert_int_equal(r.identity.realm, TOKENS);
     assert_false(r.renews);
 }
 
