@@ -218,11 +218,11 @@ static enum reason name_refusal(const struct check *k, enum reason reason)
 }
 
 /*
- * A static user's password must not be tried at full speed while any wrong one draws 500, because
- * the store is out of reach, or 508, because too many wait for it: there this counts as a guess
- * too, whoever is named.
+ * No password must be tried at full speed while any wrong one draws 500, because the store is out
+ * of reach, or 508, because too many wait for it: there this counts as a guess too, whoever is
+ * named.
  */
-static bool is_guess(const struct check *k, enum reason reason)
+static bool is_guess(enum reason reason)
 {
     switch (reason) {
     case REASON_UNKNOWN_USER:
@@ -230,9 +230,8 @@ static bool is_guess(const struct check *k, enum reason reason)
     case REASON_NOT_APPROVED:
     case REASON_SECRET_UNKNOWN:
     case REASON_NAME_NOT_PREPARABLE:
-        return true;
     case REASON_STORE_UNREACHABLE:
-        return k->realm->users.count > 0;
+        return true;
     default:
         return false;
     }
@@ -252,7 +251,7 @@ static enum reason check_new(const struct check *k, struct auth_result *out)
     enum reason reason = check_sources(k, out);
     if (reason != REASON_NONE)
         reason = name_refusal(k, reason);
-    out->guess = is_guess(k, reason);
+    out->guess = is_guess(reason);
     return reason;
 }
 

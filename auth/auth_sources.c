@@ -214,7 +214,11 @@ static bool may_be_in_store(const struct check *k)
     return !check_is_rest_name(k, &expires_at) || !memchr(k->said.name.data, ':', k->said.name.len);
 }
 
-/* As check_rest with `own`. */
+/*
+ * As check_rest with `own`. Who has the key is let in by what is known, as long as that is of use;
+ * everybody else is refused only by what the store has just said, and else it is asked, or was and
+ * did not answer: whether it knows the name may show in nothing (THREATS row 8).
+ */
 static enum reason check_store(const struct check *k, bool own, struct auth_result *out)
 {
     static const enum auth_source sources[2] = {AUTH_SOURCE_NONE, AUTH_SOURCE_STORE};
@@ -222,17 +226,18 @@ static enum reason check_store(const struct check *k, bool own, struct auth_resu
         return REASON_UNKNOWN_USER;
     const struct store_need need = {STORE_USER, k->realm_id, k->said.name};
     const struct key_cache_match match = key_cache_find(k->w->cache, &need, k->now->mono_us);
-    if (!match.fresh & !(match.stale & k->request->asked)) {
-        out->need = need;
-        return REASON_STORE_UNREACHABLE;
-    }
+    const bool of_use = match.fresh | (match.stale & k->request->asked);
     const struct store_oauth_key *stored = &match.entry->oauth;
-    const struct candidate c = {stored->key, stored->key_len, match.entry->known & own};
+    const struct candidate c = {stored->key, stored->key_len, of_use & match.entry->known & own};
     note_source(k, sources[c.known]);
     struct auth_key key;
-    const enum reason reason = try_candidate(k, &c, &key);
-    if (reason == REASON_NONE)
+    enum reason reason = try_candidate(k, &c, &key);
+    if (reason == REASON_NONE) {
         grant(k, AUTH_SOURCE_STORE, &key, out);
+    } else if (reason != REASON_RANDOM_FAILED && !match.refuses) {
+        out->need = need;
+        reason = REASON_STORE_UNREACHABLE;
+    }
     secret_cleanse(&key, sizeof(key));
     return reason;
 }

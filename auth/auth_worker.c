@@ -89,8 +89,10 @@ void auth_worker_learn(struct auth_worker *w, const struct auth *auth,
         copy.verdict = STORE_UNREACHABLE;
     const uint32_t ttl_s = copy.verdict == STORE_FOUND ? auth->key_ttl_s : auth->key_negative_ttl_s;
     const uint64_t fresh_until_us = now->mono_us + ttl_s * US_PER_S;
-    const struct key_cache_times times = {
-        now->mono_us, fresh_until_us, fresh_until_us + auth->key_stale_s * US_PER_S};
+    const struct key_cache_times times = {.now_us = now->mono_us,
+        .fresh_until_us = fresh_until_us,
+        .stale_until_us = fresh_until_us + auth->key_stale_s * US_PER_S,
+        .refuses_until_us = now->mono_us + auth->key_negative_ttl_s * US_PER_S};
     key_cache_put(w->cache, &copy, &times);
     secret_cleanse(&copy, sizeof(copy));
 }

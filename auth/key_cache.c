@@ -134,7 +134,8 @@ void key_cache_put(
     secret_cleanse(e, sizeof(*e));
     *e = (struct key_cache_entry){.tag = {t.tag[0], t.tag[1]},
         .fresh_until_us = times->fresh_until_us,
-        .stale_until_us = times->stale_until_us};
+        .stale_until_us = times->stale_until_us,
+        .refuses_until_us = times->refuses_until_us};
     fill(e, answer);
 }
 
@@ -159,6 +160,8 @@ struct key_cache_match key_cache_find(
     }
     const struct key_cache_entry *const from[2] = {&set[at % KEY_CACHE_WAYS], &c->overflow};
     const struct key_cache_entry *e = from[at == KEY_CACHE_WAYS];
-    return (struct key_cache_match){
-        e, (hits & all_if(e->fresh_until_us >= now_us)) != 0, hits != 0};
+    return (struct key_cache_match){.entry = e,
+        .fresh = (hits & all_if(e->fresh_until_us >= now_us)) != 0,
+        .stale = hits != 0,
+        .refuses = (hits & all_if(e->refuses_until_us >= now_us)) != 0};
 }

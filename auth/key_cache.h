@@ -15,9 +15,10 @@ struct key_cache;
 
 struct key_cache_entry {
     uint64_t tag[2];
-    uint64_t fresh_until_us; /* monotonic */
-    uint64_t stale_until_us; /* … and where the store does not answer; 0: an empty entry */
-    bool known;              /* false: there is no such key */
+    uint64_t fresh_until_us;   /* monotonic */
+    uint64_t stale_until_us;   /* … and where the store does not answer; 0: an empty entry */
+    uint64_t refuses_until_us; /* until then it says no: see key_cache_match */
+    bool known;                /* false: there is no such key */
     /* The key; of a user only `key` and `key_len` */
     struct store_oauth_key oauth;
 };
@@ -28,6 +29,9 @@ struct key_cache_match {
     const struct key_cache_entry *entry;
     bool fresh;
     bool stale; /* still of use where the store does not answer; true of a fresh one as well */
+    /* Who does not have this key, or has no key, may be refused for it. As long for a key as for
+     * there being none: what lasts longer could be told by the question that it spares. */
+    bool refuses;
 };
 
 /* `key`: 32 random bytes. NULL: out of memory. */
@@ -36,12 +40,12 @@ void key_cache_free(struct key_cache *c); /* NULL: nothing happens */
 void key_cache_clear(struct key_cache *c);
 
 struct key_cache_times {
-    uint64_t now_us, fresh_until_us, stale_until_us;
+    uint64_t now_us, fresh_until_us, stale_until_us, refuses_until_us;
 };
 /*
  * Keeps an answer. Where its place is taken, what has had its time goes first, then what says that
  * there is no key, then the oldest key. STORE_UNREACHABLE keeps nothing: what was there goes on as
- * fresh until fresh_until_us, but not beyond the end that it was given.
+ * fresh until fresh_until_us, but not beyond the end that it was given, and refuses nobody longer.
  */
 void key_cache_put(
     struct key_cache *c, const struct store_answer *answer, const struct key_cache_times *times);

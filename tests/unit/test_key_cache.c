@@ -37,7 +37,8 @@ static void put(const char *name, enum store_verdict verdict, uint8_t fill)
     answer.question.name_len = (uint16_t)strlen(name);
     memcpy(answer.question.name, name, strlen(name));
     memset(answer.u.user.bytes, fill, 16);
-    const struct key_cache_times times = {now_us, now_us + 60 * S, now_us + 660 * S};
+    const struct key_cache_times times = {
+        now_us, now_us + 60 * S, now_us + 660 * S, now_us + 5 * S};
     key_cache_put(cache, &answer, &times);
 }
 
@@ -88,7 +89,7 @@ static void test_key_cache_oauth_key_kept_whole(void **state)
         .algorithm = 1,
         .not_before = 11,
         .not_after = 22};
-    key_cache_put(cache, &answer, &(struct key_cache_times){now_us, now_us + S, now_us + S});
+    key_cache_put(cache, &answer, &(struct key_cache_times){now_us, now_us + S, now_us + S, 0});
     const struct store_need need = {STORE_OAUTH_KEY, 0, slice_of_string("north")};
     const struct key_cache_match m = key_cache_find(cache, &need, now_us);
     assert_true(m.fresh);
@@ -112,6 +113,23 @@ static void test_key_cache_time_makes_fresh_stale_and_stale_nothing(void **state
     expect("alice", false, false, false);
     put("alice", STORE_NOT_FOUND, 0);
     expect("alice", true, true, false);
+}
+
+static void test_key_cache_refuses_as_long_for_a_key_as_for_none(void **state)
+{
+    put("alice", STORE_FOUND, 1);
+    put("nobody", STORE_NOT_FOUND, 1);
+    assert_false(find("stranger").refuses);
+    now_us += 5 * S;
+    assert_true(find("alice").refuses);
+    assert_true(find("nobody").refuses);
+    now_us += 1;
+    assert_false(find("alice").refuses);
+    assert_false(find("nobody").refuses);
+    put("alice", STORE_UNREACHABLE, 1);
+    assert_false(find("alice").refuses);
+    put("alice", STORE_FOUND, 1);
+    assert_true(find("alice").refuses);
 }
 
 static void test_key_cache_unreachable_prolongs_what_is_there(void **state)
@@ -237,6 +255,7 @@ int main(void)
         TEST(answer_found_by_kind_realm_and_name),
         TEST(oauth_key_kept_whole),
         TEST(time_makes_fresh_stale_and_stale_nothing),
+        TEST(refuses_as_long_for_a_key_as_for_none),
         TEST(unreachable_prolongs_what_is_there),
         TEST(strangers_names_drive_no_key_out),
         TEST(what_has_had_its_time_makes_room),
