@@ -211,6 +211,57 @@ static void test_key_cache_what_has_had_its_time_makes_room(void **state)
     expect("another", true, true, false);
 }
 
+static unsigned fresh_of(const char *prefix, unsigned count)
+{
+    char name[32];
+    unsigned fresh = 0;
+    for (unsigned i = 0; i < count; i++) {
+        snprintf(name, sizeof(name), "%s%u", prefix, i);
+        fresh += find(name).fresh;
+    }
+    return fresh;
+}
+
+static void put_many(const char *prefix, unsigned count, enum store_verdict verdict)
+{
+    char name[32];
+    for (unsigned i = 0; i < count; i++) {
+        snprintf(name, sizeof(name), "%s%u", prefix, i);
+        put(name, verdict, 1);
+    }
+}
+
+static void test_key_cache_what_says_no_goes_before_an_older_key(void **state)
+{
+    put_many("user", KEY_CACHE_ENTRIES / 2, STORE_FOUND);
+    now_us += S;
+    put_many("stranger", MANY, STORE_NOT_FOUND);
+    const unsigned known = known_of("user");
+    now_us += S;
+    /* A few meet sets that are full of keys. */
+    put_many("new", KEY_CACHE_ENTRIES / 8, STORE_FOUND);
+    assert_in_range(known_of("user"), known - KEY_CACHE_ENTRIES / 32, known);
+}
+
+static void test_key_cache_what_has_had_its_time_goes_before_what_says_no(void **state)
+{
+    put_many("user", MANY, STORE_FOUND);
+    now_us += 661 * S;
+    put_many("stranger", KEY_CACHE_ENTRIES / 2, STORE_NOT_FOUND);
+    assert_in_range(fresh_of("stranger", KEY_CACHE_ENTRIES / 2), KEY_CACHE_ENTRIES * 2 / 5,
+        KEY_CACHE_ENTRIES / 2);
+}
+
+static void test_key_cache_unreachable_prolongs_what_found_no_place(void **state)
+{
+    put_many("user", MANY, STORE_FOUND);
+    put("late", STORE_NOT_FOUND, 1);
+    now_us += 61 * S;
+    expect("late", false, true, false);
+    put("late", STORE_UNREACHABLE, 1);
+    expect("late", true, true, false);
+}
+
 static void test_key_cache_an_answer_is_kept_once(void **state)
 {
     char name[32];
@@ -259,6 +310,9 @@ int main(void)
         TEST(unreachable_prolongs_what_is_there),
         TEST(strangers_names_drive_no_key_out),
         TEST(what_has_had_its_time_makes_room),
+        TEST(what_says_no_goes_before_an_older_key),
+        TEST(what_has_had_its_time_goes_before_what_says_no),
+        TEST(unreachable_prolongs_what_found_no_place),
         TEST(an_answer_is_kept_once),
         TEST(what_leaves_is_wiped),
     };

@@ -74,6 +74,7 @@ static void test_revocation_covers_by_kind(void **state)
         {REVOKE_SECRET, "old", {false, false, false, true, false}},
         {REVOKE_SECRET, "north", {false, false, false, false, true}},
         {REVOKE_SECRET, "0123456789abcdef", {false, false, false, false, false}},
+        {REVOKE_SECRET, "alice", {false, false, false, false, false}},
         {REVOKE_SECRET, "", {false, false, false, false, false}},
         {(enum revocation_kind)0, "alice", {false, false, false, false, false}}};
     for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
@@ -154,6 +155,7 @@ static void test_revocations_as_many_as_may_be_and_no_more(void **state)
         v = numbered(REVOCATIONS_MAX + i);
         assert_int_equal(revocations_put(set, &v, NOW + 60), 0);
     }
+    assert_int_equal(revocations_count(set), REVOCATIONS_MAX);
     v = numbered(2 * REVOCATIONS_MAX);
     assert_int_equal(revocations_put(set, &v, NOW + 60), -ENOSPC);
     assert_true(numbered_is_covered(1, NOW + 7199));
