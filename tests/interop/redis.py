@@ -22,22 +22,23 @@ SECRETS_S = 11.0
 class Redis(Process):
     """A redis-server of this lab's own; `ask` is one command over a connection of its own."""
 
-    def __init__(self, lab, name="redis"):
-        super().__init__(lab, name, ["redis-server", "--port", PORT, "--bind", "127.0.0.1", "--requirepass", CANARY, "--save", "",
+    def __init__(self, lab, name="redis", password=CANARY):
+        self.password = password
+        super().__init__(lab, name, ["redis-server", "--port", PORT, "--bind", "127.0.0.1", "--requirepass", password, "--save", "",
                                      "--appendonly", "no", "--dir", lab.folder])
         until(self.answers, 10, lambda: f"redis-server does not answer:\n{self.output()}")
 
     def answers(self):
         try:
-            return self.ask("PING") == b"+PONG"
+            return self.ask("PING", password=self.password) == b"+PONG"
         except OSError:
             return False
 
     @staticmethod
-    def ask(*command):
+    def ask(*command, password=CANARY):
         """The first line of the reply."""
         with socket.create_connection(("127.0.0.1", PORT), timeout=5) as link:
-            for words in (("AUTH", CANARY), command):
+            for words in (("AUTH", password), command):
                 parts = [w if isinstance(w, bytes) else str(w).encode() for w in words]
                 link.sendall(b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(p), p) for p in parts))
                 reply = b""
