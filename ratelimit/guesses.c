@@ -106,11 +106,12 @@ bool guesses_may_try(struct guesses *g, const struct ratelimit_settings *limits,
 {
     const struct rate_key source = source_key(g, who), prefix = prefix_key(who),
                           user = user_key(g, who);
-    if (!has_room(g, &source, &limits->guesses_per_source, now_us) ||
-        !has_room(g, &prefix, &limits->guesses_per_prefix, now_us))
+    if (!has_room(g, &source, &limits->guesses_per_source, now_us))
         return false;
-    return has_room(g, &user, &limits->guesses_per_user, now_us) ||
-           recent_logins_has(g->logins, login_id(g, who), (uint32_t)(now_us / US_PER_S));
+    if (has_room(g, &prefix, &limits->guesses_per_prefix, now_us) &&
+        has_room(g, &user, &limits->guesses_per_user, now_us))
+        return true;
+    return recent_logins_has(g->logins, login_id(g, who), (uint32_t)(now_us / US_PER_S));
 }
 
 static void take(

@@ -32,7 +32,8 @@ bool guesses_may_try(struct guesses *g, const struct ratelimit_settings *limits,
  * the account. */
 void guesses_failed(struct guesses *g, const struct ratelimit_settings *limits,
     const struct guess *who, uint64_t now_us);
-/* A success: for 24 h the account's own limit does not hold for this address. */
+/* A success: for 24 h only the limit of address and account together holds for these two, neither
+ * that of the prefix nor that of the account, which strangers can exhaust. */
 void guesses_succeeded(struct guesses *g, const struct guess *who, uint64_t now_us);
 
 #endif

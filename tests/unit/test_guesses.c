@@ -147,6 +147,30 @@ static void test_guesses_of_a_prefix_end_after_300_whoever_is_named(void **state
     assert_true(may(f, &beside, NOW));
 }
 
+/* Whoever shares a prefix with a guesser: who was in from his address comes in still. */
+static void test_guesses_of_a_prefix_spare_who_was_in_within_a_day(void **state)
+{
+    struct fixture *f = *state;
+    const struct guess home = guess_of(addr_ipv4(192, 0, 2, 200, 4000), "alice"),
+                       bob = guess_of(home.client, "bob"),
+                       beside = guess_of(addr_ipv4(192, 0, 2, 201, 4000), "alice");
+    char name[16];
+    unsigned n = 0;
+    guesses_succeeded(f->guesses, &home, NOW);
+    for (int i = 0; i < 40; i++) {
+        snprintf(name, sizeof(name), "user-%d", i);
+        struct guess who = guess_of(addr_ipv4(192, 0, 2, 1, 4000), name);
+        n += keep_failing(f, &who, 1000, NOW + US_PER_S);
+    }
+    assert_in_range(n, 300, 301);
+    assert_true(may(f, &home, NOW + US_PER_S));
+    assert_false(may(f, &bob, NOW + US_PER_S));
+    assert_false(may(f, &beside, NOW + US_PER_S));
+    /* Their own limit holds nevertheless. */
+    assert_int_equal(keep_failing(f, &home, 1000, NOW + US_PER_S), 10);
+    assert_false(may(f, &home, NOW + US_PER_S));
+}
+
 /* 1 000 a minute from everywhere together, and who was in within a day comes in still. */
 static void test_guesses_of_a_user_spare_who_was_in_within_a_day(void **state)
 {
@@ -272,6 +296,7 @@ int main(void)
         GUESSES(test_guesses_ipv6_pair_is_its_64),
         GUESSES(test_guesses_families_kept_apart),
         GUESSES(test_guesses_of_a_prefix_end_after_300_whoever_is_named),
+        GUESSES(test_guesses_of_a_prefix_spare_who_was_in_within_a_day),
         GUESSES(test_guesses_of_a_user_spare_who_was_in_within_a_day),
         GUESSES(test_guesses_zero_means_no_limit),
         GUESSES(test_guesses_flood_of_pairs_unlocks_nobody),
