@@ -47,7 +47,7 @@ static void say(struct auth_explanation *out, const char *text)
 
 static const char *noun_of(enum auth_source source)
 {
-    return source == AUTH_SOURCE_STORE ? "a user in the store" : "a static user";
+    return source == AUTH_SOURCE_STORE ? "a user in Redis" : "a static user";
 }
 
 static void say_accepted(const struct explaining *e, struct auth_explanation *out)
@@ -83,23 +83,25 @@ static void say_time(const struct explaining *e, struct auth_explanation *out)
     else if (out->reason == REASON_CREDENTIAL_EXPIRED)
         snprintf(out->text, sizeof(out->text), "expired %s ago", span);
     else
-        snprintf(out->text, sizeof(out->text), "lives %s over the ceiling of %s", span, ceiling);
+        snprintf(out->text, sizeof(out->text), "lives %s over the ceiling of %s (auth.max_ttl)",
+            span, ceiling);
 }
 
 static void say_unknown(const struct explaining *e, struct auth_explanation *out)
 {
     const struct auth_realm *r = e->check.realm;
-    snprintf(out->text, sizeof(out->text), "no source of the realm knows the name%s",
+    snprintf(out->text, sizeof(out->text), "no source of the realm knows the name%s%s",
         r->rest.count > 0 || r->store_secrets
             ? ", and it is no REST name, which is a time in seconds, or that, a colon and a user"
-            : "");
+            : "",
+        r->oauth.server_name.len > 0 ? "; a kid is judged with its token" : "");
 }
 
 static void say_not_approved(const struct explaining *e, struct auth_explanation *out)
 {
-    const bool store = out->source == AUTH_SOURCE_STORE;
-    snprintf(out->text, sizeof(out->text), "the %s key is SHA-256, which the realm cannot offer",
-        store ? "store's" : "user's");
+    say(out, out->source == AUTH_SOURCE_STORE
+                 ? "the key in Redis is SHA-256, and a realm with users there offers MD5 alone"
+                 : "the user's key is SHA-256, which the realm cannot offer");
 }
 
 static void say_revoked(const struct explaining *e, struct auth_explanation *out)
@@ -161,7 +163,7 @@ static void say_refused(const struct explaining *e, struct auth_explanation *out
                      : "these bytes are no access token");
         return;
     case REASON_STORE_UNREACHABLE:
-        say(out, "the store does not answer");
+        say(out, "Redis does not answer, or refuses to: the log has redis_down or redis_refused");
         return;
     case REASON_CREDENTIAL_MALFORMED:
         say(out, "a name has at most 508 bytes");

@@ -229,6 +229,7 @@ static void test_auth_explain_nobody(void **state)
     e = explain(MIXED, "mallory", "canary-m");
     assert_int_equal(e.reason, REASON_UNKNOWN_USER);
     assert_non_null(strstr(e.text, "no REST name"));
+    assert_non_null(strstr(e.text, "a kid is judged with its token"));
     e = explain(PLAIN, "mal\tlory", "canary-m");
     assert_int_equal(e.reason, REASON_NAME_NOT_PREPARABLE);
     assert_memory_equal(e.text, "OpaqueString refuses the name: ", 31);
@@ -255,7 +256,8 @@ static void test_auth_explain_rest(void **state)
     assert_string_equal(e.credential, "new");
     assert_int_equal(e.expires_at, NOW - 42);
     e = explain_rest("new", 51 * HOUR, true);
-    expect(&e, REASON_CREDENTIAL_LIFETIME, AUTH_SOURCE_REST, "lives 3 h over the ceiling of 48 h");
+    expect(&e, REASON_CREDENTIAL_LIFETIME, AUTH_SOURCE_REST,
+        "lives 3 h over the ceiling of 48 h (auth.max_ttl)");
     e = explain_rest("new", -400 * DAY, true);
     expect(&e, REASON_CREDENTIAL_EXPIRED, AUTH_SOURCE_REST, "expired 400 d ago");
     e = explain_rest("old", HOUR, true);
@@ -277,7 +279,8 @@ static void test_auth_explain_rest_name_alone(void **state)
     e = explain_rest("old", -90, false);
     expect(&e, REASON_CREDENTIAL_EXPIRED, AUTH_SOURCE_REST, "expired 90 s ago");
     e = explain_rest("old", 2 * DAY + 1, false);
-    expect(&e, REASON_CREDENTIAL_LIFETIME, AUTH_SOURCE_REST, "lives 1 s over the ceiling of 48 h");
+    expect(&e, REASON_CREDENTIAL_LIFETIME, AUTH_SOURCE_REST,
+        "lives 1 s over the ceiling of 48 h (auth.max_ttl)");
 }
 
 static void test_auth_explain_secret_of_the_store(void **state)
@@ -325,7 +328,8 @@ static void test_auth_explain_store(void **state)
     e = explain(STORE, "erin", NULL);
     assert_true(e.pending);
     e = explain_asked("erin", "canary-e");
-    expect(&e, REASON_STORE_UNREACHABLE, AUTH_SOURCE_NONE, "the store does not answer");
+    expect(&e, REASON_STORE_UNREACHABLE, AUTH_SOURCE_NONE,
+        "Redis does not answer, or refuses to: the log has redis_down or redis_refused");
     assert_false(e.pending);
 
     struct auth_key key;
@@ -334,11 +338,11 @@ static void test_auth_explain_store(void **state)
     assert_int_equal(long_term_key(&key, crypto, STUN_PASSWORD_MD5, erin), 0);
     learn("erin", &key, STORE_FOUND);
     e = explain_asked("erin", "canary-e");
-    expect(&e, REASON_NONE, AUTH_SOURCE_STORE, "a user in the store; password right");
+    expect(&e, REASON_NONE, AUTH_SOURCE_STORE, "a user in Redis; password right");
     e = explain(STORE, "erin", "canary-f");
-    expect(&e, REASON_WRONG_PASSWORD, AUTH_SOURCE_STORE, "a user in the store; password wrong");
+    expect(&e, REASON_WRONG_PASSWORD, AUTH_SOURCE_STORE, "a user in Redis; password wrong");
     e = explain(STORE, "erin", NULL);
-    expect(&e, REASON_NONE, AUTH_SOURCE_STORE, "a user in the store");
+    expect(&e, REASON_NONE, AUTH_SOURCE_STORE, "a user in Redis");
     learn("nobody", NULL, STORE_NOT_FOUND);
     e = explain_asked("nobody", "canary-e");
     assert_int_equal(e.reason, REASON_UNKNOWN_USER);
@@ -350,7 +354,7 @@ static void test_auth_explain_store(void **state)
     learn("gina", &key, STORE_FOUND);
     e = explain_asked("gina", "canary-g");
     expect(&e, REASON_NOT_APPROVED, AUTH_SOURCE_STORE,
-        "the store's key is SHA-256, which the realm cannot offer");
+        "the key in Redis is SHA-256, and a realm with users there offers MD5 alone");
 }
 
 static void revoke(enum revocation_kind kind, const char *id, int64_t until)
@@ -430,7 +434,8 @@ static void test_auth_explain_time_of_a_token(void **state)
         "expired just now, or its time stamp is ahead of this clock");
     t = seal("turn.example", 0, (uint32_t)(2 * DAY + 3 * HOUR));
     e = explain_token(MIXED, "north", &t);
-    expect(&e, REASON_CREDENTIAL_LIFETIME, AUTH_SOURCE_OAUTH, "lives 3 h over the ceiling of 48 h");
+    expect(&e, REASON_CREDENTIAL_LIFETIME, AUTH_SOURCE_OAUTH,
+        "lives 3 h over the ceiling of 48 h (auth.max_ttl)");
 }
 
 static void test_auth_explain_revoked(void **state)
