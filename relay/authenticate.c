@@ -5,6 +5,8 @@
  */
 #include "relay/core.h"
 
+#include <stdio.h>
+
 #include "base/log.h"
 
 static struct guess guess_of(const struct request *q)
@@ -52,11 +54,13 @@ static struct verdict lock_out(const struct request *q)
     const struct addr *client = &q->packet->flow.remote;
     const uint64_t before = atomic_fetch_add(&shared->lockouts_unlogged, 1);
     if (may_log(shared, q->now->mono_us)) {
-        const struct addr prefix = addr_masked(client, client->family == ADDR_IPV4 ? 24 : 64);
-        char text[ADDR_TEXT_MAX];
+        const unsigned bits = client->family == ADDR_IPV4 ? 24 : 64;
+        const struct addr prefix = addr_masked(client, bits);
+        char text[ADDR_TEXT_MAX], with_length[ADDR_TEXT_MAX + 4];
+        snprintf(with_length, sizeof(with_length), "%s/%u",
+            addr_format_ip(&prefix, text, sizeof(text)), bits);
         atomic_fetch_sub(&shared->lockouts_unlogged, before + 1);
-        log_event(LOG_WARN, "guess_lockout",
-            log_str("prefix", addr_format_ip(&prefix, text, sizeof(text))),
+        log_event(LOG_WARN, "guess_lockout", log_str("prefix", with_length),
             log_bytes("realm", auth_realm_name(q->relay->snapshot->auth, q->auth.realm)),
             log_u64("unanswered", before + 1));
     }

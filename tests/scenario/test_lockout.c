@@ -170,7 +170,7 @@ static void test_lockout_logs_a_line_a_second_over_all_workers(void **state)
     assert_true(len > 0);
     text[len] = 0;
     assert_in_range(lines_of(text, "guess_lockout"), 4, 6);
-    assert_non_null(strstr(text, "prefix=81.2.69.0 "));
+    assert_non_null(strstr(text, "prefix=81.2.69.0/24 "));
     assert_non_null(strstr(text, "realm=example.org"));
     assert_null(strstr(text, "wonderland"));
     /* Each is in one line, and none twice: 30 a second. */
