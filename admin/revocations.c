@@ -4,9 +4,11 @@
  * through the table of route.c.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "admin/json_body.h"
 #include "admin/route.h"
+#include "auth/oauth.h"
 
 #define REALM_MAX 763
 
@@ -47,6 +49,19 @@ static int read_revocation(const json_t *json, struct admin_revocation *out)
     return 0;
 }
 
+/* Those of users and secrets may be anything; a token's that is mistyped would revoke nothing. */
+static bool may_be_an_id(const struct admin_revocation *what)
+{
+    size_t n = 0;
+    if (what->kind != REVOKE_TOKEN) {
+        return true;
+    }
+    while (n < what->id.len && what->id.data[n] && strchr("0123456789abcdef", what->id.data[n])) {
+        n++;
+    }
+    return n == OAUTH_ID_LEN && n == what->id.len;
+}
+
 static unsigned refuse(FILE *out, unsigned status, const char *why)
 {
     fprintf(out, "%s\n", why);
@@ -59,6 +74,9 @@ static unsigned revoke(const struct admin_ops *ops, const json_t *json, FILE *ou
     if (read_revocation(json, &what) < 0) {
         return refuse(out, 422,
             "kind (user, token or secret), id and seconds are needed; realm may be there");
+    }
+    if (!may_be_an_id(&what)) {
+        return refuse(out, 422, "the id of a token has 16 hexadecimal digits, small letters");
     }
     switch (ops->revoke(ops->ctx, &what)) {
     case 0:

@@ -51,6 +51,21 @@ static void test_post_revocation_that_the_daemon_refuses_says_why(void **state)
     assert_int_equal(counted(f, METRIC_ADMIN_507), 1);
 }
 
+static void test_post_revocation_of_what_is_no_tokens_id_is_422(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const bad[] = {"0123456789abcde", "0123456789abcdef0", "0123456789ABCDEF",
+        "0123456789abcdeg", "alice", "0123456789abcde "};
+    char body[128];
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        snprintf(body, sizeof(body), "{\"kind\":\"token\",\"id\":\"%s\",\"seconds\":60}", bad[i]);
+        const char *answer = post_json(f, REVOKE, body);
+        assert_starts(answer, "HTTP/1.1 422 ");
+        assert_non_null(strstr(answer, "16 hexadecimal digits"));
+    }
+    assert_int_equal(f->revocations, 0);
+}
+
 static void test_post_explain_answered_at_once(void **state)
 {
     struct fixture *f = *state;
@@ -237,6 +252,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SERVER(test_post_revocation_of_each_kind_reaches_the_daemon),
         SERVER(test_post_revocation_that_the_daemon_refuses_says_why),
+        SERVER(test_post_revocation_of_what_is_no_tokens_id_is_422),
         SERVER(test_post_explain_answered_at_once),
         SERVER(test_post_explain_token_is_decoded),
         SERVER(test_post_explain_answered_later),
