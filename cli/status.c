@@ -68,6 +68,9 @@ static void print_status(const json_t *json)
     printf("config:       %s, version %lld%s\n", file ? file : "built in",
         number_of(config, "version"),
         json_is_true(json_object_get(config, "reloading")) ? ", being taken over" : "");
+    if (json_string_value(json_object_get(json, "redis"))) {
+        printf("redis:        %s\n", text_of(json, "redis"));
+    }
     print_listeners(json_object_get(json, "listeners"));
     print_relayed(json_object_get(json, "relayed"));
 }

@@ -321,6 +321,23 @@ static void test_turnpikectl_revoke_wrong_use_is_2(void **state)
     }
 }
 
+static void test_turnpikectl_status_has_redis_where_there_is_one(void **state)
+{
+    static const struct {
+        const char *answer, *line;
+    } rows[] = {{HEAD "{\"redis\":\"up\"}\n", "\nredis:        up\n"},
+        {HEAD "{\"redis\":\"down\"}\n", "\nredis:        down\n"},
+        {HEAD "{\"redis\":null}\n", NULL}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct run r = {.answer = rows[i].answer, .argv = {"status"}};
+        run(&r);
+        assert_int_equal(r.code, 0);
+        assert_memory_equal(r.request, "GET /api/v1/status HTTP/1.1\r\n", 29);
+        assert_non_null(strstr(r.out, rows[i].line ? rows[i].line : "uptime:"));
+        assert_int_equal(strstr(r.out, "redis") != NULL, rows[i].line != NULL);
+    }
+}
+
 #define KEY256 "MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI="
 #define KEY128 "MTIzNDU2Nzg5MDEyMzQ1Ng=="
 
@@ -487,6 +504,7 @@ int main(void)
         cmocka_unit_test(test_turnpikectl_explain_unfit_secrets_are_2),
         cmocka_unit_test(test_turnpikectl_revoke_says_what_and_for_how_long),
         cmocka_unit_test(test_turnpikectl_revoke_wrong_use_is_2),
+        cmocka_unit_test(test_turnpikectl_status_has_redis_where_there_is_one),
         cmocka_unit_test(test_turnpikectl_token_is_one_that_its_key_opens),
         cmocka_unit_test(test_turnpikectl_token_as_json_is_what_the_rfc_shows),
         cmocka_unit_test(test_turnpikectl_token_wrong_use_is_2),
