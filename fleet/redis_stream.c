@@ -230,6 +230,8 @@ static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf)
         read_tls(s, slice_of(buf->base, (size_t)len));
     else
         s->hooks.received(s->hooks.ctx, slice_of(buf->base, (size_t)len));
+    if (len > 0)
+        secret_cleanse(s->read, (size_t)len); /* keys of users were in it */
 }
 
 static void start_tls(struct redis_stream *s)
