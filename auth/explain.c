@@ -9,8 +9,8 @@
 
 #include "auth/auth_sources.h"
 #include "auth/opaque_string.h"
+#include "base/clock.h"
 #include <stdio.h>
-#include <time.h>
 
 /* One explanation while it is being made. */
 struct explaining {
@@ -106,12 +106,9 @@ static void say_not_approved(const struct explaining *e, struct auth_explanation
 
 static void say_revoked(const struct explaining *e, struct auth_explanation *out)
 {
-    const time_t until = (time_t)e->note.revoked_until;
-    struct tm tm;
-    char text[40] = "?";
-    if (gmtime_r(&until, &tm))
-        strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
-    snprintf(out->text, sizeof(out->text), "revoked until %s", text);
+    char text[CLOCK_UTC_MAX];
+    snprintf(out->text, sizeof(out->text), "revoked until %s",
+        clock_utc_text(e->note.revoked_until, text));
 }
 
 static void say_unprepared(const struct explaining *e, struct auth_explanation *out)

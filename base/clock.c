@@ -2,6 +2,7 @@
  * receive batch. */
 #include "base/clock.h"
 
+#include <stdio.h>
 #include <time.h>
 
 struct instant clock_now(void)
@@ -28,4 +29,14 @@ int64_t clock_wall_us(void)
     struct timespec wall;
     clock_gettime(CLOCK_REALTIME, &wall);
     return (int64_t)wall.tv_sec * (int64_t)US_PER_S + wall.tv_nsec / 1000;
+}
+
+const char *clock_utc_text(int64_t wall_s, char out[CLOCK_UTC_MAX])
+{
+    const time_t t = (time_t)wall_s;
+    struct tm tm;
+    if (!gmtime_r(&t, &tm) || strftime(out, CLOCK_UTC_MAX, "%Y-%m-%dT%H:%M:%SZ", &tm) != 20) {
+        snprintf(out, CLOCK_UTC_MAX, "?");
+    }
+    return out;
 }

@@ -24,6 +24,12 @@ int64_t clock_wall_ms(void);
 /* CLOCK_REALTIME in microseconds since 1970: to compare with what the kernel says of a datagram. */
 int64_t clock_wall_us(void);
 
+#define CLOCK_UTC_MAX 32
+
+/* "2027-01-31T08:00:00Z" for seconds since 1970, as people are shown every time; "?" for a year of
+ * more than four digits. Returns `out`. */
+const char *clock_utc_text(int64_t wall_s, char out[CLOCK_UTC_MAX]);
+
 #define US_PER_S  1000000ull
 #define US_PER_MS 1000ull
 

@@ -5,8 +5,8 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "cli/command.h"
 #include "cli/secrets.h"
 
@@ -73,17 +73,15 @@ static void print_field(const json_t *json, const char *key)
 static void print_explanation(const json_t *json)
 {
     const char *text = json_string_value(json_object_get(json, "text"));
-    const time_t expires = (time_t)json_integer_value(json_object_get(json, "expires_at"));
-    struct tm tm;
-    char when[40];
+    const int64_t expires = json_integer_value(json_object_get(json, "expires_at"));
+    char when[CLOCK_UTC_MAX];
     printf("%s: %s\n", json_is_true(json_object_get(json, "accepted")) ? "accepted" : "refused",
         text ? text : "?");
     print_field(json, "reason");
     print_field(json, "source");
     print_field(json, "credential");
-    if (expires > 0 && gmtime_r(&expires, &tm) &&
-        strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &tm) > 0) {
-        printf("expires:      %s\n", when);
+    if (expires > 0) {
+        printf("expires:      %s\n", clock_utc_text(expires, when));
     }
 }
 

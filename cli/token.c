@@ -6,9 +6,9 @@
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "auth/oauth.h"
+#include "base/clock.h"
 #include "base/random.h"
 #include "cli/command.h"
 #include "cli/secrets.h"
@@ -112,14 +112,9 @@ static int mint(struct minted *out, const struct oauth_seal *seal, uint32_t life
 
 static void print_text(const struct minted *m, const char *kid)
 {
-    const time_t expires = (time_t)m->expires_at;
-    struct tm tm;
-    char when[40] = "?";
-    if (gmtime_r(&expires, &tm)) {
-        strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &tm);
-    }
+    char when[CLOCK_UTC_MAX];
     printf("token:        %s\nmac_key:      %s\nkid:          %s\n", m->token, m->mac_key, kid);
-    printf("id:           %s\nexpires:      %s\n", m->id, when);
+    printf("id:           %s\nexpires:      %s\n", m->id, clock_utc_text(m->expires_at, when));
 }
 
 /* The names of RFC 7635 appendix B, and two of ours behind them. */

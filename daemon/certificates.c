@@ -6,8 +6,6 @@
  */
 #include "daemon/certificates.h"
 
-#include <time.h>
-
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -15,37 +13,27 @@
 #define SOON_S (14 * DAY_S)
 
 /* RFC 3339, UTC. */
-static const char *certificates_time(int64_t s, char out[32])
-{
-    struct tm tm;
-    time_t t = (time_t)s;
-    if (!gmtime_r(&t, &tm) || strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0) {
-        out[0] = '\0';
-    }
-    return out;
-}
-
 static void certificates_warn(const struct tls_certificate_info *info, int64_t now_s)
 {
-    char expires[32];
+    char expires[CLOCK_UTC_MAX];
     if (info->expires_at - now_s >= SOON_S) {
         return;
     }
     log_event(LOG_WARN,
         info->expires_at <= now_s ? "certificate_expired" : "certificate_expires_soon",
         log_str("file", info->file), log_str("names", info->names),
-        log_str("expires", certificates_time(info->expires_at, expires)));
+        log_str("expires", clock_utc_text(info->expires_at, expires)));
 }
 
 void certificates_take(
     struct certificates *c, const struct tls_context *context, struct counters *counters)
 {
     struct tls_certificate_info info;
-    char expires[32];
+    char expires[CLOCK_UTC_MAX];
     for (size_t i = 0; context && tls_context_certificate(context, i, &info); i++) {
         log_event(LOG_INFO, "certificate", log_str("file", info.file), log_str("names", info.names),
             log_str("serial", info.serial),
-            log_str("expires", certificates_time(info.expires_at, expires)));
+            log_str("expires", clock_utc_text(info.expires_at, expires)));
     }
     int64_t first = context ? tls_context_expires_at(context) : 0;
     counters_gauge_set(counters, GAUGE_TLS_CERT_EXPIRY, first > 0 ? (uint64_t)first : 0);

@@ -148,9 +148,17 @@ static void sharing_log_revoked(struct sharing *s, const struct revocation *v)
     static const char *const kinds[] = {
         [REVOKE_USER] = "user", [REVOKE_TOKEN] = "token", [REVOKE_SECRET] = "secret"};
     const struct auth_settings *auth = &s->deps.config->auth;
-    log_event(LOG_INFO, v->until > clock_now().wall_s ? "revoked" : "revocation_taken_back",
-        log_str("kind", kinds[v->kind]), log_str("realm", auth->realms[v->realm].name),
-        log_bytes("id", slice_of(v->id, v->id_len)), log_i64("until", v->until));
+    char until[CLOCK_UTC_MAX];
+    if (v->until > clock_now().wall_s) {
+        log_event(LOG_INFO, "revoked", log_str("kind", kinds[v->kind]),
+            log_str("realm", auth->realms[v->realm].name),
+            log_bytes("id", slice_of(v->id, v->id_len)),
+            log_str("until", clock_utc_text(v->until, until)));
+    } else {
+        log_event(LOG_INFO, "revocation_taken_back", log_str("kind", kinds[v->kind]),
+            log_str("realm", auth->realms[v->realm].name),
+            log_bytes("id", slice_of(v->id, v->id_len)));
+    }
 }
 
 /* 0: it was known. 1: it is new. -EINVAL, -ENOSPC or -ENOMEM: it is not in force. */

@@ -7,7 +7,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/log.h"
 #include "daemon/sharing.h"
 
 #define REALMS 2
@@ -315,6 +317,32 @@ static void test_sharing_revocation_is_in_force_here_and_told_to_the_fleet(void 
     assert_int_equal(sharing_revoke(f->sharing, &v), -EINVAL);
 }
 
+static void test_sharing_revocation_is_logged_with_its_end_as_people_read_it(void **state)
+{
+    struct revocation v = revocation_of("ann", 0);
+    char text[1024] = "", expected[160];
+    int fds[2];
+    start(NULL);
+    v.until = 4102444800; /* 2100-01-01 */
+    assert_int_equal(pipe(fds), 0);
+    assert_int_equal(log_init(fds[1], LOG_INFO, LOG_TEXT), 0);
+    assert_int_equal(sharing_revoke(f->sharing, &v), 0);
+    v.until = 0;
+    assert_int_equal(sharing_revoke(f->sharing, &v), 0);
+    log_deinit();
+    close(fds[1]);
+    assert_true(read(fds[0], text, sizeof(text) - 1) > 0);
+    close(fds[0]);
+    const char *realm = f->config.auth.realms[0].name;
+    snprintf(expected, sizeof(expected),
+        " revoked kind=user realm=%s id=ann until=2100-01-01T00:00:00Z\n", realm);
+    assert_non_null(strstr(text, expected));
+    snprintf(
+        expected, sizeof(expected), " revocation_taken_back kind=user realm=%s id=ann\n", realm);
+    assert_non_null(strstr(text, expected));
+    mailboxes_run(&f->m);
+}
+
 static void test_sharing_without_redis_revokes_here(void **state)
 {
     const struct revocation v = revocation_of("ann", 0);
@@ -367,6 +395,7 @@ int main(void)
         CASE(test_sharing_new_address_is_told_once),
         CASE(test_sharing_keeps_the_latest_of_many_addresses),
         CASE(test_sharing_revocation_is_in_force_here_and_told_to_the_fleet),
+        CASE(test_sharing_revocation_is_logged_with_its_end_as_people_read_it),
         CASE(test_sharing_without_redis_revokes_here),
         CASE(test_sharing_metrics_follow_the_link),
         CASE(test_sharing_url_that_means_nothing_is_an_error),
