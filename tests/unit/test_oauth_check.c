@@ -474,16 +474,25 @@ static void test_oauth_check_keys_of_the_store_are_asked_for_once(void **state)
     now.mono_us += 61 * US_PER_S;
     a.forged = false;
     expect(a, AUTH_PENDING, REASON_STORE_UNREACHABLE);
-    learn("north", STORE_UNREACHABLE, NULL);
     a.asked = true;
-    accepted(a); /* with the key of before */
+    accepted(a); /* no answer has come: with the key of before */
+    learn("north", STORE_UNREACHABLE, NULL);
+    a.asked = false;
+    accepted(a); /* and, for a while, unasked */
 }
 
 static void test_oauth_check_kids_that_the_store_does_not_know_are_unknown(void **state)
 {
     struct ask a = ask(STORE, "north");
+    char endless[OAUTH_KID_MAX + 2] = "";
     learn("north", STORE_NOT_FOUND, NULL);
     refused(a, REASON_KID_UNKNOWN);
+    /* Of no possible length: not worth a question. */
+    refused(ask(STORE, endless), REASON_KID_UNKNOWN);
+    memset(endless, 'x', OAUTH_KID_MAX + 1);
+    refused(ask(STORE, endless), REASON_KID_UNKNOWN);
+    endless[OAUTH_KID_MAX] = '\0';
+    expect(ask(STORE, endless), AUTH_PENDING, REASON_STORE_UNREACHABLE);
     /* A key that its algorithm has no use for is none. */
     struct store_oauth_key odd = south;
     odd.algorithm = AUTH_OAUTH_A256GCM;

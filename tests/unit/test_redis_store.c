@@ -144,6 +144,49 @@ static void test_redis_store_equal_questions_are_asked_once(void **state)
     end();
 }
 
+struct counted {
+    unsigned answers, strangers;
+    struct store_question asked;
+};
+
+static void on_counted(void *ctx, const struct store_answer *answer)
+{
+    struct counted *c = ctx;
+    c->answers++;
+    c->strangers += answer->question.kind != c->asked.kind ||
+                    answer->question.realm != c->asked.realm || answer->verdict != STORE_NOT_FOUND;
+}
+
+/* So many of one name that some of them share their place in the table of questions. */
+static void test_redis_store_realms_and_kinds_share_no_answer(void **state)
+{
+    static struct counted of[1200];
+    unsigned answers = 0;
+    begin(redis.port);
+    linked_sleep(&l, 50);
+    const struct store store = fleet_store(f.fleet);
+    const uint64_t before = fleet_stats(f.fleet).sent;
+    for (uint32_t i = 0; i < 1200; i++) {
+        of[i] = (struct counted){.asked = {.kind = i % 2 ? STORE_USER : STORE_OAUTH_KEY,
+                                     .realm = i / 2,
+                                     .name_len = 3,
+                                     .name = "bob"}};
+        store.ask(store.ctx, &of[i].asked, slice_of_string("r"), on_counted, &of[i]);
+    }
+    assert_int_equal(fleet_stats(f.fleet).sent - before, 1200);
+    for (unsigned turn = 0; answers < 1200 && turn < 100; turn++) {
+        linked_sleep(&l, 20);
+        answers = 0;
+        for (size_t i = 0; i < 1200; i++)
+            answers += of[i].answers;
+    }
+    for (size_t i = 0; i < 1200; i++) {
+        assert_int_equal(of[i].answers, 1);
+        assert_int_equal(of[i].strangers, 0);
+    }
+    end();
+}
+
 static void test_redis_store_frozen_redis_is_unreachable_within_two_seconds(void **state)
 {
     struct test_asked a[3];
@@ -295,6 +338,7 @@ int main(void)
         cmocka_unit_test_setup(test_redis_store_users_and_what_is_none, reset),
         cmocka_unit_test_setup(test_redis_store_oauth_keys_belong_to_their_realm, reset),
         cmocka_unit_test_setup(test_redis_store_equal_questions_are_asked_once, reset),
+        cmocka_unit_test_setup(test_redis_store_realms_and_kinds_share_no_answer, reset),
         cmocka_unit_test_setup(
             test_redis_store_frozen_redis_is_unreachable_within_two_seconds, reset),
         cmocka_unit_test_setup(test_redis_store_late_answer_is_unreachable, reset),
