@@ -19,7 +19,7 @@ struct relay_message {
     uint8_t from; /* worker that sent it */
     uint8_t token[8];
     uint64_t parked;   /* the asker's handle of its parked request */
-    uint64_t user_tag; /* keyed hash of realm and user: a reservation belongs to its user */
+    uint64_t user_tag; /* keyed hash of realm and user, or tokens: whose reservation it is */
     struct parcel parcel;
     struct quota_charge charge; /* of the reservation; travels with the parcel */
 };

@@ -12,13 +12,16 @@ struct slab *reservation_slab_new(unsigned worker, uint32_t cap)
     return slab_new(worker, sizeof(struct reservation), cap);
 }
 
+/* A kid is no user, and the next token of the same client may have another: what one access token
+ * has reserved is for those of its realm. No user has an empty name. */
 static uint64_t tag_of(const struct request *q)
 {
-    struct slice user = q->auth.identity.user;
+    const struct identity *said = &q->auth.identity;
+    const size_t len = said->source == AUTH_SOURCE_OAUTH ? 0 : said->user.len;
     uint8_t bytes[4 + STUN_USERNAME_MAX];
-    memcpy(bytes, &q->auth.identity.realm, 4);
-    memcpy(bytes + 4, user.data, user.len);
-    return crypto_siphash(q->relay->deps.shared->hash_key, bytes, 4 + user.len);
+    memcpy(bytes, &said->realm, 4);
+    memcpy(bytes + 4, said->user.data, len);
+    return crypto_siphash(q->relay->deps.shared->hash_key, bytes, 4 + len);
 }
 
 static uint64_t token_hash(const struct relay *r, const uint8_t token[8])

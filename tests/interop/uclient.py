@@ -187,14 +187,16 @@ def uclient_secret_that_rotates(lab):
 @case
 def uclient_access_tokens(lab):
     """turnutils_uclient -J makes tokens of its own, with three kids and keys that coturn's documentation knows; it draws a new
-    one, of any of the three, for each Allocate and Refresh. Without RTCP: a reservation is for the kid that made it."""
+    one, of any of the three, for each Allocate and Refresh. With RTCP an allocation uses what one of another kid reserved."""
     keys = ("oauth: { server_name: turn.turnpike.test, keys: ["
             "{ kid: north, key: MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE= }, "
             "{ kid: union, algorithm: A128GCM, key: MTIzNDU2Nzg5MDEyMzQ1Ng== }, "
             "{ kid: oldempire, key: MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI= }] }")
     users = f"users: [{{ name: {USER}, password: {PASSWORD} }}]"
-    server = run_proven(lab, ["-J", "-c", "-m", "4", *TO_PEER, *N], credential=(),
-                        config=lambda _: CONFIG.replace(users, keys).replace(f"  secrets: [{{ id: a, secret: {SECRET} }}]\n", ""))
-    failures = server.counters()["turnpike_auth_failures_total"]
-    expect(sum(failures.values()) == 0, f"failures of authentication: {failures}")
-    server.check()
+    for flags in (["-J", "-c", "-m", "4"], ["-J", "-m", "8"], ["-J", "-s", "-y", "-m", "4"], ["-J", "-t", "-m", "4"]):
+        server = run_proven(lab, [*flags, *TO_PEER, *N], credential=(),
+                            config=lambda _: CONFIG.replace(users, keys).replace(f"  secrets: [{{ id: a, secret: {SECRET} }}]\n", ""))
+        failures = server.counters()["turnpike_auth_failures_total"]
+        expect(sum(failures.values()) == 0, f"failures of authentication: {failures}")
+        server.check()
+        lab.renew()

@@ -164,6 +164,22 @@ static void test_access_tokens_and_a_user_of_the_kids_name_are_two(void **state)
     assert_int_equal(client_refresh(&f->a, 600, NULL), 200);
 }
 
+static void test_access_tokens_of_another_kid_get_what_one_of_theirs_reserved(void **state)
+{
+    struct fixture *f = *state;
+    struct response made;
+    begin(&f->a, 300);
+    assert_int_equal(CLIENT_ASK(&f->a, STUN_ALLOCATE, &made, ATTR_UDP, ATTR_EVEN_PAIR), 200);
+    /* Not who has a password, even under the name of the kid. */
+    f->b.realm_id = REALM_TOKENS;
+    client_set_user(&f->b, WORLD_KID, WORLD_NAMESAKE_PASSWORD);
+    client_challenge(&f->b);
+    assert_int_equal(CLIENT_ASK(&f->b, STUN_ALLOCATE, NULL, ATTR_UDP, ATTR_TOKEN(made.token)), 508);
+    client_set_token(&f->b, WORLD_STORED_KID, 300);
+    assert_int_equal(CLIENT_ASK(&f->b, STUN_ALLOCATE, NULL, ATTR_UDP, ATTR_TOKEN(made.token)), 200);
+    assert_int_equal(world_allocations(f->w), 2);
+}
+
 static void test_access_tokens_with_a_key_of_the_store_are_let_in(void **state)
 {
     struct fixture *f = *state;
@@ -187,6 +203,7 @@ int main(void)
         SCENARIO(test_access_tokens_refresh_with_a_newer_one_takes_over),
         SCENARIO(test_access_tokens_of_another_kid_take_over_as_well),
         SCENARIO(test_access_tokens_and_a_user_of_the_kids_name_are_two),
+        SCENARIO(test_access_tokens_of_another_kid_get_what_one_of_theirs_reserved),
         SCENARIO(test_access_tokens_with_a_key_of_the_store_are_let_in),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
