@@ -17,7 +17,7 @@ import urllib.parse
 import admin
 import stun
 import tokens
-from harness import CONFIG, REALM, SECRET, USER, Process, case, expect, listening_peer, run_command, until
+from harness import CONFIG, REALM, USER, Process, case, expect, listening_peer, until
 from posts import EXPLAIN, JSON, REVOKE
 from process import start
 from redis import CANARY, PORT, Redis
