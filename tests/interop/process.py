@@ -248,9 +248,10 @@ def banner_line_relays_when_pasted_on_both_families(lab):
 def threat_25_without_terminal_credentials_go_to_a_file_of_ours(lab):
     public_interface("192.0.2.10/24")
     server = lab.server(None, ready=("192.0.2.10", 3478), env={**os.environ, "XDG_RUNTIME_DIR": str(lab.folder)})
+    # Workers answer before the log says everything.
+    paths = until(lambda: [p for p in re.findall(r"/[^\s\"']+", server.output()) if os.path.isfile(p)], 5,
+                  lambda: f"no file is named:\n{server.output()}")
     output = server.output()
-    paths = [p for p in re.findall(r"/[^\s\"']+", output) if os.path.isfile(p)]
-    expect(paths, f"no file is named:\n{output}")
     text = open(paths[0], encoding="utf-8").read()
     expect(os.stat(paths[0]).st_mode & 0o777 == 0o600, f"{paths[0]} has mode {os.stat(paths[0]).st_mode & 0o777:o}")
     for secret in re.findall(r"(?:password|secret)\W+([\w+/=.-]{12,})", text):
