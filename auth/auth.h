@@ -92,7 +92,8 @@ struct auth_request {
      * STORE_UNREACHABLE, unless an older answer will do. */
     bool asked;
     /* Called once at most, when the nonce has verified and the request is not of a live allocation:
-     * false and the request is AUTH_SILENT. NULL: everybody may. `account` as in auth_result. */
+     * false and the request is AUTH_SILENT. NULL: everybody may. `account` as in auth_result, or
+     * empty: before the store is asked for the kid of an access token. */
     bool (*may_guess)(void *ctx, uint32_t realm, struct slice account);
     void *may_guess_ctx;
     const struct identity *live;     /* of the allocation on this 5-tuple, or NULL */
@@ -119,6 +120,7 @@ struct auth_result {
     /* Refused for what only somebody who does not have the credential gets wrong. Of AUTH_PENDING:
      * to be counted if it is refused without an answer. */
     bool guess;
+    bool of_nobody;    /* `guess` is of a kid: counted for the address that it comes from alone */
     int64_t expired_s; /* of CREDENTIAL_EXPIRED: since when; of CREDENTIAL_LIFETIME: how far over */
     struct store_need need; /* of AUTH_PENDING; name borrowed from the message */
     /* What the nonce says; zero for a foreign one, and where there was none to judge. */
@@ -130,7 +132,7 @@ struct auth_result {
  * credential's expiry and ceiling are judged here, except when `live` is given and matches. A
  * request with an access token, in a realm that accepts them, is judged by that alone: like a live
  * one if it is the token of `live`, else from the beginning. Nobody can guess one, so may_guess is
- * not asked.
+ * not asked, but for a kid that the store has to be asked for: anybody can name one.
  */
 void auth_check(const struct auth *auth, struct auth_worker *w, const struct auth_request *request,
     const struct instant *now, struct auth_result *out);

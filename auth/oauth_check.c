@@ -14,6 +14,7 @@ struct token_check {
     struct slice token;
     struct store_oauth_key key; /* nobody's unless `known` */
     bool known;
+    bool stored; /* only the store could know the kid */
     struct oauth_claims claims;
     struct oauth_life life;
 };
@@ -41,6 +42,15 @@ bool check_is_live_token(const struct check *k)
            strcmp(id, k->request->live->credential) == 0;
 }
 
+/* A question to the store costs nothing to cause: who has caused many for nothing causes no more.
+ */
+static bool may_ask(const struct check *k, const struct auth_result *out)
+{
+    const struct auth_request *request = k->request;
+    return !request->may_guess ||
+           request->may_guess(request->may_guess_ctx, out->realm, slice_of(NULL, 0));
+}
+
 /* RFC 7635 section 7: "The STUN server selects the keying material based on kid signaled in the
  * USERNAME attribute." */
 static enum reason choose_key(const struct check *k, struct token_check *t, struct auth_result *out)
@@ -53,9 +63,10 @@ static enum reason choose_key(const struct check *k, struct token_check *t, stru
         k->said.name.len <= OAUTH_KID_MAX) {
         const struct store_need need = {STORE_OAUTH_KEY, k->realm_id, k->said.name};
         const struct key_cache_match match = key_cache_find(k->w->cache, &need, k->now->mono_us);
+        t->stored = true;
         if (!match.fresh && !(match.stale && k->request->asked)) {
             out->need = need;
-            return REASON_STORE_UNREACHABLE;
+            return may_ask(k, out) ? REASON_STORE_UNREACHABLE : REASON_GUESS_LOCKOUT;
         }
         key = match.entry->known ? &match.entry->oauth : NULL;
     }
@@ -173,6 +184,9 @@ enum reason check_oauth(const struct check *k, struct auth_result *out)
         reason = judge_token(k, &t, out);
     if (reason == REASON_NONE)
         reason = take(k, &t, out);
+    /* Where it was not asked, or knows the kid, nothing is: many share one, and could lock out each
+     * other. */
+    out->guess = out->of_nobody = k->request->asked && t.stored && !t.known;
     secret_cleanse(&t, sizeof(t));
     return reason;
 }

@@ -108,6 +108,8 @@ bool guesses_may_try(struct guesses *g, const struct ratelimit_settings *limits,
                           user = user_key(g, who);
     if (!has_room(g, &source, &limits->guesses_per_source, now_us))
         return false;
+    if (who->account.len == 0)
+        return true;
     if (has_room(g, &prefix, &limits->guesses_per_prefix, now_us) &&
         has_room(g, &user, &limits->guesses_per_user, now_us))
         return true;
@@ -127,6 +129,8 @@ void guesses_failed(struct guesses *g, const struct ratelimit_settings *limits,
     const struct rate_key source = source_key(g, who), prefix = prefix_key(who),
                           user = user_key(g, who);
     take(g, &source, &limits->guesses_per_source, now_us);
+    if (who->account.len == 0)
+        return;
     take(g, &prefix, &limits->guesses_per_prefix, now_us);
     take(g, &user, &limits->guesses_per_user, now_us);
 }

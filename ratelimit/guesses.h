@@ -14,7 +14,8 @@
 
 struct guesses;
 
-/* Who guesses: any flow of this address (/32 or /64) that names this account of this realm. */
+/* Who guesses: any flow of this address (/32 or /64) that names this account of this realm. The
+ * account is empty where nobody is named: only the limit of address and account together holds. */
 struct guess {
     struct addr client;
     uint32_t realm;

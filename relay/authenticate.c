@@ -11,8 +11,10 @@
 
 static struct guess guess_of(const struct request *q)
 {
-    return (struct guess){
-        .client = q->packet->flow.remote, .realm = q->auth.realm, .account = q->auth.account};
+    const struct slice nobody = slice_of(NULL, 0);
+    return (struct guess){.client = q->packet->flow.remote,
+        .realm = q->auth.realm,
+        .account = q->auth.of_nobody ? nobody : q->auth.account};
 }
 
 static bool may_guess(void *ctx, uint32_t realm, struct slice account)

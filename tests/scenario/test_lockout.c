@@ -133,6 +133,35 @@ static void test_good_credentials_that_are_refused_for_other_reasons_are_no_gues
     assert_int_equal(world_refused(f->w, REASON_CREDENTIAL_EXPIRED), 3 * GUESSES);
 }
 
+/* Each kid that nobody has is a question to the store, and takes a place among those that wait. */
+static void test_kids_of_nobody_are_looked_up_no_more_often_than_guessed(void **state)
+{
+    struct fixture *f = *state;
+    char kid[16];
+    unsigned answered = 0;
+    with_lockout(f);
+    for (unsigned i = 0; i < 3 * GUESSES; i++) {
+        snprintf(kid, sizeof(kid), "ghost-%u", i);
+        client_set_token(&f->a, kid, 600);
+        answered += client_allocate(&f->a, NULL) == 401;
+        world_clear(f->w);
+    }
+    assert_in_range(answered, GUESSES, GUESSES + 1);
+    assert_int_equal(f->w->store.asked, answered);
+    /* Whoever has a token, a neighbour or not, does not notice; nor do users of the address. */
+    client_set_token(&f->b, WORLD_STORED_KID, 600);
+    fixture_allocate(&f->b);
+    client_set_token(&f->a, WORLD_STORED_KID, 600);
+    fixture_allocate(&f->a);
+    assert_int_equal(client_refresh(&f->a, 0, NULL), 200);
+    client_set_token(&f->a, WORLD_KID, 600);
+    fixture_allocate(&f->a);
+    struct client user;
+    client_init(&user, f->w, 1);
+    user.addr.port++;
+    fixture_allocate(&user);
+}
+
 static unsigned lines_of(const char *text, const char *event)
 {
     unsigned n = 0;
@@ -186,6 +215,7 @@ int main(void)
         SCENARIO(test_no_guess_asks_the_store),
         SCENARIO(test_guess_that_waited_counts_once),
         SCENARIO(test_good_credentials_that_are_refused_for_other_reasons_are_no_guess),
+        SCENARIO(test_kids_of_nobody_are_looked_up_no_more_often_than_guessed),
         SCENARIO(test_lockout_logs_a_line_a_second_over_all_workers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

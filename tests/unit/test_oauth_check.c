@@ -129,11 +129,14 @@ static struct slice make_token(const struct ask *a)
 static uint8_t message[70000];
 static struct stun_msg msg;
 static unsigned guesses_asked;
+static size_t asked_len; /* of the account that it was asked for */
+static bool may_try; /* what the hook says */
 
 static bool may_not_guess(void *ctx, uint32_t realm, struct slice account)
 {
     guesses_asked++;
-    return false;
+    asked_len = account.len;
+    return may_try;
 }
 
 static void write_request(const struct ask *a)
@@ -339,6 +342,7 @@ static void test_oauth_check_realm_without_tokens_does_not_look_at_them(void **s
     const struct auth_result r = judge(&a);
     assert_int_equal(r.outcome, AUTH_SILENT); /* a password's user, and may_not_guess */
     assert_int_equal(guesses_asked, 1);
+    assert_int_equal(asked_len, 0);
 }
 
 static struct identity live_of(const struct auth_result *r)
@@ -455,7 +459,11 @@ static void learn(const char *kid, uint8_t verdict, const struct store_oauth_key
 static void test_oauth_check_keys_of_the_store_are_asked_for_once(void **state)
 {
     struct ask a = ask(STORE, "north");
+    expect(a, AUTH_SILENT, REASON_GUESS_LOCKOUT);
+    may_try = true;
     struct auth_result r = expect(a, AUTH_PENDING, REASON_STORE_UNREACHABLE);
+    assert_int_equal(guesses_asked, 1);
+    assert_false(r.guess); /* not before it has been asked */
     assert_int_equal(r.need.kind, STORE_OAUTH_KEY);
     assert_int_equal(r.need.realm, STORE);
     assert_true(slice_equal(r.need.name, slice_of_string("north")));
@@ -463,7 +471,8 @@ static void test_oauth_check_keys_of_the_store_are_asked_for_once(void **state)
     refused(a, REASON_TOKEN_INVALID);
     a = ask(STORE, "north");
     a.asked = true;
-    expect(a, AUTH_FAILED, REASON_STORE_UNREACHABLE);
+    r = expect(a, AUTH_FAILED, REASON_STORE_UNREACHABLE);
+    assert_true(r.guess && r.of_nobody);
     learn("north", STORE_FOUND, &north);
     accepted(a);
     a.asked = false;
@@ -479,6 +488,7 @@ static void test_oauth_check_keys_of_the_store_are_asked_for_once(void **state)
     learn("north", STORE_UNREACHABLE, NULL);
     a.asked = false;
     accepted(a); /* and, for a while, unasked */
+    may_try = false;
 }
 
 static void test_oauth_check_kids_that_the_store_does_not_know_are_unknown(void **state)
@@ -487,12 +497,17 @@ static void test_oauth_check_kids_that_the_store_does_not_know_are_unknown(void 
     char endless[OAUTH_KID_MAX + 2] = "";
     learn("north", STORE_NOT_FOUND, NULL);
     refused(a, REASON_KID_UNKNOWN);
+    a.asked = true;
+    const struct auth_result r = expect(a, AUTH_CHALLENGE, REASON_KID_UNKNOWN);
+    assert_true(r.guess && r.of_nobody);
     /* Of no possible length: not worth a question. */
     refused(ask(STORE, endless), REASON_KID_UNKNOWN);
     memset(endless, 'x', OAUTH_KID_MAX + 1);
     refused(ask(STORE, endless), REASON_KID_UNKNOWN);
     endless[OAUTH_KID_MAX] = '\0';
+    may_try = true;
     expect(ask(STORE, endless), AUTH_PENDING, REASON_STORE_UNREACHABLE);
+    may_try = false;
     /* A key that its algorithm has no use for is none. */
     struct store_oauth_key odd = south;
     odd.algorithm = AUTH_OAUTH_A256GCM;
