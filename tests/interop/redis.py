@@ -171,8 +171,8 @@ def redis_frozen_stops_only_what_needs_it(lab):
     redis.thaw()
     wait_up(lab)
     allocate(lab, "bob", "pw-bob")
-    log = server.output()
-    expect("redis_down" in log and "redis_up" in log and "server=same" in log, "the log does not tell of the link")
+    until(lambda: all(word in server.output() for word in ("redis_down", "redis_up", "server=same")), 5,
+          "the log does not tell of the link")
     values, text = scrape()
     clean(text)
     expect(values['turnpike_requests_refused_total{reason="store_unreachable"}'] >= 2, "500 for another reason")

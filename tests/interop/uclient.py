@@ -167,7 +167,9 @@ def uclient_collision_takes_both_proofs(lab):
 def uclient_secret_that_rotates(lab):
     """turnutils_uclient -W with the secret of today, the one of yesterday beside it, and one that is retired."""
     secrets = "secrets: [{ id: today, secret: s1 }, { id: yesterday, secret: s2 }, { id: before, secret: s3, retired: true }]"
-    server = lab.server(CONFIG.replace(f"secrets: [{{ id: a, secret: {SECRET} }}]", secrets))
+    # Refused, it tries again and again: it must not be locked out, and wait for an answer that does not come.
+    config = CONFIG.replace(f"secrets: [{{ id: a, secret: {SECRET} }}]", secrets).replace("limits: { ", "limits: { guesses_per_source: 0, ")
+    server = lab.server(config)
     lab.peer()
     flags = ["-c", *TO_PEER, "-n", "20"]
     for secret in ("s1", "s2"):

@@ -15,14 +15,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "fleet/redis_keys.h"
-#include "tests/fleet/fleets.h"
-#include "tests/fleet/servers.h"
+#include "tests/fleet/fleet_fixture.h"
 
 #define HEX32  "543e1aec5d3614f03141652d6ada51b2"
 #define PREFIX "turn/realm/example.org/user/"
 
-static struct test_redis redis;
-static struct linked l;
 static struct test_fleet f, other;
 static struct test_monitor monitor;
 static uint8_t longest[STORE_NAME_MAX];
@@ -41,28 +38,7 @@ static int setup(void **state)
 {
     for (size_t i = 0; i < sizeof(longest); i++)
         longest[i] = (uint8_t)(255 - i % 256);
-    test_redis_start(&redis, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    test_redis_end(&redis);
-    return 0;
-}
-
-static int reset(void **state)
-{
-    l = (struct linked){.random = &linked_hurry};
-    return test_redis_says(&redis, "FLUSHALL", "+OK") ? 0 : -1;
-}
-
-static void begin(struct test_fleet *fleet)
-{
-    char url[64];
-    snprintf(url, sizeof(url), "redis://127.0.0.1:%u", (unsigned)redis.port);
-    test_fleet_begin(fleet, &l, url);
-    assert_true(test_fleet_up(fleet, &l, 1));
+    return redis_set_up(state);
 }
 
 /* Such a name would be ambiguous, and is not asked for; see fleet/redis_keys.h. */
@@ -133,7 +109,7 @@ static void test_threat_12_names_reach_the_key_that_was_meant(void **state)
     static const char *const prefix[] = {PREFIX, "turn/oauth/kid/"};
     static const char *const verb[] = {"\"GET\" ", "\"HMGET\" "};
     char expected[4096];
-    begin(&f);
+    fleet_begin(&f);
     test_monitor_start(&monitor, &redis);
     for (size_t i = 0; i < 2 * NAMES; i++) {
         const struct slice name = names[i / 2], key = key_of(prefix[i % 2], name, suffix[i % 2]);
@@ -169,7 +145,7 @@ static void test_threat_12_user_cannot_reach_another_realm(void **state)
     put(slice_of_string(PREFIX "a/user/b/key"), HEX32); /* b of the realm "example.org/user/a" */
     put(slice_of_string(PREFIX "user/b/key"), HEX32);   /* b of "example.org/user" */
     put(slice_of_string("turn/realm/other.example/user/alice/key"), HEX32);
-    begin(&f);
+    fleet_begin(&f);
     assert_int_equal(ask(STORE_USER, slice_of_string("a/user/b")), STORE_NOT_FOUND);
     assert_int_equal(ask(STORE_USER, slice_of_string("user/b")), STORE_NOT_FOUND);
     assert_int_equal(
@@ -181,8 +157,8 @@ static void test_threat_12_user_cannot_reach_another_realm(void **state)
 
 static void test_threat_12_revoked_names_come_back_as_they_were(void **state)
 {
-    begin(&f);
-    begin(&other);
+    fleet_begin(&f);
+    fleet_begin(&other);
     for (size_t i = 0; i < NAMES; i++) {
         struct revocation v = {.kind = REVOKE_USER,
             .realm = 1,
@@ -211,7 +187,7 @@ static void test_threat_12_record_that_is_logged_is_one_line(void **state)
     assert_int_equal(pipe(ends), 0);
     assert_int_equal(log_init(ends[1], LOG_WARN, LOG_TEXT), 0);
     put(key_of(PREFIX, slice_of(name, sizeof(name) - 1), "/key"), "hunter2-is-no-key");
-    begin(&f);
+    fleet_begin(&f);
     for (unsigned i = 0; i < 20; i++)
         assert_int_equal(ask(STORE_USER, slice_of(name, sizeof(name) - 1)), STORE_NOT_FOUND);
     test_fleet_end(&f);
@@ -236,10 +212,10 @@ int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_threat_12_names_reach_the_key_that_was_meant, reset),
-        cmocka_unit_test_setup(test_threat_12_user_cannot_reach_another_realm, reset),
-        cmocka_unit_test_setup(test_threat_12_revoked_names_come_back_as_they_were, reset),
-        cmocka_unit_test_setup(test_threat_12_record_that_is_logged_is_one_line, reset),
+        cmocka_unit_test_setup(test_threat_12_names_reach_the_key_that_was_meant, redis_reset),
+        cmocka_unit_test_setup(test_threat_12_user_cannot_reach_another_realm, redis_reset),
+        cmocka_unit_test_setup(test_threat_12_revoked_names_come_back_as_they_were, redis_reset),
+        cmocka_unit_test_setup(test_threat_12_record_that_is_logged_is_one_line, redis_reset),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, redis_tear_down);
 }

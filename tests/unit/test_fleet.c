@@ -11,30 +11,9 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "tests/fleet/fleets.h"
-#include "tests/fleet/servers.h"
+#include "tests/fleet/fleet_fixture.h"
 
-static struct test_redis redis;
-static struct linked l;
 static struct test_fleet a, b;
-
-static int setup(void **state)
-{
-    test_redis_start(&redis, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    test_redis_end(&redis);
-    return 0;
-}
-
-static int reset(void **state)
-{
-    l = (struct linked){.random = &linked_hurry};
-    return test_redis_says(&redis, "FLUSHALL", "+OK") ? 0 : -1;
-}
 
 static const char *url(void)
 {
@@ -43,39 +22,11 @@ static const char *url(void)
     return text;
 }
 
-static int64_t in_an_hour(void)
-{
-    return clock_now().wall_s + 3600;
-}
-
-static void begin(struct test_fleet *f)
-{
-    test_fleet_begin(f, &l, url());
-    assert_true(test_fleet_up(f, &l, 1));
-}
-
-static void end(void)
-{
-    test_fleet_end(&a);
-    if (b.fleet)
-        test_fleet_end(&b);
-    linked_end(&l);
-}
-
-static void assert_revoked(const struct test_fleet *f, size_t n, const char *user, int64_t until)
-{
-    const struct revocation *v = &f->revoked[n];
-    assert_int_equal(v->kind, REVOKE_USER);
-    assert_int_equal(v->id_len, strlen(user));
-    assert_memory_equal(v->id, user, v->id_len);
-    assert_int_equal(v->until, until);
-}
-
 static void test_fleet_revocation_reaches_the_other_within_seconds(void **state)
 {
     const int64_t until = in_an_hour();
-    begin(&a);
-    begin(&b);
+    fleet_begin(&a);
+    fleet_begin(&b);
     const uint64_t begun = clock_now().mono_us;
     assert_int_equal(test_fleet_revoke(&a, 2, "mallory", until), 0);
     assert_true(test_fleet_revoked(&b, &l, 1, 4000));
@@ -87,31 +38,31 @@ static void test_fleet_revocation_reaches_the_other_within_seconds(void **state)
     linked_sleep(&l, 2500);
     assert_int_equal(a.revoked_told, 1); /* once */
     assert_int_equal(b.revoked_told, 1);
-    end();
+    fleets_end(&a, &b);
 }
 
 /* The same server, emptied: only the set itself tells. */
 static void test_fleet_redis_flushed_learns_again(void **state)
 {
     const int64_t until = in_an_hour();
-    begin(&a);
+    fleet_begin(&a);
     assert_int_equal(test_fleet_revoke(&a, 1, "eve", until), 0);
     assert_true(test_fleet_revoked(&a, &l, 1, 4000));
     linked_sleep(&l, 1100);
     assert_true(test_redis_says(&redis, "FLUSHALL", "+OK"));
     linked_sleep(&l, 2500);
-    begin(&b);
+    fleet_begin(&b);
     assert_true(test_fleet_revoked(&b, &l, 1, 4000));
     assert_revoked(&b, 0, "eve", until);
     assert_int_equal(a.ups, 1);
-    end();
+    fleets_end(&a, &b);
 }
 
 /* Two processes have two loops. */
 static void test_fleet_two_loops_share_what_is_revoked(void **state)
 {
     struct linked other = {.random = &linked_hurry};
-    begin(&a);
+    fleet_begin(&a);
     test_fleet_begin(&b, &other, url());
     assert_true(test_fleet_up(&b, &other, 1));
     const uint64_t begun = clock_now().mono_us;
@@ -124,7 +75,7 @@ static void test_fleet_two_loops_share_what_is_revoked(void **state)
     assert_in_range(clock_now().mono_us - begun, 0, 5 * US_PER_S);
     test_fleet_end(&b);
     linked_end(&other);
-    end();
+    fleets_end(&a, &b);
 }
 
 /* The line of docs/redis.md, as it stands there. */
@@ -165,7 +116,7 @@ static void test_fleet_documented_rights_suffice(void **state)
     assert_int_equal(test_fleet_revoke(&a, 1, "eve", 0), 0);
     assert_true(test_fleet_revoked(&a, &l, 2, 4000));
     assert_true(test_redis_says(&redis, "ACL DELUSER turnpike", ":1"));
-    end();
+    fleets_end(&a, &b);
 }
 
 /* Of the sanitizer's allocator, where that is linked in. */
@@ -197,34 +148,34 @@ static void use(unsigned first, unsigned count)
 
 static void test_fleet_memory_stays_flat(void **state)
 {
-    begin(&a);
+    fleet_begin(&a);
     use(0, 20);
     const size_t before = allocated();
     use(20, 60);
     const size_t after = allocated();
     assert_in_range(after < before ? 0 : after - before, 0, 32768);
     assert_true(test_redis_says(&redis, "HLEN turnpike/revocations/entries", ":1\r\n"));
-    end();
+    fleets_end(&a, &b);
 }
 
 static void test_fleet_revocation_of_nobody_is_refused(void **state)
 {
     struct revocation v = {.kind = REVOKE_USER, .realm = 3, .id_len = 1};
-    begin(&a);
+    fleet_begin(&a);
     assert_int_equal(fleet_revoke(a.fleet, &v), -EINVAL);
     v = (struct revocation){.kind = 0, .realm = 1, .id_len = 1};
     assert_int_equal(fleet_revoke(a.fleet, &v), -EINVAL);
     v = (struct revocation){.kind = REVOKE_TOKEN, .realm = 1, .id_len = 0};
     assert_int_equal(fleet_revoke(a.fleet, &v), -EINVAL);
-    end();
+    fleets_end(&a, &b);
 }
 
 static void test_fleet_realm_that_comes_later_is_told(void **state)
 {
     const struct fleet_realm more[] = {{1, slice_of_string("example.org"), true},
         {2, slice_of_string("other.example"), false}, {7, slice_of_string("third"), false}};
-    begin(&a);
-    begin(&b);
+    fleet_begin(&a);
+    fleet_begin(&b);
     assert_int_equal(fleet_set_realms(a.fleet, more, 3), 0);
     assert_int_equal(test_fleet_revoke(&a, 7, "dave", in_an_hour()), 0);
     assert_int_equal(test_fleet_revoke(&a, 1, "dora", in_an_hour()), 0);
@@ -235,7 +186,7 @@ static void test_fleet_realm_that_comes_later_is_told(void **state)
     assert_int_equal(fleet_set_realms(b.fleet, more, 3), 0);
     assert_int_equal(b.revoked_told, 2);
     assert_int_equal(b.revoked[1].realm, 7);
-    end();
+    fleets_end(&a, &b);
 }
 
 /* A new connection reads everything anew. */
@@ -249,7 +200,7 @@ static void reconnect(unsigned ups)
 static void test_fleet_secrets_are_told_at_first_and_when_they_change(void **state)
 {
     assert_true(test_redis_says(&redis, "SADD turn/realm/example.org/secret two one", ":2"));
-    begin(&a);
+    fleet_begin(&a);
     assert_true(test_fleet_secrets(&a, &l, 1, 2000));
     assert_int_equal(a.secrets.realm, 1);
     assert_int_equal(a.secrets.count, 2);
@@ -269,21 +220,22 @@ static void test_fleet_secrets_are_told_at_first_and_when_they_change(void **sta
     reconnect(4);
     assert_int_equal(a.secrets_told, 3);
     assert_int_equal(a.secrets.count, 0);
-    end();
+    fleets_end(&a, &b);
 }
 
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_fleet_revocation_reaches_the_other_within_seconds, reset),
-        cmocka_unit_test_setup(test_fleet_redis_flushed_learns_again, reset),
-        cmocka_unit_test_setup(test_fleet_two_loops_share_what_is_revoked, reset),
-        cmocka_unit_test_setup(test_fleet_documented_rights_suffice, reset),
-        cmocka_unit_test_setup(test_fleet_memory_stays_flat, reset),
-        cmocka_unit_test_setup(test_fleet_revocation_of_nobody_is_refused, reset),
-        cmocka_unit_test_setup(test_fleet_realm_that_comes_later_is_told, reset),
-        cmocka_unit_test_setup(test_fleet_secrets_are_told_at_first_and_when_they_change, reset),
+        cmocka_unit_test_setup(test_fleet_revocation_reaches_the_other_within_seconds, redis_reset),
+        cmocka_unit_test_setup(test_fleet_redis_flushed_learns_again, redis_reset),
+        cmocka_unit_test_setup(test_fleet_two_loops_share_what_is_revoked, redis_reset),
+        cmocka_unit_test_setup(test_fleet_documented_rights_suffice, redis_reset),
+        cmocka_unit_test_setup(test_fleet_memory_stays_flat, redis_reset),
+        cmocka_unit_test_setup(test_fleet_revocation_of_nobody_is_refused, redis_reset),
+        cmocka_unit_test_setup(test_fleet_realm_that_comes_later_is_told, redis_reset),
+        cmocka_unit_test_setup(
+            test_fleet_secrets_are_told_at_first_and_when_they_change, redis_reset),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, redis_set_up, redis_tear_down);
 }

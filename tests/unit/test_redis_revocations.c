@@ -13,31 +13,10 @@
 #include "fleet/redis_revoked.h"
 #include "fleet/redis_revoked_scripts.h"
 #include "fleet/redis_script.h"
-#include "tests/fleet/fleets.h"
-#include "tests/fleet/servers.h"
+#include "tests/fleet/fleet_fixture.h"
 #include "tests/fleet/slow_proxy.h"
 
-static struct test_redis redis;
-static struct linked l;
 static struct test_fleet a, b;
-
-static int setup(void **state)
-{
-    test_redis_start(&redis, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    test_redis_end(&redis);
-    return 0;
-}
-
-static int reset(void **state)
-{
-    l = (struct linked){.random = &linked_hurry};
-    return test_redis_says(&redis, "FLUSHALL", "+OK") ? 0 : -1;
-}
 
 static const char *url(void)
 {
@@ -46,39 +25,11 @@ static const char *url(void)
     return text;
 }
 
-static int64_t in_an_hour(void)
-{
-    return clock_now().wall_s + 3600;
-}
-
-static void begin(struct test_fleet *f)
-{
-    test_fleet_begin(f, &l, url());
-    assert_true(test_fleet_up(f, &l, 1));
-}
-
-static void end(void)
-{
-    test_fleet_end(&a);
-    if (b.fleet)
-        test_fleet_end(&b);
-    linked_end(&l);
-}
-
-static void assert_revoked(const struct test_fleet *f, size_t n, const char *user, int64_t until)
-{
-    const struct revocation *v = &f->revoked[n];
-    assert_int_equal(v->kind, REVOKE_USER);
-    assert_int_equal(v->id_len, strlen(user));
-    assert_memory_equal(v->id, user, v->id_len);
-    assert_int_equal(v->until, until);
-}
-
 static void test_redis_revocations_take_back_reaches_all_and_is_not_undone(void **state)
 {
     const int64_t until = in_an_hour();
-    begin(&a);
-    begin(&b);
+    fleet_begin(&a);
+    fleet_begin(&b);
     assert_int_equal(test_fleet_revoke(&a, 1, "bob", until), 0);
     assert_true(test_fleet_revoked(&b, &l, 1, 4000));
     assert_int_equal(test_fleet_revoke(&b, 1, "bob", 0), 0);
@@ -90,18 +41,18 @@ static void test_redis_revocations_take_back_reaches_all_and_is_not_undone(void 
     assert_true(test_fleet_up(&a, &l, 2) && test_fleet_up(&b, &l, 2));
     linked_sleep(&l, 2500);
     struct test_fleet c;
-    begin(&c);
+    fleet_begin(&c);
     assert_true(test_fleet_revoked(&c, &l, 1, 4000));
     assert_revoked(&c, 0, "bob", 0);
     assert_int_equal(a.revoked_told, 2);
     test_fleet_end(&c);
-    end();
+    fleets_end(&a, &b);
 }
 
 static void test_redis_revocations_restarted_empty_learns_again(void **state)
 {
     const int64_t until = in_an_hour();
-    begin(&a);
+    fleet_begin(&a);
     assert_int_equal(test_fleet_revoke(&a, 1, "eve", until), 0);
     assert_true(test_fleet_revoked(&a, &l, 1, 4000));
     test_redis_signal(&redis, SIGSTOP);
@@ -110,17 +61,17 @@ static void test_redis_revocations_restarted_empty_learns_again(void **state)
     test_redis_kill(&redis);
     test_redis_restart(&redis);
     assert_true(test_fleet_up(&a, &l, 2));
-    begin(&b);
+    fleet_begin(&b);
     assert_true(test_fleet_revoked(&b, &l, 2, 4000));
     assert_int_equal(b.until_sum, 2 * until);
-    end();
+    fleets_end(&a, &b);
 }
 
 static void test_redis_revocations_while_redis_is_away_is_sent_when_it_returns(void **state)
 {
     const int64_t until = in_an_hour();
-    begin(&a);
-    begin(&b);
+    fleet_begin(&a);
+    fleet_begin(&b);
     test_redis_signal(&redis, SIGSTOP);
     assert_int_equal(test_fleet_revoke(&a, 1, "frozen", until), 0); /* on its way when it is lost */
     linked_sleep(&l, 3000);
@@ -132,7 +83,7 @@ static void test_redis_revocations_while_redis_is_away_is_sent_when_it_returns(v
     assert_int_equal(b.until_sum, 2 * until);
     linked_sleep(&l, 1200);
     assert_int_equal(b.revoked_told, 2); /* although one of them was sent twice */
-    end();
+    fleets_end(&a, &b);
 }
 
 static bool is_cut_off(struct linked *linked, void *ctx)
@@ -151,7 +102,7 @@ static void test_redis_revocations_late_revocation_undoes_nothing_newer(void **s
     snprintf(proxied, sizeof(proxied), "redis://127.0.0.1:%u", (unsigned)slow_proxy_port(proxy));
     test_fleet_begin(&a, &l, proxied);
     assert_true(test_fleet_up(&a, &l, 1));
-    begin(&b);
+    fleet_begin(&b);
     assert_int_equal(test_fleet_revoke(&a, 1, "carol", until), 0);
     assert_true(test_fleet_revoked(&a, &l, 1, 4000) && test_fleet_revoked(&b, &l, 1, 4000));
     slow_proxy_delay(proxy, 3000);
@@ -172,7 +123,7 @@ static void test_redis_revocations_late_revocation_undoes_nothing_newer(void **s
     assert_int_equal(b.revoked_told, 4);
     assert_int_equal(a.until_sum, until + (until + 7)); /* and two that were taken back */
     slow_proxy_free(proxy);
-    end();
+    fleets_end(&a, &b);
 }
 
 static bool command(const char *const *words, const char *expected)
@@ -198,7 +149,7 @@ static void test_redis_revocations_set_forgets_what_has_expired(void **state)
         "redis.call('ZADD', 'turnpike/revocations/order', i, name) "
         "redis.call('ZADD', 'turnpike/revocations/expiry', now - 70, name) end return 1";
     assert_true(evaluate(fill, ":1"));
-    begin(&a);
+    fleet_begin(&a);
     assert_int_equal(test_fleet_revoke(&a, 1, "one", in_an_hour()), 0);
     assert_true(test_fleet_revoked(&a, &l, 1, 4000));
     assert_int_equal(test_fleet_revoke(&a, 1, "two", in_an_hour()), 0);
@@ -209,7 +160,7 @@ static void test_redis_revocations_set_forgets_what_has_expired(void **state)
     assert_true(test_redis_says(&redis, "TTL turnpike/revocations/entries", ":7"));
     assert_true(test_redis_says(&redis, "TTL turnpike/revocations/clock", ":7"));
     assert_int_equal(a.revoked_told, 2); /* what has expired is told nobody */
-    end();
+    fleets_end(&a, &b);
 }
 
 static void test_redis_revocations_full_set_takes_no_more(void **state)
@@ -218,13 +169,13 @@ static void test_redis_revocations_full_set_takes_no_more(void **state)
         "for i = 1, 65536 do local name = 'user/example.org/old' .. i "
         "redis.call('HSET', 'turnpike/revocations/entries', name, '5 6 4000000000') end return 1";
     assert_true(evaluate(fill, ":1"));
-    begin(&a);
+    fleet_begin(&a);
     assert_int_equal(test_fleet_revoke(&a, 1, "one", in_an_hour()), 0);
     assert_int_equal(test_fleet_revoke(&a, 1, "old7", in_an_hour()), 0);
     assert_true(test_fleet_revoked(&a, &l, 1, 4000));
     assert_revoked(&a, 0, "old7", a.revoked[0].until);
     assert_true(test_redis_says(&redis, "HLEN turnpike/revocations/entries", ":65536\r\n"));
-    end();
+    fleets_end(&a, &b);
 }
 
 static void test_redis_revocations_garbage_in_the_set_is_left_out(void **state)
@@ -236,12 +187,12 @@ static void test_redis_revocations_garbage_in_the_set_is_left_out(void **state)
         "n = n + 1 redis.call('HSET', 'turnpike/revocations/entries', name .. n, e) "
         "redis.call('ZADD', 'turnpike/revocations/order', n, name .. n) end end return 1";
     assert_true(evaluate(fill, ":1"));
-    begin(&a);
+    fleet_begin(&a);
     assert_int_equal(test_fleet_revoke(&a, 1, "good", in_an_hour()), 0);
     assert_true(test_fleet_revoked(&a, &l, 2, 4000));
     assert_revoked(&a, 0, "a26", 2); /* the one that is none of these */
     assert_revoked(&a, 1, "good", a.revoked[1].until);
-    end();
+    fleets_end(&a, &b);
 }
 
 /* A right is missing: what was said is kept, and goes when it is granted. */
@@ -313,7 +264,7 @@ static void test_redis_revocations_script_keeps_what_is_newer(void **state)
 
 static void test_redis_revocations_missing_right_is_waited_for(void **state)
 {
-    begin(&a);
+    fleet_begin(&a);
     linked_sleep(&l, 50);
     assert_true(test_redis_says(&redis, "ACL SETUSER default -evalsha", "+OK"));
     assert_int_equal(test_fleet_revoke(&a, 1, "eve", in_an_hour()), 0);
@@ -322,13 +273,13 @@ static void test_redis_revocations_missing_right_is_waited_for(void **state)
     assert_true(fleet_is_up(a.fleet));
     assert_true(test_redis_says(&redis, "ACL SETUSER default +evalsha", "+OK"));
     assert_true(test_fleet_revoked(&a, &l, 1, 4000));
-    end();
+    fleets_end(&a, &b);
 }
 
 static void test_redis_revocations_too_many_that_wait_are_refused(void **state)
 {
     char user[32];
-    begin(&a);
+    fleet_begin(&a);
     test_redis_signal(&redis, SIGSTOP);
     for (unsigned i = 0; i < REDIS_REVOCATIONS_WAITING_MAX; i++) {
         snprintf(user, sizeof(user), "user%u", i);
@@ -338,12 +289,12 @@ static void test_redis_revocations_too_many_that_wait_are_refused(void **state)
     test_redis_signal(&redis, SIGCONT);
     /* Thousands, in pages, to one that comes later. */
     assert_true(test_fleet_revoked(&a, &l, REDIS_REVOCATIONS_WAITING_MAX, 20000));
-    begin(&b);
+    fleet_begin(&b);
     assert_true(test_fleet_revoked(&b, &l, REDIS_REVOCATIONS_WAITING_MAX, 20000));
     linked_sleep(&l, 1500);
     assert_int_equal(b.revoked_told, REDIS_REVOCATIONS_WAITING_MAX);
     assert_int_equal(a.revoked_told, REDIS_REVOCATIONS_WAITING_MAX);
-    end();
+    fleets_end(&a, &b);
 }
 
 int main(void)
@@ -351,17 +302,18 @@ int main(void)
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(
-            test_redis_revocations_take_back_reaches_all_and_is_not_undone, reset),
-        cmocka_unit_test_setup(test_redis_revocations_restarted_empty_learns_again, reset),
+            test_redis_revocations_take_back_reaches_all_and_is_not_undone, redis_reset),
+        cmocka_unit_test_setup(test_redis_revocations_restarted_empty_learns_again, redis_reset),
         cmocka_unit_test_setup(
-            test_redis_revocations_while_redis_is_away_is_sent_when_it_returns, reset),
-        cmocka_unit_test_setup(test_redis_revocations_late_revocation_undoes_nothing_newer, reset),
-        cmocka_unit_test_setup(test_redis_revocations_set_forgets_what_has_expired, reset),
-        cmocka_unit_test_setup(test_redis_revocations_full_set_takes_no_more, reset),
-        cmocka_unit_test_setup(test_redis_revocations_garbage_in_the_set_is_left_out, reset),
-        cmocka_unit_test_setup(test_redis_revocations_script_keeps_what_is_newer, reset),
-        cmocka_unit_test_setup(test_redis_revocations_missing_right_is_waited_for, reset),
-        cmocka_unit_test_setup(test_redis_revocations_too_many_that_wait_are_refused, reset),
+            test_redis_revocations_while_redis_is_away_is_sent_when_it_returns, redis_reset),
+        cmocka_unit_test_setup(
+            test_redis_revocations_late_revocation_undoes_nothing_newer, redis_reset),
+        cmocka_unit_test_setup(test_redis_revocations_set_forgets_what_has_expired, redis_reset),
+        cmocka_unit_test_setup(test_redis_revocations_full_set_takes_no_more, redis_reset),
+        cmocka_unit_test_setup(test_redis_revocations_garbage_in_the_set_is_left_out, redis_reset),
+        cmocka_unit_test_setup(test_redis_revocations_script_keeps_what_is_newer, redis_reset),
+        cmocka_unit_test_setup(test_redis_revocations_missing_right_is_waited_for, redis_reset),
+        cmocka_unit_test_setup(test_redis_revocations_too_many_that_wait_are_refused, redis_reset),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, redis_set_up, redis_tear_down);
 }

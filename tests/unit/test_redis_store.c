@@ -12,47 +12,12 @@
 
 #include "base/clock.h"
 #include "tests/fleet/fake_redis.h"
-#include "tests/fleet/fleets.h"
-#include "tests/fleet/servers.h"
+#include "tests/fleet/fleet_fixture.h"
 
 #define ALICE "turn/realm/example.org/user/alice/key"
 #define HEX32 "543e1aec5d3614f03141652d6ada51b2" /* MD5 of alice:example.org:secret */
 
-static struct test_redis redis;
-static struct linked l;
 static struct test_fleet f;
-
-static int setup(void **state)
-{
-    test_redis_start(&redis, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    test_redis_end(&redis);
-    return 0;
-}
-
-static int reset(void **state)
-{
-    l = (struct linked){.random = &linked_hurry};
-    return test_redis_says(&redis, "FLUSHALL", "+OK") ? 0 : -1;
-}
-
-static void begin(uint16_t port)
-{
-    char url[64];
-    snprintf(url, sizeof(url), "redis://127.0.0.1:%u", (unsigned)port);
-    test_fleet_begin(&f, &l, url);
-    assert_true(test_fleet_up(&f, &l, 1));
-}
-
-static void end(void)
-{
-    test_fleet_end(&f);
-    linked_end(&l);
-}
 
 static void set(const char *key, const char *value)
 {
@@ -77,7 +42,7 @@ static void assert_verdict(enum store_kind kind, const char *name, enum store_ve
 
 static void test_redis_store_users_and_what_is_none(void **state)
 {
-    begin(redis.port);
+    fleet_begin_at(&f, redis.port);
     set(ALICE, HEX32);
     set("turn/realm/example.org/user/broken/key", "secret");
     set("turn/realm/other.example/user/carol/key", HEX32);
@@ -92,12 +57,12 @@ static void test_redis_store_users_and_what_is_none(void **state)
     assert_verdict(STORE_USER, "set", STORE_NOT_FOUND);
     assert_verdict(STORE_USER, "carol", STORE_NOT_FOUND);
     assert_verdict(STORE_USER, "user/x", STORE_NOT_FOUND);
-    end();
+    fleets_end(&f, NULL);
 }
 
 static void test_redis_store_oauth_keys_belong_to_their_realm(void **state)
 {
-    begin(redis.port);
+    fleet_begin_at(&f, redis.port);
     assert_true(test_redis_says(&redis,
         "HSET turn/oauth/kid/mine ikm_key MTIzNDU2Nzg5MDEyMzQ1Ngo= as_rs_alg A128GCM timestamp 5 "
         "lifetime 10 realm example.org",
@@ -113,13 +78,13 @@ static void test_redis_store_oauth_keys_belong_to_their_realm(void **state)
     assert_verdict(STORE_OAUTH_KEY, "theirs", STORE_NOT_FOUND);
     assert_verdict(STORE_OAUTH_KEY, "none", STORE_NOT_FOUND);
     assert_verdict(STORE_OAUTH_KEY, "text", STORE_NOT_FOUND);
-    end();
+    fleets_end(&f, NULL);
 }
 
 static void test_redis_store_equal_questions_are_asked_once(void **state)
 {
     struct test_asked many[50], other[4];
-    begin(redis.port);
+    fleet_begin_at(&f, redis.port);
     set(ALICE, HEX32);
     linked_sleep(&l, 50);
     const uint64_t before = fleet_stats(f.fleet).sent;
@@ -141,7 +106,7 @@ static void test_redis_store_equal_questions_are_asked_once(void **state)
     /* Asked anew, once there is an answer. */
     assert_true(test_redis_says(&redis, "DEL " ALICE, ":1"));
     assert_verdict(STORE_USER, "alice", STORE_NOT_FOUND);
-    end();
+    fleets_end(&f, NULL);
 }
 
 struct counted {
@@ -162,7 +127,7 @@ static void test_redis_store_realms_and_kinds_share_no_answer(void **state)
 {
     static struct counted of[1200];
     unsigned answers = 0;
-    begin(redis.port);
+    fleet_begin_at(&f, redis.port);
     linked_sleep(&l, 50);
     const struct store store = fleet_store(f.fleet);
     const uint64_t before = fleet_stats(f.fleet).sent;
@@ -184,13 +149,13 @@ static void test_redis_store_realms_and_kinds_share_no_answer(void **state)
         assert_int_equal(of[i].answers, 1);
         assert_int_equal(of[i].strangers, 0);
     }
-    end();
+    fleets_end(&f, NULL);
 }
 
 static void test_redis_store_frozen_redis_is_unreachable_within_two_seconds(void **state)
 {
     struct test_asked a[3];
-    begin(redis.port);
+    fleet_begin_at(&f, redis.port);
     set(ALICE, HEX32);
     test_redis_signal(&redis, SIGSTOP);
     test_fleet_ask(&f, STORE_USER, 1, slice_of_string("alice"), &a[0]);
@@ -207,7 +172,7 @@ static void test_redis_store_frozen_redis_is_unreachable_within_two_seconds(void
     assert_verdict(STORE_USER, "alice", STORE_FOUND);
     for (size_t i = 0; i < 3; i++)
         assert_int_equal(a[i].calls, 1);
-    end();
+    fleets_end(&f, NULL);
 }
 
 /* Answers trickle in, so that the link lives; this one comes too late. */
@@ -216,7 +181,7 @@ static void test_redis_store_late_answer_is_unreachable(void **state)
     struct test_asked a;
     linked_loop(&l);
     struct fake_redis *fake = fake_redis_new(&l.loop);
-    begin(fake_redis_port(fake));
+    fleet_begin_at(&f, fake_redis_port(fake));
     test_fleet_ask(&f, STORE_USER, 1, slice_of_string("alice"), &a);
     for (unsigned i = 0; i < 14 && a.calls == 0; i++) {
         fake_redis_say(fake, slice_of_string(i == 0 ? "*2\r\n" : i == 1 ? "$900\r\n" : "x"));
@@ -226,13 +191,13 @@ static void test_redis_store_late_answer_is_unreachable(void **state)
     assert_int_equal(a.answer.verdict, STORE_UNREACHABLE);
     assert_in_range(a.after_us, 1000000, 2000000);
     fake_redis_free(fake);
-    end();
+    fleets_end(&f, NULL);
 }
 
 static void test_redis_store_redis_away_answers_with_the_next_turn(void **state)
 {
     struct test_asked a[2];
-    begin(redis.port);
+    fleet_begin_at(&f, redis.port);
     test_redis_signal(&redis, SIGSTOP);
     test_fleet_ask(&f, STORE_USER, 1, slice_of_string("alice"), &a[0]);
     linked_sleep(&l, 5);
@@ -247,7 +212,7 @@ static void test_redis_store_redis_away_answers_with_the_next_turn(void **state)
     assert_true(test_fleet_up(&f, &l, 2));
     set(ALICE, HEX32);
     assert_verdict(STORE_USER, "alice", STORE_FOUND);
-    end();
+    fleets_end(&f, NULL);
 }
 
 static void test_redis_store_unwilling_server_is_unreachable(void **state)
@@ -257,7 +222,7 @@ static void test_redis_store_unwilling_server_is_unreachable(void **state)
         ":5\r\n", "*0\r\n", "+OK\r\n"};
     linked_loop(&l);
     struct fake_redis *fake = fake_redis_new(&l.loop);
-    begin(fake_redis_port(fake));
+    fleet_begin_at(&f, fake_redis_port(fake));
     linked_sleep(&l, 20);
     for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
         struct test_asked a;
@@ -269,13 +234,13 @@ static void test_redis_store_unwilling_server_is_unreachable(void **state)
         assert_int_equal(a.answer.verdict, STORE_UNREACHABLE);
     }
     fake_redis_free(fake);
-    end();
+    fleets_end(&f, NULL);
 }
 
 static void test_redis_store_free_answers_what_is_asked(void **state)
 {
     struct test_asked a[3];
-    begin(redis.port);
+    fleet_begin_at(&f, redis.port);
     test_fleet_ask(&f, STORE_USER, 1, slice_of_string("alice"), &a[0]);
     test_fleet_ask(&f, STORE_USER, 1, slice_of_string("alice"), &a[1]);
     test_fleet_ask(&f, STORE_USER, 1, slice_of_string("user/x"), &a[2]); /* with the next turn */
@@ -316,7 +281,7 @@ static void test_redis_store_reads_what_turnadmin_has_written(void **state)
     turnadmin("-s first -r example.org");
     turnadmin("-s second -r example.org");
     turnadmin("-s not-mine -r other.example");
-    begin(redis.port);
+    fleet_begin_at(&f, redis.port);
     const struct test_asked a = test_fleet_question(&f, &l, STORE_USER, "alice");
     assert_int_equal(a.answer.verdict, STORE_FOUND);
     assert_int_equal(a.answer.u.user.len, 16);
@@ -328,24 +293,24 @@ static void test_redis_store_reads_what_turnadmin_has_written(void **state)
     assert_int_equal(f.secrets.count, 2);
     assert_memory_equal(f.secrets.list[0].data, "first", 6);
     assert_memory_equal(f.secrets.list[1].data, "second", 7);
-    end();
+    fleets_end(&f, NULL);
 }
 
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_redis_store_users_and_what_is_none, reset),
-        cmocka_unit_test_setup(test_redis_store_oauth_keys_belong_to_their_realm, reset),
-        cmocka_unit_test_setup(test_redis_store_equal_questions_are_asked_once, reset),
-        cmocka_unit_test_setup(test_redis_store_realms_and_kinds_share_no_answer, reset),
+        cmocka_unit_test_setup(test_redis_store_users_and_what_is_none, redis_reset),
+        cmocka_unit_test_setup(test_redis_store_oauth_keys_belong_to_their_realm, redis_reset),
+        cmocka_unit_test_setup(test_redis_store_equal_questions_are_asked_once, redis_reset),
+        cmocka_unit_test_setup(test_redis_store_realms_and_kinds_share_no_answer, redis_reset),
         cmocka_unit_test_setup(
-            test_redis_store_frozen_redis_is_unreachable_within_two_seconds, reset),
-        cmocka_unit_test_setup(test_redis_store_late_answer_is_unreachable, reset),
-        cmocka_unit_test_setup(test_redis_store_redis_away_answers_with_the_next_turn, reset),
-        cmocka_unit_test_setup(test_redis_store_unwilling_server_is_unreachable, reset),
-        cmocka_unit_test_setup(test_redis_store_free_answers_what_is_asked, reset),
-        cmocka_unit_test_setup(test_redis_store_reads_what_turnadmin_has_written, reset),
+            test_redis_store_frozen_redis_is_unreachable_within_two_seconds, redis_reset),
+        cmocka_unit_test_setup(test_redis_store_late_answer_is_unreachable, redis_reset),
+        cmocka_unit_test_setup(test_redis_store_redis_away_answers_with_the_next_turn, redis_reset),
+        cmocka_unit_test_setup(test_redis_store_unwilling_server_is_unreachable, redis_reset),
+        cmocka_unit_test_setup(test_redis_store_free_answers_what_is_asked, redis_reset),
+        cmocka_unit_test_setup(test_redis_store_reads_what_turnadmin_has_written, redis_reset),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, redis_set_up, redis_tear_down);
 }
