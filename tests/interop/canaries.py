@@ -26,6 +26,7 @@ from relaying import relays
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 ROUTES = re.compile(r'\{ADMIN_\w+, "([^"]+)"')
 SENTINEL_PORT = 26379
+ACL_USER, TENANT = "canary-acl-user", "tenant.test"
 SHORTEST = 8  # of a form: shorter ones stand in texts by chance
 
 
@@ -70,7 +71,8 @@ class CanaryRedis(Redis):
         self.password, self.port = password, port
         path = lab.folder / f"{name}.conf"
         save = "" if sentinel else 'save ""\n'
-        path.write_text(f"port {port}\nbind 127.0.0.1\ndir {lab.folder}\nrequirepass {password}\n{save}{sentinel}")
+        path.write_text(f"port {port}\nbind 127.0.0.1\ndir {lab.folder}\nrequirepass {password}\n{save}"
+                        f"user {ACL_USER} on >{password} ~* &* +@all\n{sentinel}")
         command = ["redis-server", path, *(["--sentinel"] if sentinel else [])]
         Process.__init__(self, lab, name, command)
         until(self.answers, 10, lambda: f"{name} does not answer:\n{self.output()}")
@@ -94,6 +96,9 @@ class Place:
         self.nonce = {name: c.add(f"nonce secret {name}", f"canary-nonce-{name}") for name in ("new", "old")}
         self.admin_token = c.add("admin token", "canary-admin-token-123")
         self.redis = c.add("password of Redis", CANARY)
+        c.add("user of Redis", ACL_USER)
+        self.tenant = {"password": c.password("tina", "canary-tenant", TENANT), "secret": c.add("secret of a tenant", "canary-rest-tenant"),
+                       "key": c.add("OAuth key of a tenant", b"canary-key-tenant-16"[:16])}
         self.stored = c.password("ann", "canary-stored")
         self.other = {name: c.password(USER, f"canary-{name}") for name in ("guess", "reloaded", "explained")}
 
@@ -109,7 +114,7 @@ class Place:
     def url(self, password=None, scheme="redis", rest=f"127.0.0.1:{PORT}"):
         text = urllib.parse.quote(password or self.redis, safe="").replace("c", "%63")  # as bytes, and as they are written
         self.canaries.add(f"URL {text}", text)
-        return f"{scheme}://:{text}@{rest}"
+        return f"{scheme}://{ACL_USER}:{text}@{rest}"
 
     def config(self, static=None, url=None, more=""):
         secret, key = self.secrets, base64.b64encode(self.oauth["file"]).decode()
@@ -125,6 +130,11 @@ auth:
   key_negative_ttl: 1s
   {self.given("nonce_secret", self.nonce["new"], "nonce_secret_file")}
   {self.given("nonce_secret_old", self.nonce["old"], "nonce_secret_old_file")}
+realms:
+  - name: {TENANT}
+    users: [{{ name: tina, {self.given("password", self.tenant["password"], "password_file")} }}]
+    secrets: [{{ id: today, hash: sha256, {self.given("secret", self.tenant["secret"], "file")} }}]
+    oauth: {{ keys: [{{ kid: t, algorithm: A128GCM, {self.given("key", base64.b64encode(self.tenant["key"]).decode(), "key_file")} }}] }}
 redis: {{ {self.given("url", url or self.url(), "url_file")}{more} }}
 log: {{ level: debug, format: {"json" if self.by_file else "text"} }}
 """
@@ -216,6 +226,10 @@ def use(place, redis_is_up=True):
     for wanted, user, password in rows:
         got = code(place, user, password)
         expect(got == wanted or (got == 500 and wanted and not redis_is_up), f"{user}: {got}, not {wanted}")
+    client = place.lab.client(user="tina", password=place.tenant["password"])
+    expect(client.allocate().code in (401, 500), "a tenant's user in another realm")
+    client.realm = TENANT.encode()
+    expect(client.allocate().code == 0, "a tenant's user")
     for name, token in made.items():
         wanted = 0 if name in ("good", "stored") else 401
         got = tokens.code_of(place.lab, token)
