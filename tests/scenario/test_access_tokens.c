@@ -180,6 +180,20 @@ static void test_access_tokens_of_another_kid_get_what_one_of_theirs_reserved(vo
     assert_int_equal(world_allocations(f->w), 2);
 }
 
+static void test_access_tokens_no_longer_accepted_leave_live_allocations(void **state)
+{
+    struct fixture *f = *state;
+    begin(&f->a, 3600);
+    assert_int_equal(client_allocate(&f->a, NULL), 200);
+    f->settings.no_tokens = true;
+    world_reload(f->w, &f->settings);
+    client_challenge(&f->a); /* what the realm offers has changed */
+    assert_int_equal(client_refresh(&f->a, 600, NULL), 200);
+    begin(&f->b, 3600);
+    assert_int_equal(client_allocate(&f->b, NULL), 420);
+    assert_int_equal(world_allocations(f->w), 1);
+}
+
 static void test_access_tokens_with_a_key_of_the_store_are_let_in(void **state)
 {
     struct fixture *f = *state;
@@ -204,6 +218,7 @@ int main(void)
         SCENARIO(test_access_tokens_of_another_kid_take_over_as_well),
         SCENARIO(test_access_tokens_and_a_user_of_the_kids_name_are_two),
         SCENARIO(test_access_tokens_of_another_kid_get_what_one_of_theirs_reserved),
+        SCENARIO(test_access_tokens_no_longer_accepted_leave_live_allocations),
         SCENARIO(test_access_tokens_with_a_key_of_the_store_are_let_in),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

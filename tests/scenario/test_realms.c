@@ -185,6 +185,16 @@ static void test_listener_that_serves_tokens_says_so(void **state)
     }
 }
 
+static void test_token_of_another_realm_of_the_listener_lets_in(void **state)
+{
+    struct fixture *f = *state;
+    guest_nth(&f->a, f->w, 1, SERVED(REALM_TOKENS), REALM_TOKENS);
+    client_set_token(&f->a, WORLD_KID, 3600);
+    f->a.realm_id = REALM_PLAIN;
+    fixture_allocate(&f->a);
+    assert_int_equal(client_refresh(&f->a, 600, NULL), 200);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,6 +208,7 @@ int main(void)
         SCENARIO(test_reservation_is_its_users_in_his_realm),
         SCENARIO(test_allocation_belongs_to_its_user_in_his_realm),
         SCENARIO(test_listener_that_serves_tokens_says_so),
+        SCENARIO(test_token_of_another_realm_of_the_listener_lets_in),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -98,6 +98,16 @@ static void test_rest_end_on_expiry_refuses_refresh(void **state)
     assert_int_equal(world_allocations(f->w), 0);
 }
 
+static void test_rest_end_on_expiry_is_nothing_to_users_without_one(void **state)
+{
+    struct fixture *f = *state;
+    f->settings.relay.end_on_expiry = true;
+    world_reload(f->w, &f->settings);
+    fixture_allocate(&f->b);
+    world_advance(f->w, 100);
+    assert_int_equal(client_refresh(&f->b, 600, NULL), 200);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -109,6 +119,7 @@ int main(void)
         SCENARIO(test_rest_names_without_an_expiry_are_401),
         SCENARIO(test_rest_live_allocation_outlives_its_credential),
         SCENARIO(test_rest_end_on_expiry_refuses_refresh),
+        SCENARIO(test_rest_end_on_expiry_is_nothing_to_users_without_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -199,9 +199,10 @@ static void test_request_retransmitted_while_it_waits_is_answered_once(void **st
         assert_int_equal(client_send(&f->a, &q, NULL), 0);
     assert_int_equal(world_dropped(f->w, REASON_PARKED_DUPLICATE), 3);
     assert_int_equal(waiting(f->w), 1);
-    const uint64_t before = f->w->replies;
+    const uint64_t before = f->w->replies, received = world_metric(f->w, METRIC_REQUESTS_ALLOCATE);
     answer_all(f->w);
     assert_int_equal(f->w->replies, before + 1);
+    assert_int_equal(world_metric(f->w, METRIC_REQUESTS_ALLOCATE), received);
     assert_int_equal(answer_of(&f->a, &q), 200);
     /* And once more, now that it is done. */
     assert_int_equal(client_send(&f->a, &q, NULL), 200);
@@ -314,6 +315,11 @@ static void test_prefix_has_eight_that_wait(void **state)
     for (unsigned i = PARKING_PREFIX; i < 10; i++)
         assert_int_equal(client_allocate(&c[i], NULL), 508);
     assert_int_equal(world_refused(f->w, REASON_PARKING_FULL), 10 - PARKING_PREFIX);
+    /* Nothing is kept of them: sent again they are answered again. */
+    begin_allocate(&other, &c[9]);
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(client_send(&c[9], &other, NULL), 508);
+    assert_int_equal(world_dropped(f->w, REASON_PARKED_DUPLICATE), 0);
     stored_nth(&neighbour, f->w, 2);
     send_to_wait(&neighbour, &other);
     answer_all(f->w);
@@ -413,9 +419,10 @@ static void test_connection_that_closes_takes_its_waiting_requests_along(void **
     client_close(&f->a);
     assert_int_equal(world_refused(f->w, REASON_FLOW_GONE), 3);
     assert_int_equal(waiting(f->w), 1);
-    const uint64_t before = f->w->replies;
+    const uint64_t before = f->w->replies, received = world_metric(f->w, METRIC_REQUESTS_ALLOCATE);
     answer_all(f->w);
     assert_int_equal(f->w->replies, before + 1);
+    assert_int_equal(world_metric(f->w, METRIC_REQUESTS_ALLOCATE), received);
     assert_int_equal(answer_of(&other, &q[0]), 200);
     assert_int_equal(world_allocations(f->w), 1);
 }

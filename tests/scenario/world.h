@@ -45,6 +45,7 @@ struct world_settings {
     bool password_sha256;
     bool no_store, lockout;     /* nobody can be asked for keys; guesses are counted */
     bool retired;               /* of REALM_REST's secrets the second, "south" */
+    bool no_tokens;             /* REALM_TOKENS has its user alone */
     const char *alice_password; /* NULL: the user does not exist */
     const char *nonce_secret, *nonce_secret_old;           /* old NULL: none */
     const struct quota_limits *realm_quotas[WORLD_REALMS]; /* NULL: those of `limits` */

@@ -120,6 +120,8 @@ static struct auth *build_auth(struct world *w)
             .oauth_key_count = 1,
             .store_oauth_keys = true},
     };
+    if (w->settings.no_tokens)
+        realms[REALM_TOKENS] = (struct auth_realm_settings){.users = &namesake, .user_count = 1};
     for (unsigned i = 0; i < WORLD_REALMS; i++)
         realms[i].name = (char *)(uintptr_t)world_realm_name(i);
     struct auth_settings settings = {.realms = realms,
