@@ -277,6 +277,35 @@ static void test_known_key_does_for_a_while_when_the_store_cannot_be_reached(voi
     assert_int_equal(client_allocate(&f->b, NULL), 500);
 }
 
+static void test_known_key_does_as_well_when_nothing_can_be_asked(void **state)
+{
+    struct fixture *f = *state;
+    client_set_stored(&f->a);
+    client_set_stored(&f->b);
+    fixture_allocate(&f->a);
+    world_advance(f->w, 300);
+    f->w->store.mode = WORLD_STORE_FULL;
+    fixture_allocate(&f->b);
+    assert_int_equal(client_challenge(&f->a), 401);
+    client_set_user(&f->a, "nobody", "nothing");
+    assert_int_equal(client_allocate(&f->a, NULL), 500);
+}
+
+/* What waits does not age meanwhile. */
+static void test_nonce_that_ends_while_its_request_waits_is_good(void **state)
+{
+    struct fixture *f = *state;
+    struct request q;
+    f->w->store.mode = WORLD_STORE_HELD;
+    stored_nth(&f->a, f->w, 1);
+    world_advance(f->w, 599);
+    send_to_wait(&f->a, &q);
+    world_advance_ms(f->w, 1500);
+    answer_all(f->w);
+    assert_int_equal(answer_of(&f->a, &q), 200);
+    assert_int_equal(client_refresh(&f->a, 600, NULL), 438);
+}
+
 static void test_question_that_was_lost_is_asked_again(void **state)
 {
     struct fixture *f = *state;
@@ -518,6 +547,8 @@ int main(void)
         SCENARIO(test_store_that_takes_no_question_is_500_at_once),
         SCENARIO(test_no_store_is_500_at_once),
         SCENARIO(test_known_key_does_for_a_while_when_the_store_cannot_be_reached),
+        SCENARIO(test_known_key_does_as_well_when_nothing_can_be_asked),
+        SCENARIO(test_nonce_that_ends_while_its_request_waits_is_good),
         SCENARIO(test_question_that_was_lost_is_asked_again),
         SCENARIO(test_prefix_has_eight_that_wait),
         SCENARIO(test_full_prefix_prolongs_no_key),
