@@ -55,6 +55,16 @@ static void test_revocation_is_for_its_realm(void **state)
     assert_int_equal(world_allocations(f->w), 1);
 }
 
+static void test_taking_back_what_nobody_knows_ends_nothing(void **state)
+{
+    struct fixture *f = *state;
+    fixture_allocate(&f->a);
+    world_take_back(f->w, REVOKE_USER, REALM_PLAIN, "alice");
+    world_advance(f->w, 2);
+    assert_int_equal(client_refresh(&f->a, 600, NULL), 200);
+    assert_int_equal(world_metric(f->w, METRIC_ALLOCATIONS_REVOKED), 0);
+}
+
 static void test_revocation_that_is_taken_back_lets_in_again(void **state)
 {
     struct fixture *f = *state;
@@ -209,6 +219,7 @@ int main(void)
         SCENARIO(test_revoked_user_ends_on_every_worker_at_once),
         SCENARIO(test_media_of_a_revoked_user_stops),
         SCENARIO(test_revocation_is_for_its_realm),
+        SCENARIO(test_taking_back_what_nobody_knows_ends_nothing),
         SCENARIO(test_revocation_that_is_taken_back_lets_in_again),
         SCENARIO(test_revocation_ends_by_itself),
         SCENARIO(test_revoked_rest_user_is_so_under_every_name),

@@ -252,6 +252,26 @@ static void test_store_that_takes_no_question_is_500_at_once(void **state)
     assert_int_equal(waiting(f->w), 0);
 }
 
+static void test_questions_that_were_not_taken_leave_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct client c;
+    f->w->store.mode = WORLD_STORE_FULL;
+    for (unsigned i = 0; i < PARKING_TOTAL + 100; i++) {
+        char name[16];
+        stored_nth(&c, f->w, i);
+        snprintf(name, sizeof(name), "nobody%u", i);
+        client_set_user(&c, name, "nothing");
+        assert_int_equal(client_allocate(&c, NULL), 500);
+    }
+    f->w->store.mode = WORLD_STORE_HELD;
+    stored_nth(&c, f->w, PARKING_TOTAL + 100);
+    struct request q;
+    send_to_wait(&c, &q);
+    answer_all(f->w);
+    assert_int_equal(answer_of(&c, &q), 200);
+}
+
 static void test_no_store_is_500_at_once(void **state)
 {
     struct fixture *f = *state;
@@ -545,6 +565,7 @@ int main(void)
         SCENARIO(test_store_that_does_not_answer_is_500_in_two_seconds),
         SCENARIO(test_store_that_says_it_cannot_is_500_at_once),
         SCENARIO(test_store_that_takes_no_question_is_500_at_once),
+        SCENARIO(test_questions_that_were_not_taken_leave_nothing),
         SCENARIO(test_no_store_is_500_at_once),
         SCENARIO(test_known_key_does_for_a_while_when_the_store_cannot_be_reached),
         SCENARIO(test_known_key_does_as_well_when_nothing_can_be_asked),

@@ -127,6 +127,11 @@ static void test_auth_check_store_rest_names_are_rests(void **state)
     assert_int_equal(judge(&a).expired_s, NOW - 1700003600);
 }
 
+static void test_auth_check_store_empty_name_is_nobodys(void **state)
+{
+    expect(ask(STORE, "", "kept"), AUTH_CHALLENGE, REASON_NAME_NOT_PREPARABLE);
+}
+
 static void test_auth_check_store_secrets_of_the_store(void **state)
 {
     char password[AUTH_REST_PASSWORD_MAX + 1];
@@ -325,6 +330,7 @@ int main(void)
         TEST(store_key_of_no_length_is_no_answer),
         TEST(store_static_name_is_static),
         TEST(store_rest_names_are_rests),
+        TEST(store_empty_name_is_nobodys),
         TEST(store_secrets_of_the_store),
         TEST(store_answers_age),
         TEST(store_wrong_password_is_asked_for_like_nobodys),
