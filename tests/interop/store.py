@@ -43,10 +43,10 @@ def answer_code(lab, user, password, server=("127.0.0.1", 3478)):
     return answer.code if answer else None
 
 
-def coturn(lab, port, *credentials):
+def coturn(lab, port, *credentials, no_tls=True):
     process = lab.start(Process, f"turnserver-{port}", [
         "turnserver", "--no-cli", "-n", "-L", "127.0.0.1", "-p", port, "--allow-loopback-peers", "-r", REALM, "--log-file", "stdout",
-        "--simple-log", "-m", "1", "--no-tls", "--no-dtls", "--pidfile", lab.folder / f"turnserver-{port}.pid",
+        "--simple-log", "-m", "1", *(["--no-tls", "--no-dtls"] if no_tls else []), "--pidfile", lab.folder / f"turnserver-{port}.pid",
         "--redis-userdb", DATABASE, *credentials])
     client = lab.client(("127.0.0.1", port))
 

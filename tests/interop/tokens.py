@@ -2,15 +2,19 @@
 import base64
 import json
 import secrets
+import socket
+import ssl
 import struct
 import time
+import urllib.parse
 
+import certificates
 import stun
 from admin import scrape, turnpikectl, with_admin
 from harness import CONFIG, PASSWORD, REALM, USER, case, expect, listening_peer, run_command, until
 from redis import CANARY, PORT, Redis
 from relaying import relays
-from store import coturn
+from store import DATABASE, coturn
 
 ACCESS_TOKEN, THIRD_PARTY = 0x001B, 0x802E
 NAME, KID = "turn.test", "k1"
@@ -295,6 +299,48 @@ def tokens_of_keys_in_redis(lab):
     until(lambda: code_of(lab, mint(lab, kid="nobody")) == 0, 5, "a new key does not count")
     for word in (KEY, *(key for _, key in UCLIENT_KEYS.values())):
         expect(word not in server.output(), "a key in the log")
+    server.check()
+
+
+def page(link, method, path, form=""):
+    """One page of coturn's admin pages, which know who has logged in by the connection."""
+    head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    link.sendall(f"{head}Content-Length: {len(form)}\r\n\r\n{form}".encode())
+    text = b""
+    while b"</html>" not in text and (more := link.recv(65536)):
+        text += more
+    return text.decode(errors="replace")
+
+
+def written_by_coturn(lab, kid):
+    """A key that coturn's own admin page puts into Redis; where that coturn is."""
+    cert, key = lab.folder / "cert.pem", lab.folder / "key.pem"
+    run_command("openssl", "req", "-x509", *certificates.KEY, "-keyout", key, "-out", cert, "-days", "2", "-subj", "/CN=localhost")
+    run_command("turnadmin", "-A", "-u", "admin", "-p", "pages", "-N", DATABASE)
+    place = coturn(lab, 3578, "-a", "--oauth", "--server-name", NAME, "--web-admin", "--web-admin-port", "8080", "--cert", cert, "--pkey", key, no_tls=False)
+    # Not checked: it is a certificate of a moment.
+    context = ssl._create_unverified_context()  # pylint: disable=protected-access
+    with context.wrap_socket(socket.create_connection(("127.0.0.1", 8080), timeout=10)) as link:
+        page(link, "GET", "/")
+        time.sleep(0.3)  # it hands the connection over to another thread
+        expect("/oauth" in page(link, "POST", "/logon", "uname=admin&pwd=pages"), "coturn does not let its admin in")
+        form = f"oauth_kid={kid}&oauth_ikm={urllib.parse.quote(KEY, safe='')}&oauth_tea=A256GCM&oauth_ts=0&oauth_lt=0&oauth_realm={REALM}"
+        expect(kid in page(link, "GET", f"/oauth?{form}"), "coturn has not written the key")
+    return place
+
+
+@case
+def tokens_of_a_key_that_coturn_has_written(lab):
+    redis = lab.start(Redis)
+    place = written_by_coturn(lab, "page")
+    expect(redis.ask("EXISTS", "turn/oauth/kid/page") == b":1", "it stands elsewhere")
+    server = lab.server(with_redis_tokens(lab))
+    until(lambda: "redis_up" in server.output(), 10, "no Redis")
+    token = mint(lab, kid="page")
+    expect(code_of(lab, token) == 0, "a token of coturn's key is refused")
+    token.mac_key = token.mac_key[:16]
+    expect(code_of(lab, token, place) == 0, "coturn refuses a token of turnpikectl's")
+    expect(code_of(lab, mint(lab, kid="page", key=base64.b64encode(bytes(32)).decode())) == 401, "a token of another key is taken")
     server.check()
 
 
