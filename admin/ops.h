@@ -54,8 +54,9 @@ struct admin_explain {
 struct admin_ops {
     void *ctx;
     /* 0: in force here, and handed to the fleet where there is one. -ENOENT: no such realm;
-     * -ENOSPC: too many; -EINVAL: a kind or an id that cannot be. */
-    int (*revoke)(void *ctx, const struct admin_revocation *what);
+     * -ENOSPC: too many; -EINVAL: a kind or an id that cannot be. *known: of a secret, whether this
+     * instance has it; of a user or token AUTH_KNOWN_MAYBE. */
+    int (*revoke)(void *ctx, const struct admin_revocation *what, enum auth_known *known);
     /* May call `explained` before it returns, or up to 3 s later. */
     void (*explain)(void *ctx, const struct admin_explain *what);
     enum admin_state (*state)(void *ctx);

@@ -1,6 +1,6 @@
 /*
  * POST /api/v1/revocations: whoever is named is not let in any more, on every instance. The answer
- * says nothing of what was asked: in the place of an id somebody may have put a secret. Called
+ * repeats nothing of what was asked: in the place of an id somebody may have put a secret. Called
  * through the table of route.c.
  */
 #include <errno.h>
@@ -68,9 +68,22 @@ static unsigned refuse(FILE *out, unsigned status, const char *why)
     return status;
 }
 
+/* Users of REST are in no list, and tokens in none either: of these nothing could be said. */
+static void say_revoked(const struct admin_revocation *what, enum auth_known known, FILE *out)
+{
+    static const char *const words[] = {
+        [AUTH_KNOWN_NO] = "false", [AUTH_KNOWN_YES] = "true", [AUTH_KNOWN_MAYBE] = "null"};
+    fputs("{\"revoked\": true", out);
+    if (what->kind == REVOKE_SECRET) {
+        fprintf(out, ", \"known\": %s", words[known]);
+    }
+    fputs("}\n", out);
+}
+
 static unsigned revoke(const struct admin_ops *ops, const json_t *json, FILE *out)
 {
     struct admin_revocation what;
+    enum auth_known known;
     if (read_revocation(json, &what) < 0) {
         return refuse(out, 422,
             "kind (user, token or secret), id and seconds are needed; realm may be there");
@@ -78,9 +91,9 @@ static unsigned revoke(const struct admin_ops *ops, const json_t *json, FILE *ou
     if (!may_be_an_id(&what)) {
         return refuse(out, 422, "the id of a token has 16 hexadecimal digits, small letters");
     }
-    switch (ops->revoke(ops->ctx, &what)) {
+    switch (ops->revoke(ops->ctx, &what, &known)) {
     case 0:
-        fputs("{\"revoked\": true}\n", out);
+        say_revoked(&what, known, out);
         return 200;
     case -ENOENT:
         return refuse(out, 404, "no such realm");

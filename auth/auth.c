@@ -293,6 +293,24 @@ struct slice auth_realm_third_party(const struct auth *auth, uint32_t realm)
     return secret_slice(&auth->realms[realm].oauth.server_name);
 }
 
+static bool has_secret(const struct rest *rest, struct slice id)
+{
+    for (size_t i = 0; i < rest->count; i++)
+        if (slice_equal(slice_of_string(rest->list[i].id), id))
+            return true;
+    return false;
+}
+
+enum auth_known auth_knows_secret(
+    const struct auth *auth, struct auth_worker *w, uint32_t realm, struct slice id)
+{
+    const struct auth_realm *r = &auth->realms[realm];
+    if (has_secret(&r->rest, id) || has_secret(auth_worker_secrets(w, auth, realm), id) ||
+        oauth_find(&r->oauth, id))
+        return AUTH_KNOWN_YES;
+    return r->store_oauth_keys && id.len <= OAUTH_KID_MAX ? AUTH_KNOWN_MAYBE : AUTH_KNOWN_NO;
+}
+
 uint64_t auth_realms_served(const struct auth *auth, const struct auth_realms *realms)
 {
     uint64_t served = 0;

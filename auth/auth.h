@@ -68,6 +68,15 @@ bool auth_worker_covers(
 /* Forgets every answer of the store, and wipes the keys of nonces: at a reload. */
 void auth_worker_forget(struct auth_worker *w);
 
+/*
+ * What the id of a REVOKE_SECRET is to this realm (< auth_realm_count): that of a REST secret,
+ * retired ones and those that the worker has from the store included, or a configured kid; or
+ * nothing. MAYBE: nothing that is known, but a kid can be, and the store cannot list its kids.
+ */
+enum auth_known { AUTH_KNOWN_NO, AUTH_KNOWN_YES, AUTH_KNOWN_MAYBE };
+enum auth_known auth_knows_secret(
+    const struct auth *auth, struct auth_worker *w, uint32_t realm, struct slice id);
+
 /* What a 401 or 438 of this listener carries: bound to the home realm's name. 0 or -EIO. */
 int auth_challenge_nonce(const struct auth *auth, struct auth_worker *w,
     const struct auth_realms *realms, const struct addr *client, const struct instant *now,

@@ -49,6 +49,17 @@ static json_t *question(const struct arguments *a, uint64_t seconds)
     return json;
 }
 
+/* In an emergency a typo must not look like a success. */
+static void note_unknown(const char *text, const char *done)
+{
+    json_t *json = json_loads(text, 0, NULL);
+    if (json_is_false(json_object_get(json, "known"))) {
+        fprintf(stderr, "turnpikectl: no secret or key of the realm has this id; %s all the same\n",
+            done);
+    }
+    json_decref(json);
+}
+
 int cli_revoke(const struct cli_options *common, int argc, char **argv)
 {
     struct cli_options options = *common;
@@ -72,11 +83,13 @@ int cli_revoke(const struct cli_options *common, int argc, char **argv)
     if (code != CLI_DONE) {
         return code;
     }
+    const char *done = a.undo ? "taken back" : "revoked";
     if (options.json) {
         fputs(text, stdout);
     } else {
-        puts(a.undo ? "taken back" : "revoked");
+        puts(done);
     }
+    note_unknown(text, done);
     free(text);
     return CLI_DONE;
 }

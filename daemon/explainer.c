@@ -160,6 +160,11 @@ void explainer_revoke(struct explainer *e, const struct revocation *v)
     (void)auth_worker_revoke(e->worker, v, &now);
 }
 
+enum auth_known explainer_knows(struct explainer *e, uint32_t realm, struct slice id)
+{
+    return auth_knows_secret(*e->deps.auth, e->worker, realm, id);
+}
+
 void explainer_forget(struct explainer *e)
 {
     auth_worker_forget(e->worker);

@@ -26,6 +26,8 @@ void explainer_ask(struct explainer *e, const struct admin_explain *what);
 /* What workers learn, it learns too. */
 void explainer_secrets(struct explainer *e, const struct store_secrets *secrets);
 void explainer_revoke(struct explainer *e, const struct revocation *v);
+/* As auth_knows_secret, by what is in force. */
+enum auth_known explainer_knows(struct explainer *e, uint32_t realm, struct slice id);
 /* At a reload: forgets what the store has answered. */
 void explainer_forget(struct explainer *e);
 

@@ -74,7 +74,8 @@ static bool relayed(void *ctx, size_t n, struct admin_relayed *out)
     return true;
 }
 
-static int revoke_credentials(void *ctx, const struct admin_revocation *what)
+static int revoke_credentials(
+    void *ctx, const struct admin_revocation *what, enum auth_known *known)
 {
     const struct observe *o = ctx;
     struct revocation v = {.kind = (uint8_t)what->kind, .id_len = (uint16_t)what->id.len};
@@ -87,7 +88,13 @@ static int revoke_credentials(void *ctx, const struct admin_revocation *what)
     }
     v.until = what->seconds ? clock_now().wall_s + what->seconds : 0;
     memcpy(v.id, what->id.data, what->id.len);
-    return sharing_revoke(o->sharing, &v);
+    int r = sharing_revoke(o->sharing, &v);
+    if (r < 0) {
+        return r;
+    }
+    *known = what->kind == REVOKE_SECRET ? explainer_knows(o->explainer, v.realm, what->id)
+                                         : AUTH_KNOWN_MAYBE;
+    return 0;
 }
 
 static void explain_credential(void *ctx, const struct admin_explain *what)

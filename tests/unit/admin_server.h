@@ -31,6 +31,7 @@ struct fixture {
     struct admin_revocation revoked;
     unsigned revocations, explains;
     int revoke_returns;
+    enum auth_known known;
     char asked[16 * 1024]; /* texts of the last question, each in brackets */
     bool explain_waits;    /* the answer is given by explain_now */
     bool no_realm;
@@ -74,7 +75,7 @@ static void keep(struct fixture *f, struct slice text)
         text.data ? (const char *)text.data : "");
 }
 
-static int fake_revoke(void *ctx, const struct admin_revocation *what)
+static int fake_revoke(void *ctx, const struct admin_revocation *what, enum auth_known *known)
 {
     struct fixture *f = ctx;
     f->revocations++;
@@ -82,6 +83,8 @@ static int fake_revoke(void *ctx, const struct admin_revocation *what)
     f->asked[0] = '\0';
     keep(f, what->realm);
     keep(f, what->id);
+    if (f->revoke_returns == 0)
+        *known = f->known;
     return f->revoke_returns;
 }
 

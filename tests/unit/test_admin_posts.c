@@ -12,18 +12,27 @@ static void test_post_revocation_of_each_kind_reaches_the_daemon(void **state)
         const char *body, *asked;
         enum revocation_kind kind;
         uint32_t seconds;
+        enum auth_known known;
+        const char *answer;
     } cases[] = {
-        {"{\"kind\": \"user\", \"id\": \"alice\", \"seconds\": 60}", "[][alice]", REVOKE_USER, 60},
+        {"{\"kind\": \"user\", \"id\": \"alice\", \"seconds\": 60}", "[][alice]", REVOKE_USER, 60,
+            AUTH_KNOWN_MAYBE, "{\"revoked\": true}\n"},
         {"{\"seconds\":0,\"kind\":\"token\",\"id\":\"0123456789abcdef\",\"realm\":\"b.example\"}",
-            "[b.example][0123456789abcdef]", REVOKE_TOKEN, 0},
+            "[b.example][0123456789abcdef]", REVOKE_TOKEN, 0, AUTH_KNOWN_MAYBE,
+            "{\"revoked\": true}\n"},
         {" {\"kind\": \"secret\", \"id\": \"\\u00e9\", \"seconds\": 4294967295} ", "[][\xc3\xa9]",
-            REVOKE_SECRET, UINT32_MAX},
+            REVOKE_SECRET, UINT32_MAX, AUTH_KNOWN_YES, "{\"revoked\": true, \"known\": true}\n"},
+        {"{\"kind\": \"secret\", \"id\": \"s\", \"seconds\": 1}", "[][s]", REVOKE_SECRET, 1,
+            AUTH_KNOWN_NO, "{\"revoked\": true, \"known\": false}\n"},
+        {"{\"kind\": \"secret\", \"id\": \"s\", \"seconds\": 1}", "[][s]", REVOKE_SECRET, 1,
+            AUTH_KNOWN_MAYBE, "{\"revoked\": true, \"known\": null}\n"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        f->known = cases[i].known;
         const char *answer = post_json(f, REVOKE, cases[i].body);
         assert_starts(answer, "HTTP/1.1 200 ");
         assert_non_null(strstr(answer, "content-type: application/json\r\n"));
-        assert_string_equal(strstr(answer, "\r\n\r\n") + 4, "{\"revoked\": true}\n");
+        assert_string_equal(strstr(answer, "\r\n\r\n") + 4, cases[i].answer);
         assert_string_equal(f->asked, cases[i].asked);
         assert_int_equal(f->revoked.kind, cases[i].kind);
         assert_int_equal(f->revoked.seconds, cases[i].seconds);

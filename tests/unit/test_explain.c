@@ -1,6 +1,7 @@
 /*
  * auth_explain: every reason that a credential can be refused for has its sentence, auth_check says
- * the same reason, and no secret, password or token comes into the text (THREATS row 25).
+ * the same reason, and no secret, password or token comes into the text (THREATS row 25). And whose
+ * ids a realm knows, for who revokes by them.
  */
 #include "auth/explain.h"
 #include "auth/long_term.h"
@@ -19,9 +20,9 @@
 
 #define CANARY_KEY "canary-canary-canary-canary-0123"
 
-enum { MIXED, STORE, PLAIN, GONE };
+enum { MIXED, STORE, PLAIN, GONE, KIDS };
 static const char *const realm_names[] = {
-    "mixed.example", "store.example", "plain.example", "gone.example"};
+    "mixed.example", "store.example", "plain.example", "gone.example", "kids.example"};
 
 static struct auth *auth;
 static struct auth_worker *worker;
@@ -61,9 +62,14 @@ static struct auth *build(void)
                                                .oauth_key_count = 2},
         [STORE] = {.name = (char *)"store.example", .store_users = true, .store_secrets = true},
         [PLAIN] = {.name = (char *)"plain.example", .users = &stored, .user_count = 1},
-        [GONE] = {.name = (char *)"gone.example", .removed = true}};
+        [GONE] = {.name = (char *)"gone.example", .removed = true},
+        [KIDS] = {.name = (char *)"kids.example",
+            .oauth_server_name = (char *)"turn.example",
+            .oauth_keys = kids,
+            .oauth_key_count = 1,
+            .store_oauth_keys = true}};
     struct auth_settings settings = {.realms = realms,
-        .realm_count = 4,
+        .realm_count = 5,
         .max_ttl_s = 2 * DAY,
         .nonce_lifetime_s = 600,
         .password_sha256 = true,
@@ -462,7 +468,54 @@ static void test_auth_explain_revoked(void **state)
     expect(&e, REASON_NONE, AUTH_SOURCE_STATIC, "a static user; password right");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(test_auth_explain_##name, setup, teardown)
+static enum auth_known knows(uint32_t realm, const char *id)
+{
+    return auth_knows_secret(auth, worker, realm, slice_of_string(id));
+}
+
+static void test_auth_knows_ids_of_secrets_and_kids(void **state)
+{
+    static const char *const ours[] = {"new", "old", "north", "past"};
+    static const char *const nobodys[] = {
+        "", "ne", "neww", "New", "mixed.example", "alice", "canary-new", "redis-00000000"};
+    for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+        assert_int_equal(knows(MIXED, ours[i]), AUTH_KNOWN_YES);
+    for (size_t i = 0; i < sizeof(nobodys) / sizeof(nobodys[0]); i++)
+        assert_int_equal(knows(MIXED, nobodys[i]), AUTH_KNOWN_NO);
+    assert_int_equal(auth_knows_secret(auth, worker, MIXED, slice_of("new\0", 4)), AUTH_KNOWN_NO);
+    assert_int_equal(knows(PLAIN, "new"), AUTH_KNOWN_NO);
+    assert_int_equal(knows(GONE, "new"), AUTH_KNOWN_NO);
+}
+
+static void test_auth_knows_ids_of_the_stores_secrets(void **state)
+{
+    struct store_secrets secrets = {.realm = STORE, .count = 2, .list = {clear("s"), clear("t")}};
+    char id[REST_ID_MAX + 1];
+    assert_int_equal(
+        rest_store_id(id, crypto, slice_of_string("canary-nonce-secret"), slice_of_string("t")), 0);
+    assert_int_equal(knows(STORE, id), AUTH_KNOWN_NO);
+    assert_int_equal(auth_worker_set_secrets(worker, auth, &secrets), 0);
+    assert_int_equal(knows(STORE, id), AUTH_KNOWN_YES);
+    assert_int_equal(knows(MIXED, id), AUTH_KNOWN_NO);
+    store_secrets_deinit(&secrets);
+    assert_int_equal(auth_worker_set_secrets(worker, auth, &secrets), 0);
+    assert_int_equal(knows(STORE, id), AUTH_KNOWN_NO);
+}
+
+static void test_auth_knows_not_which_kids_the_store_has(void **state)
+{
+    char id[OAUTH_KID_MAX + 2] = "";
+    assert_int_equal(knows(KIDS, "north"), AUTH_KNOWN_YES);
+    assert_int_equal(knows(KIDS, "south"), AUTH_KNOWN_MAYBE);
+    memset(id, 'k', OAUTH_KID_MAX);
+    assert_int_equal(knows(KIDS, id), AUTH_KNOWN_MAYBE);
+    id[OAUTH_KID_MAX] = 'k'; /* longer than a kid can be */
+    assert_int_equal(
+        auth_knows_secret(auth, worker, KIDS, slice_of(id, OAUTH_KID_MAX + 1)), AUTH_KNOWN_NO);
+}
+
+#define TEST(name)  cmocka_unit_test_setup_teardown(test_auth_explain_##name, setup, teardown)
+#define KNOWS(name) cmocka_unit_test_setup_teardown(test_auth_knows_##name, setup, teardown)
 
 int main(void)
 {
@@ -476,6 +529,9 @@ int main(void)
         TEST(revoked),
         TEST(token),
         TEST(time_of_a_token),
+        KNOWS(ids_of_secrets_and_kids),
+        KNOWS(ids_of_the_stores_secrets),
+        KNOWS(not_which_kids_the_store_has),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

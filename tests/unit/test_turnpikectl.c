@@ -305,6 +305,33 @@ static void test_turnpikectl_revoke_says_what_and_for_how_long(void **state)
     }
 }
 
+#define UNKNOWN "turnpikectl: no secret or key of the realm has this id; "
+
+static void test_turnpikectl_revoke_notes_an_id_that_nobody_has(void **state)
+{
+    static const struct {
+        const char *answer, *more, *out, *errors;
+    } rows[] = {
+        {HEAD "{\"revoked\":true,\"known\":false}\n", NULL, "revoked\n",
+            UNKNOWN "revoked all the same\n"},
+        {HEAD "{\"revoked\":true,\"known\":false}\n", "--undo", "taken back\n",
+            UNKNOWN "taken back all the same\n"},
+        {HEAD "{\"revoked\":true,\"known\":false}\n", "--json",
+            "{\"revoked\":true,\"known\":false}\n", UNKNOWN "revoked all the same\n"},
+        {HEAD "{\"revoked\":true,\"known\":true}\n", NULL, "revoked\n", ""},
+        {HEAD "{\"revoked\":true,\"known\":null}\n", NULL, "revoked\n", ""},
+        {HEAD "{\"revoked\":true}\n", NULL, "revoked\n", ""},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct run r = {
+            .answer = rows[i].answer, .argv = {"revoke", "--secret", "odl", rows[i].more}};
+        run(&r);
+        assert_int_equal(r.code, 0);
+        assert_string_equal(r.out, rows[i].out);
+        assert_string_equal(r.errors, rows[i].errors);
+    }
+}
+
 static void test_turnpikectl_revoke_wrong_use_is_2(void **state)
 {
     static const char *const rows[][8] = {{"revoke"}, {"revoke", "alice"},
@@ -503,6 +530,7 @@ int main(void)
         cmocka_unit_test(test_turnpikectl_explain_wrong_use_is_2),
         cmocka_unit_test(test_turnpikectl_explain_unfit_secrets_are_2),
         cmocka_unit_test(test_turnpikectl_revoke_says_what_and_for_how_long),
+        cmocka_unit_test(test_turnpikectl_revoke_notes_an_id_that_nobody_has),
         cmocka_unit_test(test_turnpikectl_revoke_wrong_use_is_2),
         cmocka_unit_test(test_turnpikectl_status_has_redis_where_there_is_one),
         cmocka_unit_test(test_turnpikectl_token_is_one_that_its_key_opens),
