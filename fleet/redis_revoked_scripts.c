@@ -8,12 +8,24 @@
 const char *const redis_revoked_keys[REDIS_REVOKED_KEYS] = {"turnpike/revocations/entries",
     "turnpike/revocations/order", "turnpike/revocations/expiry", "turnpike/revocations/clock"};
 
+/* A Redis that is short of memory evicts key by key: what is left of the set is no set. */
+#define IS_WHOLE                                                                                   \
+    "local function is_whole()\n"                                                                  \
+    "  local some = redis.call('HLEN', KEYS[1]) > 0\n"                                             \
+    "  return some == (#redis.call('ZREVRANGE', KEYS[2], 0, 0) > 0) and\n"                         \
+    "    some == (#redis.call('ZREVRANGE', KEYS[3], 0, 0) > 0)\n"                                  \
+    "end\n"
+
 const char redis_revoked_put[] =
-    "local function whole(n) return string.format('%.0f', n) end\n"
+    "local function whole(n) return string.format('%.0f', n) end\n" IS_WHOLE
     "local entries, order, expiry, clock = KEYS[1], KEYS[2], KEYS[3], KEYS[4]\n"
     "local time = redis.call('TIME')\n"
     "local now = tonumber(time[1])\n"
     "local us = now * 1000000 + tonumber(time[2])\n"
+    /* In the past: all of it goes, and is told again. */
+    "if not is_whole() then\n"
+    "  for _, key in ipairs(KEYS) do redis.call('EXPIREAT', key, 1) end\n"
+    "end\n"
     "local born = redis.call('HGET', clock, 'born')\n"
     "if not born then\n"
     "  born = whole(us)\n"
@@ -64,10 +76,10 @@ const char redis_revoked_put[] =
     "return {whole(us), born, full, outdated}\n";
 
 const char redis_revoked_poll[] =
-    "local function whole(n) return string.format('%.0f', n) end\n"
+    "local function whole(n) return string.format('%.0f', n) end\n" IS_WHOLE
     "local time = redis.call('TIME')\n"
     "local us = whole(tonumber(time[1]) * 1000000 + tonumber(time[2]))\n"
-    "local born = redis.call('HGET', KEYS[4], 'born') or '0'\n"
+    "local born = is_whole() and redis.call('HGET', KEYS[4], 'born') or '0'\n"
     "local found = redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. ARGV[1], '+inf', 'WITHSCORES',\n"
     "  'LIMIT', 0, ARGV[2])\n"
     "local reply, bytes, at = {us, born, ARGV[1], 0}, 0, 1\n"

@@ -167,7 +167,9 @@ static void test_redis_revocations_full_set_takes_no_more(void **state)
 {
     static const char fill[] =
         "for i = 1, 65536 do local name = 'user/example.org/old' .. i "
-        "redis.call('HSET', 'turnpike/revocations/entries', name, '5 6 4000000000') end return 1";
+        "redis.call('HSET', 'turnpike/revocations/entries', name, '5 6 4000000000') end "
+        "for _, key in ipairs({'order', 'expiry'}) do "
+        "redis.call('ZADD', 'turnpike/revocations/' .. key, 4000000000, 'of none') end return 1";
     assert_true(evaluate(fill, ":1"));
     fleet_begin(&a);
     assert_int_equal(test_fleet_revoke(&a, 1, "one", in_an_hour()), 0);
@@ -175,6 +177,25 @@ static void test_redis_revocations_full_set_takes_no_more(void **state)
     assert_true(test_fleet_revoked(&a, &l, 1, 4000));
     assert_revoked(&a, 0, "old7", a.revoked[0].until);
     assert_true(test_redis_says(&redis, "HLEN turnpike/revocations/entries", ":65536\r\n"));
+    fleets_end(&a, &b);
+}
+
+/* A Redis that is short of memory gives up one key and keeps the others. */
+static void test_redis_revocations_set_in_parts_is_told_again(void **state)
+{
+    char drop[100];
+    struct test_fleet c;
+    fleet_begin(&a);
+    assert_int_equal(test_fleet_revoke(&a, 1, "eve", in_an_hour()), 0);
+    assert_true(test_fleet_revoked(&a, &l, 1, 4000));
+    for (size_t i = 0; i < REDIS_REVOKED_KEYS; i++) {
+        snprintf(drop, sizeof(drop), "return redis.call('DEL', '%s')", redis_revoked_keys[i]);
+        assert_true(evaluate(drop, ":1"));
+        linked_sleep(&l, 2500);
+        fleet_begin(&c);
+        assert_true(test_fleet_revoked(&c, &l, 1, 4000));
+        test_fleet_end(&c);
+    }
     fleets_end(&a, &b);
 }
 
@@ -304,6 +325,7 @@ int main(void)
         cmocka_unit_test_setup(
             test_redis_revocations_take_back_reaches_all_and_is_not_undone, redis_reset),
         cmocka_unit_test_setup(test_redis_revocations_restarted_empty_learns_again, redis_reset),
+        cmocka_unit_test_setup(test_redis_revocations_set_in_parts_is_told_again, redis_reset),
         cmocka_unit_test_setup(
             test_redis_revocations_while_redis_is_away_is_sent_when_it_returns, redis_reset),
         cmocka_unit_test_setup(
