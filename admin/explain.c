@@ -7,6 +7,7 @@
 
 #include "admin/json_body.h"
 #include "admin/route.h"
+#include "base/base64.h"
 
 /* "USERNAME … less than 509 bytes" (RFC 8489 section 14.3) */
 #define USER_MAX     508
@@ -61,35 +62,6 @@ static void on_explained(void *ctx, const struct auth_explanation *explanation)
     admin_later_answer(ctx, status, text, len);
 }
 
-static int digit(uint8_t c)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const char *at = c != '\0' ? strchr(digits, c) : NULL;
-    return at ? (int)(at - digits) : -1;
-}
-
-/* Base64 with padding (RFC 4648 section 4); "out" has room for three quarters of the text. */
-static bool decode(struct slice text, uint8_t *out, size_t *out_len)
-{
-    uint32_t bits = 0;
-    size_t len = text.len, n = 0;
-    for (unsigned pad = 0; pad < 2 && len > 0 && text.data[len - 1] == '='; pad++) {
-        len--;
-    }
-    for (size_t i = 0; i < len; i++) {
-        int value = digit(text.data[i]);
-        if (value < 0) {
-            return false;
-        }
-        bits = bits << 6 | (uint32_t)value;
-        if (i % 4 != 0) {
-            out[n++] = (uint8_t)(bits >> (6 - i % 4 * 2));
-        }
-    }
-    *out_len = n;
-    return text.len % 4 == 0 && len % 4 != 1;
-}
-
 static unsigned refuse(FILE *out, unsigned status, const char *why)
 {
     fprintf(out, "%s\n", why);
@@ -102,18 +74,18 @@ static unsigned ask(const struct admin_request *request, const json_t *json, FIL
     struct admin_explain what = {.explained = on_explained, .ctx = request->later};
     struct slice token;
     uint8_t bytes[ADMIN_BODY_MAX];
-    size_t len = 0;
+    int len = -1;
     unsigned status = ADMIN_LATER;
     if (!admin_json_only(json, known, sizeof(known) / sizeof(known[0])) ||
         admin_json_text(json, "user", USER_MAX, &what.user) < 0 ||
         admin_json_text(json, "password", PASSWORD_MAX, &what.password) < 0 ||
         admin_json_text(json, "token", ADMIN_BODY_MAX, &token) < 0 ||
         admin_json_text(json, "realm", REALM_MAX, &what.realm) < 0 ||
-        what.user.len + token.len == 0 || !decode(token, bytes, &len)) {
+        what.user.len + token.len == 0 || (len = base64_decode(bytes, sizeof(bytes), token)) < 0) {
         status = refuse(out, 422,
             "user, or a token in base64, or both are needed; password and realm may be there");
     } else {
-        what.token = slice_of(bytes, len);
+        what.token = slice_of(bytes, (size_t)len);
         request->ops->explain(request->ops->ctx, &what);
     }
     secret_cleanse(bytes, sizeof(bytes));

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "auth/oauth.h"
+#include "base/base64.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "cli/command.h"
@@ -57,26 +58,14 @@ static const char *unfit(const struct arguments *a, uint8_t *algorithm, uint64_t
     return NULL;
 }
 
-/* Exactly a key's length of base64, as the daemon's key_file has it. */
-static bool decode_key(struct store_oauth_key *key, struct slice text)
-{
-    const size_t len = key->key_len, text_len = BASE64_LEN(len);
-    uint8_t bytes[BASE64_LEN(sizeof(key->key)) / 4 * 3] = {0};
-    const bool ok = text.len == text_len && text.data[text_len - 1] == '=' &&
-                    (text.data[text_len - 2] == '=') == (len % 3 == 1) &&
-                    EVP_DecodeBlock(bytes, text.data, (int)text_len) == (int)(text_len / 4 * 3);
-    memcpy(key->key, bytes, ok ? len : 0);
-    secret_cleanse(bytes, sizeof(bytes));
-    return ok;
-}
-
 static bool read_key(struct store_oauth_key *key, const char *path)
 {
     struct secret file = {0};
     if (cli_secret_read(&file, path) < 0) {
         return false;
     }
-    const bool ok = decode_key(key, secret_slice(&file));
+    /* Exactly a key's length, as the daemon's key_file has it. */
+    const bool ok = base64_decode(key->key, sizeof(key->key), secret_slice(&file)) == key->key_len;
     secret_wipe(&file);
     if (!ok) {
         fprintf(stderr, "turnpikectl: %s: not the base64 of %u bytes\n", path, key->key_len);

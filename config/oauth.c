@@ -5,6 +5,8 @@
  */
 #include "config/oauth.h"
 
+#include "base/base64.h"
+
 #include "config/credentials.h"
 #include "config/duplicates.h"
 #include "config/realms.h"
@@ -58,15 +60,15 @@ static int fill_key(struct secret *out, const struct schema_key *key,
     const struct document_node *value, const char *text, struct fault *fault)
 {
     uint8_t bytes[OAUTH_KEY_MAX];
-    size_t len = 0;
+    const int len = base64_decode(bytes, sizeof(bytes), slice_of_string(text));
     int rc = 0;
 
     if (out->data)
         rc = fault_set(fault, value->line,
             "'%s': the same key is given twice, in text and as a file", key->path);
-    else if (!value_base64(text, bytes, sizeof(bytes), &len) || len == 0)
+    else if (len <= 0)
         rc = fault_set(fault, value->line, "'%s' must hold %s", key->path, type_oauth_key.form);
-    else if (secret_set(out, slice_of(bytes, len)) < 0)
+    else if (secret_set(out, slice_of(bytes, (size_t)len)) < 0)
         rc = fault_out_of_memory(fault);
     secret_cleanse(bytes, sizeof(bytes));
     return rc;

@@ -147,45 +147,6 @@ bool value_hex(const char *text, uint8_t *out, size_t len)
     return true;
 }
 
-static int base64_digit(char c)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const char *at = c != '\0' ? strchr(digits, c) : NULL;
-
-    return at ? (int)(at - digits) : -1;
-}
-
-bool value_base64(const char *text, uint8_t *out, size_t cap, size_t *len)
-{
-    size_t total = strlen(text), digits = total, used = 0;
-    uint32_t bits = 0, count = 0;
-
-    while (digits > 0 && total - digits < 2 && text[digits - 1] == '=')
-        digits--;
-    if (total % 4 != 0)
-        return false;
-    for (size_t i = 0; i < digits; i++) {
-        int digit = base64_digit(text[i]);
-
-        if (digit < 0)
-            return false;
-        bits = bits << 6 | (uint32_t)digit;
-        count += 6;
-        if (count < 8)
-            continue;
-        count -= 8;
-        if (used == cap)
-            return false;
-        out[used++] = (uint8_t)(bits >> count);
-        bits &= (1u << count) - 1;
-    }
-    /* RFC 4648 section 3.5: pad bits "MUST be set to zero by conforming encoders". */
-    if (bits != 0)
-        return false;
-    *len = used;
-    return true;
-}
-
 /* `len` digits at `text`, or -1. */
 static int fixed_digits(const char *text, size_t len)
 {

@@ -26,9 +26,6 @@ bool value_rate(
 bool value_ports(
     const char *text, struct port_range *out); /* "3478", "3478-3481"; 1–65535, first ≤ last */
 bool value_hex(const char *text, uint8_t *out, size_t len); /* exactly 2 × len hexadecimal digits */
-/* RFC 4648 section 4 with its padding and nothing between; at most `cap` bytes. False may have
- * written to `out`. */
-bool value_base64(const char *text, uint8_t *out, size_t cap, size_t *len);
 /* "2027-01-31T08:00:00Z" as seconds since 1970; RFC 3339 in UTC, whole seconds, 1970 to 9999. */
 bool value_instant(const char *text, int64_t *out);
 

@@ -5,17 +5,17 @@
  */
 #include "fleet/redis_records.h"
 
-#include <ctype.h>
+#include "base/base64.h"
+
 #include <errno.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <strings.h>
 
 #include "auth/auth_settings.h"
 
-#define IKM_TEXT_MAX 344 /* base64 of 256 bytes, which is what coturn keeps */
-#define IKM_MIN      16
-#define SECONDS_MAX  253402300799 /* the end of the year 9999 */
+#define IKM_MAX     256 /* bytes, which is what coturn keeps */
+#define IKM_MIN     16
+#define SECONDS_MAX 253402300799 /* the end of the year 9999 */
 
 const char *const redis_oauth_fields[REDIS_OAUTH_FIELDS] = {
     "ikm_key", "as_rs_alg", "timestamp", "lifetime", "realm"};
@@ -97,8 +97,6 @@ static bool read_seconds(struct slice text, int64_t *out)
             return false;
         value = value * 10 + (text.data[i] - '0');
     }
-    if (value > SECONDS_MAX)
-        return false;
     *out = value;
     return true;
 }
@@ -108,26 +106,9 @@ static bool is_word(struct slice text, const char *word)
     return text.len == strlen(word) && strncasecmp((const char *)text.data, word, text.len) == 0;
 }
 
-/* Bytes that base64 stands for: how many, or -1. `out` has room for 3/4 of it. */
-static int decode_base64(struct slice text, uint8_t *out)
-{
-    size_t padding = 0;
-    if (text.len == 0 || text.len % 4 != 0 || text.len > IKM_TEXT_MAX)
-        return -1;
-    while (padding < 2 && text.data[text.len - 1 - padding] == '=')
-        padding++;
-    for (size_t i = 0; i < text.len - padding; i++) {
-        const uint8_t c = text.data[i];
-        if (c >= 0x80 || !(isalnum(c) || c == '+' || c == '/'))
-            return -1; /* OpenSSL's decoder would skip blanks */
-    }
-    const int len = EVP_DecodeBlock(out, text.data, (int)text.len);
-    return len < 0 ? -1 : len - (int)padding;
-}
-
 static const char *read_key(const struct redis_reply *reply, struct store_oauth_key *key)
 {
-    uint8_t bytes[IKM_TEXT_MAX] = {0};
+    uint8_t bytes[IKM_MAX] = {0};
     const char *problem = NULL;
     const struct slice algorithm = redis_reply_string(reply, ALGORITHM);
     if (is_word(algorithm, "A256GCM")) {
@@ -139,7 +120,7 @@ static const char *read_key(const struct redis_reply *reply, struct store_oauth_
     } else {
         return "as_rs_alg is neither A256GCM nor A128GCM";
     }
-    const int len = decode_base64(redis_reply_string(reply, IKM_KEY), bytes);
+    const int len = base64_decode(bytes, sizeof(bytes), redis_reply_string(reply, IKM_KEY));
     if (len < IKM_MIN)
         problem = "ikm_key is not 16 bytes and more in base64";
     else

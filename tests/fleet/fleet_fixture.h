@@ -3,8 +3,12 @@
 #ifndef TESTS_FLEET_FLEET_FIXTURE_H
 #define TESTS_FLEET_FLEET_FIXTURE_H
 
+#include <setjmp.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include "base/clock.h"
 #include "tests/fleet/fleets.h"
