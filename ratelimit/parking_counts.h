@@ -9,15 +9,16 @@
 #include "base/addr.h"
 #include "base/counters.h"
 
-#define PARKING_TOTAL  1000
-#define PARKING_PREFIX 8 /* of a /24 or /64 */
+#define PARKING_TOTAL   1000
+#define PARKING_PREFIX  8  /* of a /24 or /64 */
+#define PARKING_NETWORK 64 /* of a /48, IPv6 only */
 
 struct parking_counts;
 
 /* What one request has taken. Zero-initialised: nothing. */
 struct parking_charge {
-    uint32_t prefix;
-    bool open;
+    uint32_t prefix, network; /* entries; network only where has_network */
+    bool open, has_network;
 };
 
 /* `key`: 16 random bytes. NULL: out of memory. */

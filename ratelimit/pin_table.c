@@ -135,10 +135,20 @@ void pin_table_give(struct pin_table *t, uint32_t index)
     (void)old;
 }
 
+static uint64_t hash_of(const uint8_t key[16], const struct addr *client, uint8_t bits)
+{
+    const struct addr prefix = addr_masked(client, bits);
+    uint8_t text[18] = {prefix.family, bits};
+    memcpy(text + 2, prefix.ip, sizeof(prefix.ip));
+    return crypto_siphash(key, text, sizeof(text));
+}
+
 uint64_t pin_table_prefix_hash(const uint8_t key[16], const struct addr *client)
 {
-    const struct addr prefix = addr_masked(client, client->family == ADDR_IPV4 ? 24 : 64);
-    uint8_t text[17] = {prefix.family};
-    memcpy(text + 1, prefix.ip, sizeof(prefix.ip));
-    return crypto_siphash(key, text, sizeof(text));
+    return hash_of(key, client, client->family == ADDR_IPV4 ? 24 : 64);
+}
+
+uint64_t pin_table_network_hash(const uint8_t key[16], const struct addr *client)
+{
+    return hash_of(key, client, 48);
 }

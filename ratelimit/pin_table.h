@@ -34,5 +34,7 @@ void pin_table_give(struct pin_table *t, uint32_t index);
 
 /* The hash of a client's prefix, /24 or /64. */
 uint64_t pin_table_prefix_hash(const uint8_t key[16], const struct addr *client);
+/* Of an IPv6 client's /48: what one customer has, with 65,536 of those /64. */
+uint64_t pin_table_network_hash(const uint8_t key[16], const struct addr *client);
 
 #endif

@@ -1,4 +1,4 @@
-/* ratelimit/parking_counts: 1000 in all, 8 of a prefix, and all comes back. */
+/* ratelimit/parking_counts: 1000 in all, 8 of a prefix, 64 of an IPv6 network; all comes back. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -55,6 +55,29 @@ static void test_parking_counts_prefix_of_ipv6_is_a_64(void **state)
     assert_int_equal(parking_counts_open(c, &charges[PARKING_PREFIX + 1], &other), REASON_NONE);
     for (unsigned i = 0; i < PARKING_PREFIX + 2; i++)
         parking_counts_close(c, &charges[i]);
+    parking_counts_free(c);
+}
+
+/* Who has a /48 has 65,536 prefixes. */
+static void test_parking_counts_network_of_ipv6_has_a_limit_too(void **state)
+{
+    struct parking_counts *c = parking_counts_new(key);
+    struct parking_charge charges[PARKING_NETWORK + 1] = {0}, other = {0};
+    struct addr from, elsewhere;
+    assert_int_equal(addr_parse_ip(&from, "2001:db8:7::1"), 0);
+    assert_int_equal(addr_parse_ip(&elsewhere, "2001:db8:8::1"), 0);
+    for (unsigned i = 0; i <= PARKING_NETWORK; i++) {
+        from.ip[7] = (uint8_t)i; /* a /64 each, the first of them as the /48 itself is written */
+        assert_int_equal(parking_counts_open(c, &charges[i], &from),
+            i < PARKING_NETWORK ? REASON_NONE : REASON_PARKING_FULL);
+    }
+    assert_int_equal(parking_counts_total(c), PARKING_NETWORK);
+    assert_int_equal(parking_counts_open(c, &other, &elsewhere), REASON_NONE);
+    parking_counts_close(c, &charges[0]);
+    assert_int_equal(parking_counts_open(c, &charges[PARKING_NETWORK], &from), REASON_NONE);
+    for (unsigned i = 0; i <= PARKING_NETWORK; i++)
+        parking_counts_close(c, &charges[i]);
+    parking_counts_close(c, &other);
     parking_counts_free(c);
 }
 
@@ -124,6 +147,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parking_counts_prefix_has_eight),
         cmocka_unit_test(test_parking_counts_prefix_of_ipv6_is_a_64),
+        cmocka_unit_test(test_parking_counts_network_of_ipv6_has_a_limit_too),
         cmocka_unit_test(test_parking_counts_all_have_a_thousand),
         cmocka_unit_test(test_parking_counts_threads_leave_nothing_behind),
     };
