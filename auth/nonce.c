@@ -7,6 +7,7 @@
  */
 #include "auth/nonce.h"
 
+#include "base/base64.h"
 #include <errno.h>
 #include <stdio.h>
 
@@ -32,36 +33,6 @@ static void encode(uint8_t *out, const uint8_t *in, size_t len)
     }
     if (held > 0)
         *out = (uint8_t)alphabet[bits << (6 - held) & 63];
-}
-
-static int sextet(uint8_t c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-/* True if `chars` characters are the one spelling of their bytes. Writes chars * 6 / 8 bytes. */
-static bool decode(uint8_t *out, const uint8_t *in, size_t chars)
-{
-    uint32_t bits = 0;
-    unsigned held = 0;
-    for (size_t i = 0; i < chars; i++) {
-        int v = sextet(in[i]);
-        if (v < 0)
-            return false;
-        bits = bits << 6 | (uint32_t)v;
-        held += 6;
-        if (held >= 8) {
-            held -= 8;
-            *out++ = (uint8_t)(bits >> held);
-        }
-    }
-    return (bits & ((1u << held) - 1)) == 0;
 }
 
 static int64_t epoch_of(int64_t wall_ms)
@@ -162,12 +133,14 @@ enum nonce_verdict nonce_check(struct slice nonce, struct nonce_keys *keys, stru
     struct slice secret, uint32_t realm, uint32_t lifetime_s, const struct addr *client,
     const struct instant *now, struct nonce_facts *facts)
 {
-    uint8_t bits[3], body[BODY_LEN + 1], expected[MAC_LEN];
+    uint8_t bits[3], body[BODY_LEN], expected[MAC_LEN];
     if (nonce.len != NONCE_LEN || memcmp(nonce.data, COOKIE, COOKIE_LEN) != 0)
         return NONCE_FOREIGN;
-    if (!decode(bits, nonce.data + COOKIE_LEN, FEATURES_LEN) ||
-        !decode(
-            body, nonce.data + COOKIE_LEN + FEATURES_LEN, NONCE_LEN - COOKIE_LEN - FEATURES_LEN))
+    const struct slice features = slice_of(nonce.data + COOKIE_LEN, FEATURES_LEN);
+    const struct slice rest =
+        slice_of(features.data + FEATURES_LEN, NONCE_LEN - COOKIE_LEN - FEATURES_LEN);
+    if (base64_decode_bare(bits, sizeof(bits), features) < 0 ||
+        base64_decode_bare(body, sizeof(body), rest) < 0)
         return NONCE_FOREIGN;
 
     int64_t epoch, at_ms;

@@ -1,5 +1,5 @@
-/* Strict, so that nothing is taken for a key that its owner has not written. Called by config/,
- * fleet/, admin/ and cli/. */
+/* Strict, so that nothing is taken for a key or a nonce that its owner has not written. Called by
+ * auth/, config/, fleet/, admin/ and cli/. */
 #include "base/base64.h"
 
 #include <errno.h>
@@ -15,17 +15,15 @@ static int value_of(uint8_t c)
     return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
-int base64_decode(uint8_t *out, size_t cap, struct slice text)
+int base64_decode_bare(uint8_t *out, size_t cap, struct slice text)
 {
-    size_t digits = text.len, len = 0;
+    size_t len = 0;
     uint32_t bits = 0;
     unsigned held = 0;
 
-    if (text.len % 4 != 0 || BASE64_DECODED_MAX(text.len) > INT32_MAX)
+    if (text.len % 4 == 1 || text.len > INT32_MAX)
         return -EINVAL;
-    while (digits > 0 && text.len - digits < 2 && text.data[digits - 1] == '=')
-        digits--;
-    for (size_t i = 0; i < digits; i++) {
+    for (size_t i = 0; i < text.len; i++) {
         const int value = value_of(text.data[i]);
         if (value < 0)
             return -EINVAL;
@@ -41,4 +39,15 @@ int base64_decode(uint8_t *out, size_t cap, struct slice text)
     }
     /* RFC 4648 section 3.5: pad bits "MUST be set to zero by conforming encoders". */
     return bits == 0 ? (int)len : -EINVAL;
+}
+
+int base64_decode(uint8_t *out, size_t cap, struct slice text)
+{
+    size_t digits = text.len;
+
+    if (text.len % 4 != 0)
+        return -EINVAL;
+    while (digits > 0 && text.len - digits < 2 && text.data[digits - 1] == '=')
+        digits--;
+    return base64_decode_bare(out, cap, slice_of(text.data, digits));
 }

@@ -5,14 +5,13 @@
 
 #include "base/slice.h"
 
-/* Bytes that so much text may stand for. */
-#define BASE64_DECODED_MAX(text_len) ((text_len) / 4 * 3)
-
 /*
  * Writes what the text stands for and returns its length; or -EINVAL: anything else is among the
  * digits, the padding is not as it must be, bits are left over (one value has one spelling), or it
  * is more than `cap` bytes. On failure `out` may hold a beginning: who decodes secrets wipes it.
  */
 int base64_decode(uint8_t *out, size_t cap, struct slice text);
+/* The same for text without padding, as nonces have it (section 3.2). */
+int base64_decode_bare(uint8_t *out, size_t cap, struct slice text);
 
 #endif

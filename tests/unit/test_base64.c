@@ -51,12 +51,24 @@ static void test_base64_nothing_else_is_read(void **state)
     assert_int_equal(base64_decode(out, sizeof(out), slice_of("Zm9\0", 4)), -EINVAL);
 }
 
+static void test_base64_bare_has_no_padding(void **state)
+{
+    uint8_t out[8];
+    assert_int_equal(base64_decode_bare(out, sizeof(out), slice_of("Zm9vYg", 6)), 4);
+    assert_memory_equal(out, "foob", 4);
+    assert_int_equal(base64_decode_bare(out, sizeof(out), slice_of("Zm9vYg==", 8)), -EINVAL);
+    assert_int_equal(base64_decode_bare(out, sizeof(out), slice_of("Zm9vYh", 6)), -EINVAL);
+    assert_int_equal(base64_decode_bare(out, sizeof(out), slice_of("Zm9vA", 5)), -EINVAL);
+    assert_int_equal(base64_decode_bare(out, 3, slice_of("Zm9vYg", 6)), -EINVAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_base64_vectors_of_the_rfc),
         cmocka_unit_test(test_base64_every_byte_comes_back),
         cmocka_unit_test(test_base64_nothing_else_is_read),
+        cmocka_unit_test(test_base64_bare_has_no_padding),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
