@@ -12,22 +12,7 @@
 
 #include "base/clock.h"
 #include "tests/fleet/fleets.h"
-#include "tests/fleet/servers.h"
-
-static struct test_redis redis;
-static struct linked l;
-
-static inline int redis_set_up(void **state)
-{
-    test_redis_start(&redis, NULL);
-    return 0;
-}
-
-static inline int redis_tear_down(void **state)
-{
-    test_redis_end(&redis);
-    return 0;
-}
+#include "tests/fleet/redis_fixture.h"
 
 static inline int redis_reset(void **state)
 {

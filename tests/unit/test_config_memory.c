@@ -4,37 +4,10 @@
  * sanitizer sees. Linked with --wrap.
  */
 #include "tests/unit/config_good.h"
+#include "tests/unit/failing_memory.h"
 
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-char *__real_strdup(const char *text);
 void *__real_reallocarray(void *old, size_t count, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-char *__wrap_strdup(const char *text);
 void *__wrap_reallocarray(void *old, size_t count, size_t size);
-
-static unsigned allocations, failing; /* since the round began; the one that fails */
-
-static bool fails(void)
-{
-    return failing > 0 && ++allocations == failing;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return fails() ? NULL : __real_calloc(count, size);
-}
-
-char *__wrap_strdup(const char *text)
-{
-    return fails() ? NULL : __real_strdup(text);
-}
 
 void *__wrap_reallocarray(void *old, size_t count, size_t size)
 {

@@ -14,26 +14,10 @@
 #include "fleet/redis_backoff.h"
 #include "fleet/redis_script.h"
 #include "tests/fleet/fake_redis.h"
-#include "tests/fleet/linked.h"
-#include "tests/fleet/servers.h"
+#include "tests/fleet/redis_fixture.h"
 #include "tests/fleet/slow_proxy.h"
 
 #define REPLY_BOUND 65536
-
-static struct test_redis redis;
-static struct linked l;
-
-static int setup(void **state)
-{
-    test_redis_start(&redis, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    test_redis_end(&redis);
-    return 0;
-}
 
 static int reset(void **state)
 {
@@ -312,5 +296,5 @@ int main(void)
         cmocka_unit_test_setup(
             test_redis_loss_garbage_never_crashes_and_answers_each_command_once, reset),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, redis_set_up, redis_tear_down);
 }

@@ -13,54 +13,10 @@
 
 #include "base/clock.h"
 #include "fleet/redis_script.h"
-#include "tests/fleet/linked.h"
-#include "tests/fleet/servers.h"
+#include "tests/fleet/redis_fixture.h"
+#include "tests/unit/failing_memory.h"
 
 #define ROUNDS_MAX 300
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-char *__real_strdup(const char *text);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-char *__wrap_strdup(const char *text);
-
-static unsigned allocations, failing; /* since the round began; the one that fails */
-
-static bool fails(void)
-{
-    return failing > 0 && ++allocations == failing;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return fails() ? NULL : __real_calloc(count, size);
-}
-
-char *__wrap_strdup(const char *text)
-{
-    return fails() ? NULL : __real_strdup(text);
-}
-
-static struct test_redis redis;
-static struct linked l;
-
-static int setup(void **state)
-{
-    test_redis_start(&redis, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    test_redis_end(&redis);
-    return 0;
-}
 
 /* What is issued is answered once, whatever the answer is; what is not, never. */
 static bool settle(int issued, struct answer *a)
@@ -225,5 +181,5 @@ int main(void)
         cmocka_unit_test(test_redis_memory_each_failure_is_survived),
         cmocka_unit_test(test_redis_memory_each_failure_of_a_fleet_is_survived),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, redis_set_up, redis_tear_down);
 }
