@@ -26,6 +26,7 @@ struct config {
     struct tls_certificate_settings tls_pair; /* `tls.cert` and `tls.key` while they are read; then
                                                  the first of tls.certificates */
     struct quota_limits realm_quotas[AUTH_REALMS_MAX]; /* by realm id; of the first: limits.quota */
+    struct realm_rates realm_rates[AUTH_REALMS_MAX];   /* likewise: limits.rates */
     struct redis_settings redis;                       /* url NULL: there is none */
     struct admin_settings admin;
     enum log_level log_level;

@@ -1,6 +1,7 @@
 /*
  * What this instance shares with others through Redis: keys of users and of OAuth, REST secrets (in
- * coturn's layout, read and never written), and revocations. One link; control thread.
+ * coturn's layout, read and never written), revocations, and how much is asked of limits. One link;
+ * control thread.
  */
 #ifndef FLEET_FLEET_H
 #define FLEET_FLEET_H
@@ -8,6 +9,7 @@
 #include "auth/revocation.h"
 #include "auth/store.h"
 #include "fleet/redis_link.h"
+#include "ratelimit/share.h"
 
 struct fleet;
 
@@ -20,6 +22,12 @@ struct fleet_hooks {
     /* Somebody has revoked or taken back, this instance among them, and Redis has it; each once, or
      * again after a reconnection. Who has to act at once does so when it calls fleet_revoke. */
     void (*revoked)(void *ctx, const struct revocation *v);
+    /* So many instances are alive, this one among them, or `fleet_size` where that is more; at
+     * first, and whenever it has changed. While Redis is away it stays. */
+    void (*instances)(void *ctx, uint32_t count);
+    /* Others have counted this instance as gone, or Redis is another or has lost its data: what it
+     * holds is to be told again (ratelimit/quota_reports.h). */
+    void (*forgotten)(void *ctx);
     void *ctx;
 };
 
@@ -41,6 +49,9 @@ void fleet_free(struct fleet *f);
 int fleet_set_realms(struct fleet *f, const struct fleet_realm *realms, size_t count);
 /* Valid as long as the fleet. */
 struct store fleet_store(struct fleet *f);
+/* Limits that instances share; valid as long as the fleet. With settings.limits off all its
+ * functions return -EAGAIN. */
+struct share fleet_share(struct fleet *f);
 /*
  * Tells all instances, within 5 s while Redis can be reached; else as soon as it can again, and
  * then as of now: it undoes nothing that somebody says in the meantime. 0; -ENOSPC when too many

@@ -68,14 +68,17 @@ static unsigned address_bits(const struct guess *who)
 static struct rate_key source_key(const struct guesses *g, const struct guess *who)
 {
     unsigned bits = address_bits(who);
-    return (struct rate_key){
-        RATE_GUESS_SOURCE, addr_masked(&who->client, bits), bits, account_id(g, who)};
+    return (struct rate_key){.scope = RATE_GUESS_SOURCE,
+        .prefix = addr_masked(&who->client, bits),
+        .bits = bits,
+        .id = account_id(g, who)};
 }
 
 static struct rate_key prefix_key(const struct guess *who)
 {
     unsigned bits = who->client.family == ADDR_IPV4 ? 24 : 64;
-    return (struct rate_key){RATE_GUESS_PREFIX, addr_masked(&who->client, bits), bits, 0};
+    return (struct rate_key){
+        .scope = RATE_GUESS_PREFIX, .prefix = addr_masked(&who->client, bits), .bits = bits};
 }
 
 static struct rate_key user_key(const struct guesses *g, const struct guess *who)

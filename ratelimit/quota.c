@@ -85,18 +85,20 @@ static enum reason refusal(enum pin_outcome result, enum reason over)
 }
 
 /* User, realm, prefix, in this order; on refusal what was pinned is let go. */
-static enum reason pin_all(struct quota_table *t, struct quota_charge *c,
-    const struct quota_limits *limits, uint32_t realm, struct slice user, const struct addr *client)
+static enum reason pin_all(
+    struct quota_table *t, struct quota_charge *c, const struct quota_asked *asked)
 {
-    const struct addr prefix = addr_masked(client, client->family == ADDR_IPV4 ? 24 : 64);
+    const struct quota_limits *limits = asked->limits;
+    const struct addr prefix =
+        addr_masked(&asked->client, asked->client.family == ADDR_IPV4 ? 24 : 64);
     uint8_t prefix_text[17] = {prefix.family};
     memcpy(prefix_text + 1, prefix.ip, 16);
 
-    enum pin_outcome result = pin_table_take(
-        t->pins, hash_key(t, KEY_USER, realm, user), limits->allocations_per_user, &c->user);
+    enum pin_outcome result = pin_table_take(t->pins,
+        hash_key(t, KEY_USER, asked->realm, asked->user), limits->allocations_per_user, &c->user);
     if (result != PIN_DONE)
         return refusal(result, REASON_QUOTA_USER);
-    result = pin_table_take(t->pins, hash_key(t, KEY_REALM, realm, (struct slice){0}),
+    result = pin_table_take(t->pins, hash_key(t, KEY_REALM, asked->realm, (struct slice){0}),
         limits->allocations_per_realm, &c->realm);
     if (result != PIN_DONE) {
         pin_table_give(t->pins, c->user);
@@ -113,13 +115,14 @@ static enum reason pin_all(struct quota_table *t, struct quota_charge *c,
 }
 
 enum reason quota_open(struct quota_table *t, struct quota_charge *charge,
-    const struct quota_limits *limits, uint32_t realm, struct slice user, const struct addr *client)
+    const struct quota_asked *asked, bool *report)
 {
     struct quota_charge c = {.open = true};
-    enum reason reason = pin_all(t, &c, limits, realm, user, client);
+    enum reason reason = pin_all(t, &c, asked);
+    (void)report;
     if (reason != REASON_NONE)
         return reason;
-    uint32_t total = limits->allocations_total;
+    uint32_t total = asked->limits->allocations_total;
     bool by_table = total == 0 || total > t->max_allocations;
     /* max_allocations 0 is a table for none, not one without a limit. */
     if (t->max_allocations == 0 ||

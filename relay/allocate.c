@@ -337,8 +337,8 @@ static struct verdict take(struct request *q, const struct wishes *w, struct gra
         return verdict_success(); /* the reservation's charge is the allocation's now */
     }
     const struct quota_limits limits = quota_limits_of(q->relay, q->auth.identity.realm);
-    refused = quota_open(q->relay->deps.shared->quotas, &g->charge, &limits, q->auth.identity.realm,
-        identity_account(&q->auth.identity), &q->packet->flow.remote);
+    const struct quota_asked asked = quota_asked_of(q, &limits);
+    refused = quota_open(q->relay->deps.shared->quotas, &g->charge, &asked, &q->report);
     if (!refused) {
         refused = open_legs(q, w, g);
     }

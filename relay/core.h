@@ -111,6 +111,7 @@ struct request {
     struct stun_msg msg;
     struct auth_result auth;
     bool authenticated;
+    bool report; /* control has to be told: it has something to say to other instances */
 };
 
 enum verdict_kind { VERDICT_SUCCESS, VERDICT_ERROR, VERDICT_SILENT, VERDICT_PENDING };
@@ -248,6 +249,20 @@ static inline struct quota_limits quota_limits_of(const struct relay *r, uint32_
     limits.permissions_per_prefix = all->permissions_per_prefix;
     limits.channels_per_prefix = all->channels_per_prefix;
     return limits;
+}
+
+/* Who asks for an allocation. Borrows from the request. */
+static inline struct quota_asked quota_asked_of(
+    const struct request *q, const struct quota_limits *limits)
+{
+    const struct identity *said = &q->auth.identity;
+    return (struct quota_asked){.limits = limits,
+        .realm = said->realm,
+        .realm_name = auth_realm_name(q->relay->snapshot->auth, said->realm),
+        .user = identity_account(said),
+        .client = q->packet->flow.remote,
+        .now_us = q->now->mono_us,
+        .deny_alone = q->relay->snapshot->limits.deny_alone};
 }
 
 #endif

@@ -13,6 +13,7 @@
 #include "base/counters.h"
 #include "base/crypto.h"
 #include "base/random.h"
+#include "ratelimit/bandwidth.h"
 #include "ratelimit/guesses.h"
 #include "ratelimit/parking_counts.h"
 #include "ratelimit/quota.h"
@@ -32,6 +33,7 @@ struct relay_shared {
     struct port_maps *ports;
     struct parking_counts *parking; /* requests that wait for the store; NULL where nobody asks */
     struct guesses *guesses;        /* NULL: nobody is locked out */
+    struct bandwidth_table *bandwidth; /* NULL: nothing is limited */
     /* Of the lockout's log line: when the last was, and how many requests since. */
     _Atomic uint64_t lockout_logged_us, lockouts_unlogged;
     uint8_t hash_key[16]; /* random; for reservations' user tags, the same in every worker */
@@ -45,6 +47,9 @@ struct relay_deps {
      * NULL: there is no store. */
     int (*ask)(void *ctx, const struct store_question *question);
     void *ask_ctx;
+    /* Wakes control: instances that share limits are to be told something. NULL: none are. */
+    void (*report)(void *ctx);
+    void *report_ctx;
     /* Hands a message to another worker. 0: accepted. -EAGAIN: its mailbox is full, the caller
      * keeps the parcel. */
     int (*post)(void *ctx, unsigned worker, const struct relay_message *message);

@@ -220,6 +220,7 @@ void requests_handle(
     q.parked = parked;
     q.allocation = NULL;
     q.authenticated = false;
+    q.report = false;
     q.auth = (struct auth_result){0};
     enum reason bad = stun_parse(&q.msg, p->bytes);
     /* Over DTLS a request without the cookie is answered, with an error. */
@@ -231,6 +232,9 @@ void requests_handle(
     }
     if (q.msg.class == STUN_REQUEST) {
         request(&q);
+        if (q.report && r->deps.report) {
+            r->deps.report(r->deps.report_ctx);
+        }
     } else if (q.msg.class == STUN_INDICATION && q.msg.method == STUN_SEND) {
         from_client_send(r, p, &q.msg, now);
     } else if (q.msg.class == STUN_INDICATION && q.msg.method == STUN_BINDING) {

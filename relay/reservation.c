@@ -76,8 +76,8 @@ enum reason reservation_make(struct request *q, struct relay_leg *leg, uint8_t t
     struct relay *r = q->relay;
     struct quota_charge charge = {0};
     const struct quota_limits limits = quota_limits_of(r, q->auth.identity.realm);
-    enum reason refused = quota_open(r->deps.shared->quotas, &charge, &limits,
-        q->auth.identity.realm, identity_account(&q->auth.identity), &q->packet->flow.remote);
+    const struct quota_asked asked = quota_asked_of(q, &limits);
+    enum reason refused = quota_open(r->deps.shared->quotas, &charge, &asked, &q->report);
     if (refused) {
         return refused;
     }

@@ -7,6 +7,7 @@
 #define RELAY_SNAPSHOT_H
 
 #include "auth/auth.h"
+#include "ratelimit/bandwidth.h"
 #include "ratelimit/ratelimit_settings.h"
 #include "relay/peer_policy.h"
 #include "relay/relay_settings.h"
@@ -19,6 +20,8 @@ struct relay_snapshot {
     /* By realm id: what a user of it and the realm may have. What counts prefixes and the instance
      * stands in limits.quota, and is not looked at here. */
     struct quota_limits quotas[AUTH_REALMS_MAX];
+    struct realm_rates rates[AUTH_REALMS_MAX];         /* by realm id */
+    struct bandwidth_rates bandwidth[AUTH_REALMS_MAX]; /* by realm id; made of the limits here */
     struct relay_settings relay; /* lists inside `policy` are not used by workers */
     struct {
         struct relay_address address;

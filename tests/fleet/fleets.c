@@ -39,7 +39,8 @@ static void on_revoked(void *ctx, const struct revocation *v)
 void test_fleet_begin(struct test_fleet *f, struct linked *l, const char *url)
 {
     char copy[512], error[256] = "";
-    const struct fleet_hooks hooks = {on_state, on_secrets, on_revoked, f};
+    const struct fleet_hooks hooks = {
+        .state = on_state, .secrets = on_secrets, .revoked = on_revoked, .ctx = f};
     const struct fleet_realm realms[] = {
         {1, slice_of_string(realm_names[1]), true}, {2, slice_of_string(realm_names[2]), false}};
     struct redis_settings settings = l->settings;

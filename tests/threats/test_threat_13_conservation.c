@@ -25,8 +25,12 @@ static void take(struct world *w, struct held *h, struct quota_table *quotas, st
     const struct quota_limits limits = {
         .allocations_per_user = 12, .permissions_per_user = 40, .channels_per_prefix = 9};
     const struct addr client = world_client_addr((unsigned)(dice >> 8) & 255, 4000);
-    if (quota_open(quotas, &h->charge, &limits, (uint32_t)(dice >> 16) % 3,
-            slice_of_string(users[dice % 4]), &client))
+    const struct quota_asked asked = {.limits = &limits,
+        .realm = (uint32_t)(dice >> 16) % 3,
+        .user = slice_of_string(users[dice % 4]),
+        .client = client};
+    bool report = false;
+    if (quota_open(quotas, &h->charge, &asked, &report))
         return;
     h->pair = dice >> 32 & 1;
     const int rc = h->pair ? port_map_claim_pair(map, 50000, 50099, &w->random, &h->port)

@@ -23,7 +23,10 @@ static enum reason open_as(struct quota_table *t, struct quota_charge *c,
     const struct quota_limits *limits, uint32_t realm, const char *user, unsigned prefix)
 {
     struct addr a = client(prefix, 1);
-    return quota_open(t, c, limits, realm, slice_of_string(user), &a);
+    bool report = false;
+    const struct quota_asked asked = {
+        .limits = limits, .realm = realm, .user = slice_of_string(user), .client = a};
+    return quota_open(t, c, &asked, &report);
 }
 
 static void test_quota_open_user_limit_per_realm_and_name(void **state)
@@ -160,9 +163,11 @@ static void test_quota_take_prefix_is_24_or_64(void **state)
     for (int family = 0; family < 2; family++) {
         struct quota_charge c[3];
         for (int i = 0; i < 3; i++) {
-            assert_int_equal(
-                quota_open(t, &c[i], &limits, 0, slice_of_string("u"), family ? &six[i] : &four[i]),
-                REASON_NONE);
+            const struct quota_asked asked = {.limits = &limits,
+                .user = slice_of_string("u"),
+                .client = family ? six[i] : four[i]};
+            bool report = false;
+            assert_int_equal(quota_open(t, &c[i], &asked, &report), REASON_NONE);
             assert_int_equal(quota_take(t, &c[i], &limits, QUOTA_CHANNELS, 1),
                 i == 1 ? REASON_CHANNEL_CAP : REASON_NONE);
         }

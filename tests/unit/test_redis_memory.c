@@ -147,7 +147,8 @@ static void test_redis_memory_each_failure_of_a_fleet_is_survived(void **state)
     assert_true(test_redis_command(&redis, add, 4, ":2"));
     for (unsigned round = 1; round <= ROUNDS_MAX && unhurt == 0; round++) {
         struct used used = {0};
-        const struct fleet_hooks hooks = {NULL, on_secrets, on_revoked, &used};
+        const struct fleet_hooks hooks = {
+            .secrets = on_secrets, .revoked = on_revoked, .ctx = &used};
         struct fleet *fleet = NULL;
         l = (struct linked){0};
         linked_loop(&l);

@@ -1,0 +1,45 @@
+/*
+ * The control thread's half of limits that instances share: takes from the rate table what is to be
+ * reported, has it debited in batches, one flight a key, and writes back for how long to deny. What
+ * was not answered is reported again, never dropped: debited twice rather than not at all. Pure:
+ * time comes in, Redis is behind share.h.
+ */
+#ifndef RATELIMIT_RATE_REPORTS_H
+#define RATELIMIT_RATE_REPORTS_H
+
+#include "ratelimit/rate_table.h"
+#include "ratelimit/share.h"
+
+/* Reports of one key are so far apart at least: what bounds the commands that Redis sees. */
+#define RATE_REPORT_EVERY_US (5 * US_PER_MS)
+
+struct rate_reports;
+
+/* The rate of a scope and realm as it is configured now; count 0: none any more. */
+typedef struct rate rate_of_fn(void *ctx, enum rate_scope scope, uint8_t realm);
+
+struct rate_reports_deps {
+    struct rate_table *rates; /* borrowed for life; shared */
+    struct share share;       /* by value; ctx outlives it */
+    rate_of_fn *rate_of;
+    void *rate_of_ctx;
+};
+
+struct rate_reports_stats {
+    uint64_t reports, items,
+        failed;      /* calls of share.debit, keys in them, calls without an answer */
+    uint64_t denied; /* keys that were denied by an answer */
+};
+
+/* NULL: out of memory. */
+struct rate_reports *rate_reports_new(const struct rate_reports_deps *deps);
+/* When nothing is in flight any more, or share's answers will not come. NULL: nothing happens. */
+void rate_reports_free(struct rate_reports *r);
+/*
+ * Sends what is due. When the next is due, or UINT64_MAX: nothing is, until a worker says so (see
+ * rate_table_admit_shared) or an answer comes.
+ */
+uint64_t rate_reports_run(struct rate_reports *r, uint64_t now_us);
+struct rate_reports_stats rate_reports_stats(const struct rate_reports *r);
+
+#endif
