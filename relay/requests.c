@@ -208,6 +208,9 @@ static void request(struct request *q)
     }
     q->allocation = allocation_find(r, &q->packet->flow);
     answer(q, row);
+    if (q->report && r->deps.report) {
+        r->deps.report(r->deps.report_ctx);
+    }
 }
 
 void requests_handle(
@@ -232,9 +235,6 @@ void requests_handle(
     }
     if (q.msg.class == STUN_REQUEST) {
         request(&q);
-        if (q.report && r->deps.report) {
-            r->deps.report(r->deps.report_ctx);
-        }
     } else if (q.msg.class == STUN_INDICATION && q.msg.method == STUN_SEND) {
         from_client_send(r, p, &q.msg, now);
     } else if (q.msg.class == STUN_INDICATION && q.msg.method == STUN_BINDING) {
