@@ -41,11 +41,12 @@ struct quota_lease {
 };
 
 /* `deny_us` and `others` have as many elements as there were items, in their order; borrowed for
- * the call. Not `answered`: it may have happened or not, and they are NULL. */
-typedef void rate_debited_fn(void *ctx, bool answered, const uint64_t *deny_us);
+ * the call. Not `answered`: it may have happened or not, and they are NULL. `now_us`: when the
+ * answer came, or was given up, on the clock of the run that asked. */
+typedef void rate_debited_fn(void *ctx, bool answered, const uint64_t *deny_us, uint64_t now_us);
 typedef void rate_found_fn(void *ctx, bool answered, const struct rate_found *found);
 /* What living instances hold of each beside this one. */
-typedef void quota_leased_fn(void *ctx, bool answered, const uint32_t *others);
+typedef void quota_leased_fn(void *ctx, bool answered, const uint32_t *others, uint64_t now_us);
 
 struct share {
     void *ctx;
