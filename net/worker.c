@@ -358,6 +358,8 @@ int worker_start(struct worker *w, const struct net_snapshot *snapshot)
         .sockets = relay_socket_set_interface(w->sockets),
         .ask = worker_ask,
         .ask_ctx = w,
+        .report = w->options.report,
+        .report_ctx = w->options.report_ctx,
         .post = worker_post,
         .post_ctx = w,
         .outbox = &w->outbox,

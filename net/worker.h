@@ -32,6 +32,9 @@ struct worker_options {
     struct connection_counts *connections; /* borrowed for life; shared by the workers */
     struct connection_counts *dtls;        /* of DTLS sessions; likewise; NULL: no DTLS */
     uint32_t max_allocations;              /* of this worker */
+    /* As relay_deps.report: called on the worker's thread, and on the caller's by worker_settle. */
+    void (*report)(void *ctx);
+    void *report_ctx;
 };
 
 /* 0, -ENOMEM, or another -errno. Nothing is polled yet. */
