@@ -140,6 +140,13 @@ static int keep_server_name(
     return 0;
 }
 
+/* What Redis would decide together waits with it: without one that is shared nothing is alone. */
+static void keep_sharing(struct config *next)
+{
+    if (!next->redis.url || !next->redis.limits)
+        next->limits.deny_alone = false;
+}
+
 static void keep_numbers(struct config *next, const struct config *running)
 {
     next->net.workers = running->net.workers;
@@ -186,5 +193,6 @@ int config_keep(struct config *next, const struct config *running)
     next->admin.socket = socket;
     keep_numbers(next, running);
     keep_stores(&next->auth, &next->redis);
+    keep_sharing(next);
     return 0;
 }

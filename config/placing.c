@@ -75,14 +75,19 @@ static void take_places(
     struct config *next, struct auth_realm_settings *realms, size_t count, const uint32_t *ids)
 {
     struct quota_limits quotas[AUTH_REALMS_MAX];
+    struct realm_rates rates[AUTH_REALMS_MAX];
 
-    for (size_t i = 0; i < AUTH_REALMS_MAX; i++)
+    for (size_t i = 0; i < AUTH_REALMS_MAX; i++) {
         quotas[i] = next->limits.quota;
+        rates[i] = next->limits.rates;
+    }
     for (size_t i = 0; i < next->auth.realm_count; i++) {
         realms[ids[i]] = next->auth.realms[i];
         quotas[ids[i]] = next->realm_quotas[i];
+        rates[ids[i]] = next->realm_rates[i];
     }
     memcpy(next->realm_quotas, quotas, sizeof(quotas));
+    memcpy(next->realm_rates, rates, sizeof(rates));
     free(next->auth.realms);
     next->auth.realms = realms;
     next->auth.realm_count = count;

@@ -18,6 +18,8 @@
 /* The realm of the top level is one of AUTH_REALMS_MAX. */
 #define REALMS_MAX (AUTH_REALMS_MAX - 1)
 #define NOT_SET    UINT32_MAX
+#define NO_RATE    ((struct rate){NOT_SET, 1, NOT_SET})
+#define NO_WIDTH   UINT64_MAX
 
 static bool in_list(const struct schema_key *key)
 {
@@ -79,6 +81,7 @@ static int read_item(const char *section, struct realm_item *item,
         .allocations_per_realm = NOT_SET,
         .permissions_per_user = NOT_SET,
         .channels_per_user = NOT_SET};
+    item->rates = (struct realm_rates){NO_RATE, NO_RATE, NO_WIDTH, NO_WIDTH, NO_WIDTH};
     if (schema_set_defaults(section, item) < 0)
         return fault_out_of_memory(fault);
     return schema_read(section, value, item, fault);
@@ -117,6 +120,7 @@ static int install(
     for (size_t i = 0; i < count; i++) {
         realms[i + 1] = items[i].realm;
         c->realm_quotas[i + 1] = items[i].quota;
+        c->realm_rates[i + 1] = items[i].rates;
     }
     free(c->auth.realms);
     c->auth.realms = realms;
@@ -177,7 +181,7 @@ static void print_realms(const void *base, const struct schema_key *key, FILE *o
 
     fputc('[', out);
     for (size_t i = 1; i < c->auth.realm_count; i++) {
-        struct realm_item item = {c->auth.realms[i], c->realm_quotas[i]};
+        struct realm_item item = {c->auth.realms[i], c->realm_quotas[i], c->realm_rates[i]};
 
         if (item.realm.removed)
             continue;
@@ -212,6 +216,20 @@ static bool equal_quotas(const struct quota_limits *a, const struct quota_limits
            a->channels_per_user == b->channels_per_user;
 }
 
+static bool equal_rate(const struct rate *a, const struct rate *b)
+{
+    return a->count == b->count && a->period_s == b->period_s && a->burst == b->burst;
+}
+
+static bool equal_rates(const struct realm_rates *a, const struct realm_rates *b)
+{
+    return equal_rate(&a->allocations_per_user, &b->allocations_per_user) &&
+           equal_rate(&a->allocations_per_realm, &b->allocations_per_realm) &&
+           a->bandwidth_per_allocation == b->bandwidth_per_allocation &&
+           a->bandwidth_per_user == b->bandwidth_per_user &&
+           a->bandwidth_per_realm == b->bandwidth_per_realm;
+}
+
 static bool equal_sources(const struct auth_realm_settings *a, const struct auth_realm_settings *b)
 {
     return users_equal(a, b) && users_equal_secrets(a, b) && oauth_equal_keys(a, b) &&
@@ -236,7 +254,8 @@ static bool tell_side(const struct config *next, const struct config *other, boo
         if (!before)
             what = gone ? "removed" : "added";
         else if (!gone && !(equal_sources(before, realm) &&
-                              equal_quotas(&other->realm_quotas[id], &next->realm_quotas[i])))
+                              equal_quotas(&other->realm_quotas[id], &next->realm_quotas[i]) &&
+                              equal_rates(&other->realm_rates[id], &next->realm_rates[i])))
             what = "changed";
         else
             continue;
@@ -283,11 +302,33 @@ static void complete_quota(struct quota_limits *quota, const struct quota_limits
     quota->channels_per_prefix = common->channels_per_prefix;
 }
 
+static void inherit_rate(struct rate *rate, const struct rate *common)
+{
+    if (rate->count == NOT_SET)
+        *rate = *common;
+}
+
+static void inherit_bandwidth(uint64_t *bandwidth, uint64_t common)
+{
+    if (*bandwidth == NO_WIDTH)
+        *bandwidth = common;
+}
+
+static void complete_rates(struct realm_rates *rates, const struct realm_rates *common)
+{
+    inherit_rate(&rates->allocations_per_user, &common->allocations_per_user);
+    inherit_rate(&rates->allocations_per_realm, &common->allocations_per_realm);
+    inherit_bandwidth(&rates->bandwidth_per_allocation, common->bandwidth_per_allocation);
+    inherit_bandwidth(&rates->bandwidth_per_user, common->bandwidth_per_user);
+    inherit_bandwidth(&rates->bandwidth_per_realm, common->bandwidth_per_realm);
+}
+
 int realms_complete(struct config *c, const struct document_node *root, struct fault *fault)
 {
     const struct document_node *list = root ? document_get(root, "realms") : NULL;
 
     c->realm_quotas[0] = c->limits.quota;
+    c->realm_rates[0] = c->limits.rates;
     for (size_t i = 0; i < c->auth.realm_count; i++) {
         if (i > 0 && strcmp(c->auth.realms[i].name, c->auth.realms[0].name) == 0)
             return fault_set(fault, list ? list->children[i - 1].line : 0,
@@ -296,6 +337,7 @@ int realms_complete(struct config *c, const struct document_node *root, struct f
         if (oauth_complete(&c->auth.realms[i]) < 0)
             return fault_out_of_memory(fault);
         complete_quota(&c->realm_quotas[i], &c->limits.quota);
+        complete_rates(&c->realm_rates[i], &c->limits.rates);
     }
     return 0;
 }

@@ -12,6 +12,7 @@
 struct realm_item {
     struct auth_realm_settings realm;
     struct quota_limits quota; /* UINT32_MAX: not set */
+    struct realm_rates rates;  /* count UINT32_MAX, bandwidth UINT64_MAX: not set */
 };
 
 /* The realm that a key of `auth`, or of an item of `realms`, is about. */

@@ -164,6 +164,95 @@ const struct schema_type type_redis_url = {.name = "url",
 const struct schema_type type_redis_url_file = {
     .name = "path", .form = CREDENTIALS_FILE_FORM, .set = set_url_file};
 
+static bool is_shared(const struct redis_settings *redis)
+{
+    return redis->url && redis->limits;
+}
+
+static bool has_sharing(const void *base, const struct schema_key *key)
+{
+    return is_shared(&((const struct config *)base)->redis);
+}
+
+/* As the types that they are of elsewhere; only a dump leaves them out where they mean nothing. */
+static int set_limits(void *base, const struct schema_key *key, const struct document_node *value,
+    struct fault *fault)
+{
+    return type_boolean.set(base, key, value, fault);
+}
+
+static void print_limits(const void *base, const struct schema_key *key, FILE *out)
+{
+    type_boolean.print(base, key, out);
+}
+
+const struct schema_type type_redis_limits = {.name = "boolean",
+    .form = "true or false",
+    .set = set_limits,
+    .print = print_limits,
+    .present = has_url};
+
+static int set_fleet_size(void *base, const struct schema_key *key,
+    const struct document_node *value, struct fault *fault)
+{
+    return type_number.set(base, key, value, fault);
+}
+
+static void print_fleet_size(const void *base, const struct schema_key *key, FILE *out)
+{
+    type_number.print(base, key, out);
+}
+
+const struct schema_type type_redis_fleet_size = {.name = "number",
+    .form = "a whole number without quotes",
+    .set = set_fleet_size,
+    .print = print_fleet_size,
+    .present = has_sharing};
+
+/* No braces: what stands in them decides where Redis Cluster puts a key, and that is ours. */
+static int set_prefix(void *base, const struct schema_key *key, const struct document_node *value,
+    struct fault *fault)
+{
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:/-";
+
+    if (value->kind != DOCUMENT_SCALAR || value->text[strspn(value->text, allowed)] != '\0')
+        return schema_bad_value(key, value, fault);
+    return type_text.set(base, key, value, fault);
+}
+
+static void print_prefix(const void *base, const struct schema_key *key, FILE *out)
+{
+    type_text.print(base, key, out);
+}
+
+const struct schema_type type_redis_prefix = {.name = "text",
+    .form = "letters, digits, '_', '.', ':', '/' and '-'",
+    .set = set_prefix,
+    .print = print_prefix,
+    .present = has_sharing};
+
+static int set_on_failure(void *base, const struct schema_key *key,
+    const struct document_node *value, struct fault *fault)
+{
+    if (value->kind != DOCUMENT_SCALAR ||
+        (strcmp(value->text, "local") != 0 && strcmp(value->text, "deny") != 0))
+        return schema_bad_value(key, value, fault);
+    ((struct config *)base)->limits.deny_alone = value->text[0] == 'd';
+    return 0;
+}
+
+static void print_on_failure(const void *base, const struct schema_key *key, FILE *out)
+{
+    fputs(((const struct config *)base)->limits.deny_alone ? "deny" : "local", out);
+}
+
+const struct schema_type type_redis_on_failure = {.name = "choice",
+    .form = "local or deny",
+    .set = set_on_failure,
+    .print = print_on_failure,
+    .present = has_sharing};
+
 /* Keys that would be taken for protection, or for a link that is not there. */
 static int check_url(
     const struct redis_settings *redis, const struct document_node *root, struct fault *fault)
@@ -197,12 +286,32 @@ static int check_url(
     return 0;
 }
 
+/* The same of limits. A default that a file names is no less a mistake. */
+static int check_sharing(
+    const struct redis_settings *redis, const struct document_node *root, struct fault *fault)
+{
+    static const char *const keys[] = {
+        "redis.limits", "redis.fleet_size", "redis.on_failure", "redis.prefix"};
+    const struct document_node *section = document_get(root, "redis");
+
+    for (size_t i = 0; section && i < sizeof(keys) / sizeof(keys[0]); i++) {
+        bool useful = i == 0 ? redis->url != NULL : is_shared(redis);
+
+        if (!useful && document_get(section, keys[i] + strlen("redis.")))
+            return fault_set(fault, document_line(root, keys[i]), "'%s' means nothing %s", keys[i],
+                redis->url ? "where 'redis.limits' is false" : "without 'redis.url'");
+    }
+    return 0;
+}
+
 int redis_check(const struct config *c, const struct document_node *root, struct fault *fault)
 {
     const struct redis_settings *redis = &c->redis;
     const struct tls_connector_settings *tls = &redis->tls;
     int rc = check_url(redis, root, fault);
 
+    if (rc == 0)
+        rc = check_sharing(redis, root, fault);
     if (rc < 0)
         return rc;
     if (!tls->cert != !tls->key)
@@ -222,6 +331,7 @@ void redis_clear(struct redis_settings *redis)
     free(redis->url);
     free(redis->client_name);
     free(redis->sentinel_user);
+    free(redis->prefix);
     secret_wipe(&redis->sentinel_password);
     free(redis->tls.ca);
     free(redis->tls.crl);
@@ -240,7 +350,9 @@ static bool copy_text(char **out, const char *text)
 
 int redis_keep(struct redis_settings *next, const struct redis_settings *running)
 {
-    struct redis_settings copy = {.connect_ms = running->connect_ms,
+    struct redis_settings copy = {.limits = running->limits,
+        .fleet_size = running->fleet_size,
+        .connect_ms = running->connect_ms,
         .handshake_ms = running->handshake_ms,
         .in_flight = running->in_flight,
         .reply_max = running->reply_max,
@@ -248,7 +360,8 @@ int redis_keep(struct redis_settings *next, const struct redis_settings *running
     bool whole =
         copy_text(&copy.url, running->url) && copy_text(&copy.client_name, running->client_name) &&
         copy_text(&copy.sentinel_user, running->sentinel_user) &&
-        copy_text(&copy.tls.ca, running->tls.ca) && copy_text(&copy.tls.crl, running->tls.crl) &&
+        copy_text(&copy.prefix, running->prefix) && copy_text(&copy.tls.ca, running->tls.ca) &&
+        copy_text(&copy.tls.crl, running->tls.crl) &&
         copy_text(&copy.tls.cert, running->tls.cert) &&
         copy_text(&copy.tls.key, running->tls.key) &&
         copy_text(&copy.tls.server_name, running->tls.server_name) &&

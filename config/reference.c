@@ -29,7 +29,9 @@ static const char preface[] =
     "- **Durations** carry their unit: `90s`, `10min`, `48h`, `2d`. **Sizes**: `65536`,\n"
     "  `512KiB`, `4MiB`, `1GiB`.\n"
     "- **Rates**: `100/s`, `600/min`, `10/h`; `0` and `unlimited` mean no limit. As many as\n"
-    "  the rate names may come at once.\n"
+    "  the rate names may come at once, or as `burst` says: `100/s burst 300`.\n"
+    "- **Bandwidths** are bits a second: `500kbit`, `8mbit`, `1gbit`; `0` and `unlimited` mean\n"
+    "  no limit.\n"
     "- **Peer rules**: an address, a prefix or a range, with ports if wanted: `10.0.0.1`,\n"
     "  `10.0.0.0/8`, `10.0.0.1-10.0.0.9`, `2001:db8::/32`, `10.0.0.0/8:1024-65535`,\n"
     "  `[2001:db8::/32]:53`. Quote what begins with `[` or holds `: `.\n"
@@ -56,8 +58,16 @@ static void write_range(const struct schema_key *key, FILE *out)
         print(out, (uint32_t)key->min);
         fputs(" to ", out);
         print(out, (uint32_t)key->max);
-    } else if (type == &type_number || type == &type_relay_ports || type == &type_listen_port) {
+    } else if (type == &type_number || type == &type_relay_ports || type == &type_listen_port ||
+               type == &type_redis_fleet_size) {
         fprintf(out, "; %u to %u", (unsigned)key->min, (unsigned)key->max);
+    } else if (type == &type_bandwidth) {
+        fputs("; ", out);
+        value_print_bandwidth(out, key->min);
+        fputs(" to ", out);
+        value_print_bandwidth(out, key->max);
+    } else if (type == &type_rate) {
+        fprintf(out, "; count and burst up to %u", (unsigned)key->max);
     } else if (type == &type_limit) {
         fprintf(out, "; up to %u", (unsigned)key->max);
     } else {

@@ -1,6 +1,6 @@
 /*
- * Types of keys that hold one value: yes or no, numbers, durations, sizes, rates, names from a
- * list. Each `set` writes its field whole or not at all. Called through the schema.
+ * Types of keys that hold one value: yes or no, numbers, durations, sizes, names from a list. Each
+ * `set` writes its field whole or not at all. Called through the schema.
  */
 #include "config/schema.h"
 #include "config/values.h"
@@ -138,24 +138,6 @@ const struct schema_type type_size = {.name = "size",
     .form = "a number of bytes, such as 65536, 512KiB, 4MiB or 1GiB",
     .set = set_number,
     .print = print_number};
-
-static int set_rate(void *base, const struct schema_key *key, const struct document_node *value,
-    struct fault *fault)
-{
-    if (value->kind != DOCUMENT_SCALAR || !value_rate(value->text, field_of(base, key)))
-        return schema_bad_value(key, value, fault);
-    return 0;
-}
-
-static void print_rate(const void *base, const struct schema_key *key, FILE *out)
-{
-    value_print_rate(out, const_field_of(base, key));
-}
-
-const struct schema_type type_rate = {.name = "rate",
-    .form = "a rate such as 100/s, 600/min or 10/h, up to 10000000, or unlimited",
-    .set = set_rate,
-    .print = print_rate};
 
 static int set_relay_ports(void *base, const struct schema_key *key,
     const struct document_node *value, struct fault *fault)

@@ -7,6 +7,7 @@
 
 #include "config/listeners.h"
 #include "config/realms.h"
+#include "config/values.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -42,7 +42,7 @@ struct schema_key {
     const struct schema_type *type;
     size_t offset;       /* in struct config, or in the item */
     const char *initial; /* default as YAML; NULL: none */
-    uint64_t min, max;   /* of numbers, durations and sizes; bytes of texts */
+    uint64_t min, max;   /* of numbers, durations, sizes, rates; bytes of texts */
     unsigned flags;
     const char *help; /* one or more sentences of the reference */
 };
@@ -81,8 +81,11 @@ int schema_bad_value(
 
 /* scalars.c */
 extern const struct schema_type type_section, type_boolean, type_number, type_limit, type_duration,
-    type_size, type_rate, type_milliseconds, type_relay_ports, type_log_level, type_log_format,
-    type_rest_hash, type_oauth_algorithm;
+    type_size, type_milliseconds, type_relay_ports, type_log_level, type_log_format, type_rest_hash,
+    type_oauth_algorithm;
+/* rates.c; max of a rate: of its count and of its burst; min and max of a bandwidth: bytes a
+ * second. */
+extern const struct schema_type type_rate, type_bandwidth;
 /* texts.c */
 extern const struct schema_type type_text, type_word, type_secret_id;
 /* path.c */
@@ -109,7 +112,8 @@ extern const struct schema_type type_users, type_secrets, type_store;
 /* oauth.c */
 extern const struct schema_type type_oauth_keys, type_oauth_server_name, type_instant;
 /* redis.c */
-extern const struct schema_type type_redis_url, type_redis_url_file;
+extern const struct schema_type type_redis_url, type_redis_url_file, type_redis_limits,
+    type_redis_fleet_size, type_redis_prefix, type_redis_on_failure;
 /* admin.c */
 extern const struct schema_type type_admin_listen, type_admin_socket;
 

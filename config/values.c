@@ -4,6 +4,7 @@
  */
 #include "config/values.h"
 
+#include <inttypes.h>
 #include <string.h>
 #include <time.h>
 
@@ -19,6 +20,8 @@ static const struct unit millisecond_units[] = {
 static const struct unit size_units[] = {
     {"GiB", 1u << 30}, {"MiB", 1u << 20}, {"KiB", 1u << 10}, {"", 1}};
 static const struct unit rate_units[] = {{"/h", 3600}, {"/min", 60}, {"/s", 1}};
+/* Bits are what lines are sold by; 125 bytes are a thousand. */
+static const struct unit bandwidth_units[] = {{"gbit", 125000000}, {"mbit", 125000}, {"kbit", 125}};
 
 /* Reads digits and moves *text behind them. */
 static bool take_number(const char **text, uint64_t *out)
@@ -88,21 +91,72 @@ bool value_size(const char *text, uint64_t *bytes)
     return scaled(text, size_units, sizeof(size_units) / sizeof(size_units[0]), bytes);
 }
 
+static bool no_limit(const char *text)
+{
+    return strcmp(text, "0") == 0 || strcmp(text, "unlimited") == 0;
+}
+
+/* A number of 1 to UINT32_MAX - 1 and moves *text behind it; the largest one is kept free for
+ * "not set". */
+static bool take_count(const char **text, uint32_t *out)
+{
+    const char *p = *text;
+    uint64_t value;
+
+    if (!take_number(&p, &value) || value == 0 || value >= UINT32_MAX)
+        return false;
+    *text = p;
+    *out = (uint32_t)value;
+    return true;
+}
+
+/* The unit of a rate and moves *text behind it. */
+static bool take_period(const char **text, uint32_t *period)
+{
+    for (size_t i = 0; i < sizeof(rate_units) / sizeof(rate_units[0]); i++) {
+        size_t len = strlen(rate_units[i].name);
+
+        if (strncmp(*text, rate_units[i].name, len) == 0 &&
+            ((*text)[len] == '\0' || (*text)[len] == ' ')) {
+            *text += len;
+            *period = rate_units[i].factor;
+            return true;
+        }
+    }
+    return false;
+}
+
 bool value_rate(const char *text, struct rate *out)
 {
-    uint64_t count;
-    uint32_t period;
+    static const char burst_word[] = " burst ";
+    struct rate rate;
 
-    if (strcmp(text, "0") == 0 || strcmp(text, "unlimited") == 0) {
+    if (no_limit(text)) {
         *out = (struct rate){0, 1, 0};
         return true;
     }
-    if (!take_number(&text, &count) || count == 0 || count > RATE_COUNT_MAX)
+    if (!take_count(&text, &rate.count) || !take_period(&text, &rate.period_s))
         return false;
-    if (!take_unit(text, rate_units, sizeof(rate_units) / sizeof(rate_units[0]), &period))
-        return false;
-    *out = (struct rate){(uint32_t)count, period, (uint32_t)count};
+    rate.burst = rate.count;
+    if (*text != '\0') {
+        if (strncmp(text, burst_word, sizeof(burst_word) - 1) != 0)
+            return false;
+        text += sizeof(burst_word) - 1;
+        if (!take_count(&text, &rate.burst) || *text != '\0')
+            return false;
+    }
+    *out = rate;
     return true;
+}
+
+bool value_bandwidth(const char *text, uint64_t *bytes_per_s)
+{
+    if (no_limit(text)) {
+        *bytes_per_s = 0;
+        return true;
+    }
+    return *text != '0' && scaled(text, bandwidth_units,
+                               sizeof(bandwidth_units) / sizeof(bandwidth_units[0]), bytes_per_s);
 }
 
 bool value_ports(const char *text, struct port_range *out)
@@ -220,6 +274,21 @@ void value_print_rate(FILE *out, const struct rate *rate)
             rate->period_s == 1    ? "s"
             : rate->period_s == 60 ? "min"
                                    : "h");
+    if (rate->burst != rate->count)
+        fprintf(out, " burst %u", rate->burst);
+}
+
+void value_print_bandwidth(FILE *out, uint64_t bytes_per_s)
+{
+    const struct unit *u = bandwidth_units;
+
+    if (bytes_per_s == 0) {
+        fputs("unlimited", out);
+        return;
+    }
+    while (u->factor > 125 && bytes_per_s % u->factor != 0)
+        u++;
+    fprintf(out, "%" PRIu64 "%s", bytes_per_s / u->factor, u->name);
 }
 
 void value_print_ports(FILE *out, struct port_range ports)

@@ -84,6 +84,17 @@ static void test_config_init_gives_relay_and_limits_defaults(void **state)
     assert_memory_equal(&c.limits.guesses_per_source, &source, sizeof(source));
     assert_memory_equal(&c.limits.guesses_per_prefix, &prefix, sizeof(prefix));
     assert_memory_equal(&c.limits.guesses_per_user, &user, sizeof(user));
+    const struct realm_rates no_rates = {
+        .allocations_per_user = {0, 1, 0}, .allocations_per_realm = {0, 1, 0}};
+    assert_memory_equal(&c.limits.rates, &no_rates, sizeof(no_rates));
+    assert_memory_equal(&c.realm_rates[0], &no_rates, sizeof(no_rates));
+    assert_int_equal(c.limits.allocations_per_address.count, 0);
+    assert_int_equal(c.limits.allocations_per_prefix.count, 0);
+    assert_int_equal(c.limits.allocations_per_network.count, 0);
+    assert_int_equal(c.limits.allocations_per_instance.count, 0);
+    assert_int_equal(c.limits.bandwidth_per_instance, 0);
+    assert_int_equal(c.limits.bandwidth_burst_ms, 500);
+    assert_false(c.limits.deny_alone);
     assert_int_equal(c.log_level, LOG_INFO);
     assert_int_equal(c.log_format, LOG_TEXT);
     config_deinit(&c);
@@ -295,16 +306,55 @@ static void test_config_load_every_limit_is_set(void **state)
 {
     struct config c = {0};
     load(&c, good);
-    const struct rate a_minute = {30, 60, 30}, an_hour = {7, 3600, 7};
+    const struct rate a_minute = {30, 60, 30}, an_hour = {7, 3600, 9};
     const struct quota_limits quota = {1, 2, 3, 4, 5, 6, 0};
     assert_memory_equal(&c.limits.unauthenticated_per_address, &a_minute, sizeof(a_minute));
     assert_int_equal(c.limits.unauthenticated_per_prefix.count, 0);
     assert_memory_equal(&c.limits.unauthenticated_per_network, &an_hour, sizeof(an_hour));
     assert_memory_equal(&c.limits.quota, &quota, sizeof(quota));
-    const struct rate source = {5, 60, 5}, user = {9, 3600, 9};
+    const struct rate source = {5, 60, 50}, user = {9, 3600, 9};
     assert_memory_equal(&c.limits.guesses_per_source, &source, sizeof(source));
     assert_int_equal(c.limits.guesses_per_prefix.count, 0);
     assert_memory_equal(&c.limits.guesses_per_user, &user, sizeof(user));
+    config_deinit(&c);
+}
+
+static void assert_rate(const struct rate *rate, uint32_t count, uint32_t period, uint32_t burst)
+{
+    assert_int_equal(rate->count, count);
+    assert_int_equal(rate->period_s, period);
+    assert_int_equal(rate->burst, burst);
+}
+
+static void test_config_load_every_allocation_rate_and_bandwidth_is_set(void **state)
+{
+    struct config c = {0};
+    load(&c, good);
+    assert_rate(&c.limits.allocations_per_address, 21, 1, 21);
+    assert_rate(&c.limits.allocations_per_prefix, 22, 1, 220);
+    assert_rate(&c.limits.allocations_per_network, 23, 60, 1);
+    assert_rate(&c.limits.rates.allocations_per_user, 24, 3600, 24);
+    assert_rate(&c.limits.rates.allocations_per_realm, 1000000, 1, 1000000);
+    assert_rate(&c.limits.allocations_per_instance, 26, 1, 26);
+    assert_int_equal(c.limits.rates.bandwidth_per_allocation, 312500);
+    assert_int_equal(c.limits.rates.bandwidth_per_user, 1000000);
+    assert_int_equal(c.limits.rates.bandwidth_per_realm, 125000000);
+    assert_int_equal(c.limits.bandwidth_per_instance, 125000000000);
+    assert_int_equal(c.limits.bandwidth_burst_ms, 250);
+    assert_true(c.limits.deny_alone);
+    config_deinit(&c);
+}
+
+/* What comes back within a day, a burst of any size, is a rate. */
+static void test_config_load_bursts_up_to_a_day_are_taken(void **state)
+{
+    struct config c = {0};
+    load(&c, "auth: { users: [{ name: a, password: b }] }\n"
+             "limits: { allocation_rate_per_user: 1/h burst 24, guesses_per_user: 0,\n"
+             "  allocation_rate_per_realm: 700/min burst 1000000 }\n");
+    assert_rate(&c.limits.rates.allocations_per_user, 1, 3600, 24);
+    assert_rate(&c.limits.rates.allocations_per_realm, 700, 60, 1000000);
+    assert_rate(&c.limits.guesses_per_user, 0, 1, 0);
     config_deinit(&c);
 }
 
@@ -400,6 +450,8 @@ int main(void)
         cmocka_unit_test(test_config_load_every_relay_key_is_set),
         cmocka_unit_test(test_config_load_every_admin_key_is_set),
         cmocka_unit_test(test_config_load_every_limit_is_set),
+        cmocka_unit_test(test_config_load_every_allocation_rate_and_bandwidth_is_set),
+        cmocka_unit_test(test_config_load_bursts_up_to_a_day_are_taken),
         cmocka_unit_test(test_config_load_over_a_loaded_one_replaces_all_of_it),
         cmocka_unit_test(test_config_load_deny_none_takes_the_recommended_away),
         cmocka_unit_test(test_config_load_cut_at_any_byte_is_good_or_one_line),

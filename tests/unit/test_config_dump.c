@@ -27,6 +27,10 @@ static void assert_dump_reads_back(const struct config *c)
             &again.relay.policy.deny[i], &c->relay.policy.deny[i], sizeof(struct prefix_rule));
     assert_int_equal(again.auth.realm_count, c->auth.realm_count);
     assert_memory_equal(again.realm_quotas, c->realm_quotas, sizeof(again.realm_quotas));
+    assert_memory_equal(again.realm_rates, c->realm_rates, sizeof(again.realm_rates));
+    assert_int_equal(again.redis.limits, c->redis.limits);
+    assert_int_equal(again.redis.fleet_size, c->redis.fleet_size);
+    assert_string_equal(again.redis.prefix, c->redis.prefix);
     for (size_t i = 0; i < c->net.listener_count; i++) {
         assert_int_equal(again.net.listeners[i].realm, c->net.listeners[i].realm);
         assert_int_equal(again.net.listeners[i].realms, c->net.listeners[i].realms);
@@ -44,6 +48,46 @@ static void test_config_dump_is_read_back(void **state)
     struct config c = {0};
     load(&c, good);
     assert_dump_reads_back(&c);
+    config_deinit(&c);
+}
+
+/* What a file must not name is no line of a dump either. */
+static void test_config_dump_without_sharing_is_read_back(void **state)
+{
+    static const char *const texts[] = {"auth: { users: [{ name: a, password: b }] }\n",
+        "auth: { users: [{ name: a, password: b }] }\nredis: { url: redis://h, limits: false }\n"};
+    struct config c = {0};
+    for (size_t i = 0; i < 2; i++) {
+        load(&c, texts[i]);
+        char *dump = config_text(&c);
+        assert_null(strstr(dump, "fleet_size"));
+        assert_null(strstr(dump, "on_failure"));
+        assert_null(strstr(dump, "  prefix"));
+        assert_int_equal(strstr(dump, "\n  limits: false\n") != NULL, i == 1);
+        free(dump);
+        assert_dump_reads_back(&c);
+    }
+    config_deinit(&c);
+}
+
+static void test_config_dump_says_rates_and_bandwidths_as_people_do(void **state)
+{
+    struct config c = {0};
+    load(&c, "auth: { users: [{ name: a, password: b }] }\nredis: { url: redis://h }\n"
+             "limits: { allocation_rate_per_user: 60/min burst 60, guesses_per_user: 5/h burst 7,\n"
+             "  bandwidth_per_user: 8000kbit, bandwidth_per_realm: 1500kbit,\n"
+             "  bandwidth_per_instance: 2000mbit, bandwidth_burst: 1000ms }\n");
+    char *dump = config_text(&c);
+    assert_non_null(strstr(dump, "\n  allocation_rate_per_user: 60/min\n"));
+    assert_non_null(strstr(dump, "\n  guesses_per_user: 5/h burst 7\n"));
+    assert_non_null(strstr(dump, "\n  bandwidth_per_allocation: unlimited\n"));
+    assert_non_null(strstr(dump, "\n  bandwidth_per_user: 8mbit\n"));
+    assert_non_null(strstr(dump, "\n  bandwidth_per_realm: 1500kbit\n"));
+    assert_non_null(strstr(dump, "\n  bandwidth_per_instance: 2gbit\n"));
+    assert_non_null(strstr(dump, "\n  bandwidth_burst: 1s\n"));
+    assert_non_null(strstr(dump, "\n  limits: true\n  fleet_size: 1\n  on_failure: local\n"
+                                 "  prefix: \"turnpike\"\n"));
+    free(dump);
     config_deinit(&c);
 }
 
@@ -147,6 +191,10 @@ static void write_random_realms(FILE *out, uint32_t count)
         if (below(2))
             fprintf(out, ", channels_per_user: %u", below(1000));
         if (below(2))
+            fprintf(out, ", allocation_rate_per_user: %u/s burst %u", 1 + below(9), 1 + below(99));
+        if (below(2))
+            fprintf(out, ", bandwidth_per_user: %ukbit", 8 + below(3000000));
+        if (below(2))
             fprintf(out,
                 ", oauth: { keys: [{ kid: k, algorithm: A128GCM, "
                 "key: AAECAwQFBgcICQoLDA0ODw==, not_after: 20%u-0%u-%uT0%u:%u:%uZ }] }",
@@ -184,6 +232,10 @@ static char *random_text(void)
     fprintf(out, "limits:\n  unauthenticated_per_address: %u/%s\n", 1 + below(1000000),
         periods[below(3)]);
     fprintf(out, "  channels_per_user: %u\n", below(1000));
+    fprintf(out, "  allocation_rate_per_realm: %u/%s burst %u\n", 1000 + below(999001),
+        periods[below(3)], 1 + below(1000));
+    fprintf(out, "  bandwidth_per_realm: %umbit\n", 1 + below(1000000));
+    fprintf(out, "  bandwidth_burst: %ums\n", 10 + below(9991));
     write_random_realms(out, realms);
     fclose(out);
     return text;
@@ -252,6 +304,14 @@ static void test_config_diff_names_what_is_applied(void **state)
         "auth.key_ttl: 1min -> 2min\nauth.key_stale: 10min -> 0s\n"
         "limits.guesses_per_user: 1000/min -> unlimited\n",
         false);
+    assert_diff(WHO
+        "limits: { allocation_rate_per_address: 5/s burst 9, bandwidth_per_user: 9mbit,\n"
+        "  bandwidth_burst: 1s, guesses_per_source: 10/min burst 11 }\n",
+        "limits.allocation_rate_per_address: unlimited -> 5/s burst 9\n"
+        "limits.bandwidth_per_user: unlimited -> 9mbit\n"
+        "limits.bandwidth_burst: 500ms -> 1s\n"
+        "limits.guesses_per_source: 10/min -> 10/min burst 11\n",
+        false);
     assert_diff(WHO "log: { level: warn }\n", "log.level: info -> warn\n", false);
     assert_diff(WHO "listen: [{ proto: udp, port: 3478 }]\n", "listen: changed\n", false);
     assert_diff(WHO "streams: { idle_timeout: 500s, frame_timeout: 1500ms }\n",
@@ -261,6 +321,23 @@ static void test_config_diff_names_what_is_applied(void **state)
         "listen: changed\ntls.cert: none -> \"/c\"\ntls.key: none -> \"/k\"\n"
         "tls.min_version: \"1.2\" -> \"1.3\"\n",
         false);
+}
+
+static void test_config_diff_names_what_is_shared(void **state)
+{
+    bool restart;
+    char *text = diff_of(WHO "redis: { url: redis://h }\n",
+        WHO "redis: { url: redis://h, on_failure: deny }\n", &restart);
+    assert_string_equal(text, "redis.on_failure: local -> deny\n");
+    assert_false(restart);
+    free(text);
+    text = diff_of(WHO "redis: { url: redis://h, fleet_size: 2, prefix: a }\n",
+        WHO "redis: { url: redis://h, limits: false }\n", &restart);
+    assert_string_equal(text, "redis.limits: true -> false, needs a restart\n"
+                              "redis.fleet_size: 2 -> 1, needs a restart\n"
+                              "redis.prefix: \"a\" -> \"turnpike\", needs a restart\n");
+    assert_true(restart);
+    free(text);
 }
 
 static void test_config_diff_names_what_needs_a_restart(void **state)
@@ -319,6 +396,35 @@ static void test_config_keep_takes_over_what_needs_a_restart(void **state)
 }
 
 #define OAUTH "oauth: { keys: [{ kid: a, algorithm: A128GCM, key: AAECAwQFBgcICQoLDA0ODw== }] }"
+
+static void assert_kept(const char *running_text, const char *next_text, struct config *next)
+{
+    struct config running = {0};
+    load(&running, running_text);
+    load(next, next_text);
+    assert_int_equal(config_keep(next, &running), 0);
+    config_deinit(&running);
+}
+
+/* What is shared stays as it was; what becomes of allocations without Redis does not have to. */
+static void test_config_keep_takes_over_what_is_shared(void **state)
+{
+    struct config next = {0};
+    assert_kept(WHO "redis: { url: redis://h, fleet_size: 2, prefix: a }\n",
+        WHO "redis: { url: redis://h, fleet_size: 3, prefix: b, on_failure: deny }\n", &next);
+    assert_true(next.redis.limits);
+    assert_int_equal(next.redis.fleet_size, 2);
+    assert_string_equal(next.redis.prefix, "a");
+    assert_true(next.limits.deny_alone);
+    /* Nobody is alone who shares nothing yet. */
+    assert_kept(WHO "redis: { url: redis://h, limits: false }\n",
+        WHO "redis: { url: redis://h, on_failure: deny }\n", &next);
+    assert_false(next.redis.limits);
+    assert_false(next.limits.deny_alone);
+    assert_kept(WHO, WHO "redis: { url: redis://h, on_failure: deny }\n", &next);
+    assert_false(next.limits.deny_alone);
+    config_deinit(&next);
+}
 
 /* The link stays as it was until the restart, and so does what would need the new one. */
 static void test_config_keep_takes_over_redis(void **state)
@@ -388,14 +494,18 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_config_dump_is_read_back),
+        cmocka_unit_test(test_config_dump_without_sharing_is_read_back),
+        cmocka_unit_test(test_config_dump_says_rates_and_bandwidths_as_people_do),
         cmocka_unit_test(test_config_dump_of_the_built_in_listeners_is_read_back),
         cmocka_unit_test(test_config_dump_with_its_masks_is_refused),
         cmocka_unit_test(test_config_dump_shows_no_secret),
         cmocka_unit_test(test_config_dump_of_random_configurations_is_read_back),
         cmocka_unit_test(test_config_diff_of_equals_is_empty),
         cmocka_unit_test(test_config_diff_names_what_is_applied),
+        cmocka_unit_test(test_config_diff_names_what_is_shared),
         cmocka_unit_test(test_config_diff_names_what_needs_a_restart),
         cmocka_unit_test(test_config_keep_takes_over_what_needs_a_restart),
+        cmocka_unit_test(test_config_keep_takes_over_what_is_shared),
         cmocka_unit_test(test_config_keep_takes_over_redis),
         cmocka_unit_test(test_config_diff_sees_secrets_and_hides_them),
         cmocka_unit_test(test_reference_document_is_what_the_key_table_says),

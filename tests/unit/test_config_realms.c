@@ -49,6 +49,27 @@ static void test_realms_inherit_limits_that_they_do_not_set(void **state)
     config_deinit(&c);
 }
 
+static void assert_rate(const struct rate *rate, uint32_t count, uint32_t burst)
+{
+    assert_int_equal(rate->count, count);
+    assert_int_equal(rate->burst, burst);
+}
+
+static void test_realms_inherit_rates_that_they_do_not_set(void **state)
+{
+    struct config c = {0};
+    parse(&c, good);
+    const struct realm_rates *own = &c.realm_rates[1];
+    assert_memory_equal(&c.realm_rates[0], &c.limits.rates, sizeof(c.limits.rates));
+    assert_rate(&own->allocations_per_user, 0, 0);
+    assert_rate(&own->allocations_per_realm, 31, 32);
+    assert_int_equal(own->bandwidth_per_allocation, 1000);
+    assert_int_equal(own->bandwidth_per_user, 0);
+    assert_int_equal(own->bandwidth_per_realm, 125000000);
+    assert_memory_equal(&c.realm_rates[2], &c.limits.rates, sizeof(c.limits.rates));
+    config_deinit(&c);
+}
+
 static void assert_served(const struct listener_settings *l, uint32_t home, uint64_t realms)
 {
     assert_int_equal(l->realm, home);
@@ -199,6 +220,27 @@ static void test_realms_keep_their_ids_over_reloads(void **state)
     config_deinit(&c);
 }
 
+#define RATED(name, more) "{ name: " name ", " SECRET ", " more " }"
+
+static void test_realms_rates_follow_their_realm_over_reloads(void **state)
+{
+    struct config c = {0};
+    struct config_error error;
+    parse(&c, WHO "limits: { allocation_rate_per_user: 9/s }\nrealms: [" REALM("b") ", " RATED(
+                  "c", "allocation_rate_per_user: 3/s, bandwidth_per_user: 8kbit") "]\n");
+    assert_int_equal(
+        reload(&c,
+            WHO "limits: { allocation_rate_per_user: 8/s, bandwidth_per_user: 16kbit }\n"
+                "realms: [" RATED("c", "allocation_rate_per_user: 4/s burst 5") "]\n",
+            &error),
+        0);
+    assert_rate(&c.realm_rates[0].allocations_per_user, 8, 8);
+    assert_rate(&c.realm_rates[1].allocations_per_user, 8, 8); /* gone */
+    assert_rate(&c.realm_rates[2].allocations_per_user, 4, 5);
+    assert_int_equal(c.realm_rates[2].bandwidth_per_user, 2000);
+    config_deinit(&c);
+}
+
 static void test_realms_ids_that_run_out_need_a_restart(void **state)
 {
     struct config c = {0};
@@ -257,6 +299,11 @@ static void test_realms_diff_says_which(void **state)
     assert_diff(&c, WHO "realms: [{ name: b, " SECRET ", channels_per_user: 1 }, " REALM("c") "]\n",
         "realms: \"b\" changed\n");
     assert_diff(&c,
+        WHO "realms: [" REALM("b") ", " RATED("c", "allocation_rate_per_realm: 1/s") "]\n",
+        "realms: \"c\" changed\n");
+    assert_diff(&c, WHO "realms: [" REALM("b") ", " RATED("c", "bandwidth_per_realm: 1mbit") "]\n",
+        "realms: \"c\" changed\n");
+    assert_diff(&c,
         WHO "realms: [{ name: b, " SECRET
             ", users: [{ name: a, password: b }] }, " REALM("c") "]\n",
         "realms: \"b\" changed\n");
@@ -305,6 +352,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_realms_load_every_key_is_set),
         cmocka_unit_test(test_realms_inherit_limits_that_they_do_not_set),
+        cmocka_unit_test(test_realms_inherit_rates_that_they_do_not_set),
+        cmocka_unit_test(test_realms_rates_follow_their_realm_over_reloads),
         cmocka_unit_test(test_realms_listeners_serve_what_they_name),
         cmocka_unit_test(test_realms_built_in_listeners_serve_all),
         cmocka_unit_test(test_realms_first_one_may_be_left_out),

@@ -85,6 +85,9 @@ static void test_config_load_every_redis_key_is_set(void **state)
     assert_null(c.redis.url);
     assert_int_equal(c.redis.connect_ms, 1000);
     assert_int_equal(c.redis.handshake_ms, 2000);
+    assert_true(c.redis.limits);
+    assert_int_equal(c.redis.fleet_size, 1);
+    assert_string_equal(c.redis.prefix, "turnpike");
     load(&c, good);
     assert_string_equal(
         c.redis.url, "rediss+sentinel://me:p%40w@s1.example,[2001:db8::1]:26380/main/7");
@@ -93,6 +96,9 @@ static void test_config_load_every_redis_key_is_set(void **state)
     assert_secret(&c.redis.sentinel_password, "s p");
     assert_int_equal(c.redis.connect_ms, 700);
     assert_int_equal(c.redis.handshake_ms, 3000);
+    assert_true(c.redis.limits);
+    assert_int_equal(c.redis.fleet_size, 5);
+    assert_string_equal(c.redis.prefix, "a/B-c.d:9_");
     assert_string_equal(c.redis.tls.ca, "/r/ca");
     assert_string_equal(c.redis.tls.crl, "/r/crl");
     assert_string_equal(c.redis.tls.cert, "/r/cert");
