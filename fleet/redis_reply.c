@@ -16,6 +16,7 @@
 
 /* A buffer that was larger than this is given back when it is empty. */
 #define BUFFER_KEPT (128u * 1024)
+#define EXACT_MAX   (1ull << 53) /* of a double */
 
 struct redis_reader {
     redisReader *parser;
@@ -129,6 +130,22 @@ struct slice redis_reply_string(const struct redis_reply *reply, size_t n)
         reply->elements[n]->kind != REDIS_KIND_STRING)
         return slice_of(NULL, 0);
     return reply->elements[n]->text;
+}
+
+bool redis_reply_number(struct slice text, uint64_t *out)
+{
+    uint64_t value = 0;
+    if (text.len == 0 || text.len > 16)
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return false;
+        value = value * 10 + (uint64_t)(text.data[i] - '0');
+    }
+    if (value >= EXACT_MAX)
+        return false;
+    *out = value;
+    return true;
 }
 
 /* Wipes what has been parsed. The parser keeps that in front, and behind its text what it has moved

@@ -33,6 +33,10 @@ bool redis_reply_is_error(const struct redis_reply *reply, const char *code);
 /* The text of the n-th element; empty where there is none, or it is no STRING. */
 struct slice redis_reply_string(const struct redis_reply *reply, size_t n);
 
+/* Decimal, of 1 to 16 digits, below 2^53: no larger than what Lua's numbers hold exactly. *out is
+ * written with true only. */
+bool redis_reply_number(struct slice text, uint64_t *out);
+
 struct redis_reader;
 
 /* reply_max: bytes of one reply in memory, and of what is not parsed yet; ≥ 64. NULL: out of

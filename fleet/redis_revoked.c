@@ -7,8 +7,7 @@
 
 #include <errno.h>
 
-#define PAGE_HEAD 4u          /* clock, born, position, more */
-#define EXACT_MAX (1ll << 53) /* of a double */
+#define PAGE_HEAD 4u /* clock, born, position, more */
 
 static const char *const kinds[] = {
     [REVOKE_USER] = "user", [REVOKE_TOKEN] = "token", [REVOKE_SECRET] = "secret"};
@@ -64,20 +63,12 @@ int redis_revoked_subject(struct redis_revoked_subject *out, struct slice name)
     return 0;
 }
 
-/* Decimal, of at most 16 digits, and no larger than what Lua's numbers hold exactly. */
 static bool read_number(struct slice text, int64_t *out)
 {
-    int64_t value = 0;
-    if (text.len == 0 || text.len > 16)
+    uint64_t value;
+    if (!redis_reply_number(text, &value))
         return false;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9')
-            return false;
-        value = value * 10 + (text.data[i] - '0');
-    }
-    if (value >= EXACT_MAX)
-        return false;
-    *out = value;
+    *out = (int64_t)value;
     return true;
 }
 
