@@ -25,3 +25,13 @@ bool answer_budget_charge(struct rate_table *t, const struct ratelimit_settings 
            charge_level(t, &limits->unauthenticated_per_prefix, scope, source, 64, now_us) &&
            charge_level(t, &limits->unauthenticated_per_network, scope, source, 48, now_us);
 }
+
+bool answer_budget_charge_handshake(struct rate_table *t, const struct ratelimit_settings *limits,
+    const struct addr *source, uint64_t now_us)
+{
+    const struct rate *all = &limits->handshakes_per_instance;
+    const struct gcra g = gcra_of(all);
+    const struct rate_key everybody = {.scope = RATE_HANDSHAKE};
+    return answer_budget_charge(t, limits, RATE_HANDSHAKE, source, now_us) &&
+           (all->count == 0 || rate_table_admit(t, &everybody, &g, now_us));
+}

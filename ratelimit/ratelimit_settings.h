@@ -33,6 +33,9 @@ struct ratelimit_settings {
     struct rate unauthenticated_per_address; /* /32 or /128; default 100/s */
     struct rate unauthenticated_per_prefix;  /* /24 or /64; default 1000/s */
     struct rate unauthenticated_per_network; /* /48, IPv6 only; default 10000/s */
+    /* Handshakes of TLS and DTLS, whoever begins them: a signature each. Of this instance alone;
+     * `limits.handshakes_per_instance`, default unlimited. */
+    struct rate handshakes_per_instance;
     /* Failed authentications under a verified nonce; 0 of count: no limit. */
     struct rate guesses_per_source; /* an address (/64) and a user together; default 10/min */
     struct rate guesses_per_prefix; /* /24 or /64; default 300/min */

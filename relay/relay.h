@@ -97,7 +97,8 @@ enum reason relay_judge_source(const struct relay *r, const struct flow *flow);
  * row 4). False: its budget is used up, and it goes unanswered. */
 bool relay_charge_answer(struct relay *r, const struct addr *source, const struct instant *now);
 /* Charges one handshake of TLS or DTLS, a signature at the client's bidding, to a source that has
- * proven its address and nothing else (THREATS row 20). False: it is not begun. */
+ * proven its address and nothing else (THREATS row 20), and to the instance. False: it is not
+ * begun. */
 bool relay_charge_handshake(struct relay *r, const struct addr *source, const struct instant *now);
 /* Timers; call it every 100 ms or so. */
 void relay_tick(struct relay *r, const struct instant *now);

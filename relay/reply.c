@@ -41,8 +41,8 @@ bool relay_charge_answer(struct relay *r, const struct addr *source, const struc
 
 bool relay_charge_handshake(struct relay *r, const struct addr *source, const struct instant *now)
 {
-    return answer_budget_charge(
-        r->deps.shared->rates, &r->snapshot->limits, RATE_HANDSHAKE, source, now->mono_us);
+    return answer_budget_charge_handshake(
+        r->deps.shared->rates, &r->snapshot->limits, source, now->mono_us);
 }
 
 /* "For an error code of 420 (Unknown Attribute), the server MUST include an UNKNOWN-ATTRIBUTES

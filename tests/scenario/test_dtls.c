@@ -123,6 +123,30 @@ static void test_dtls_handshakes_have_a_budget_apart_from_answers(void **state)
     assert_true(relay_charge_handshake(relay, &f->b.addr, &f->w->now));
 }
 
+/* Each prefix keeps to its own budget, and all of them together have more signed than there is time
+ * for. */
+static void test_handshakes_of_all_prefixes_have_a_budget_together(void **state)
+{
+    struct fixture *f = *state;
+    const struct rate each = {.count = 3, .period_s = 1, .burst = 3};
+    f->settings.limits.unauthenticated_per_address = each;
+    f->settings.limits.handshakes_per_instance =
+        (struct rate){.count = 50, .period_s = 1, .burst = 50};
+    fixture_restart(f);
+    struct relay *relay = f->w->worker[0].relay;
+    unsigned begun = 0;
+    for (unsigned i = 0; i < 1000; i++) {
+        const struct addr source = addr_ipv4(93, (uint8_t)(i >> 8), (uint8_t)i, 1, 5000);
+        begun += relay_charge_handshake(relay, &source, &f->w->now);
+    }
+    assert_int_equal(begun, 50);
+    world_advance_ms(f->w, 100);
+    for (begun = 0; relay_charge_handshake(relay, &f->a.addr, &f->w->now); begun++) {
+    }
+    assert_int_equal(begun, 3); /* of the five that have come back */
+    assert_true(relay_charge_answer(relay, &f->a.addr, &f->w->now));
+}
+
 static void test_dtls_hello_of_our_own_is_never_answered(void **state)
 {
     struct fixture *f = *state;
@@ -150,6 +174,7 @@ int main(void)
         SCENARIO(test_dtls_client_is_answered_beyond_any_budget),
         SCENARIO(test_dtls_hello_takes_from_the_budget_of_challenges),
         SCENARIO(test_dtls_handshakes_have_a_budget_apart_from_answers),
+        SCENARIO(test_handshakes_of_all_prefixes_have_a_budget_together),
         SCENARIO(test_dtls_hello_of_our_own_is_never_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
