@@ -260,6 +260,7 @@ static struct allocation *create(struct request *q, const struct wishes *w, cons
         return NULL;
     }
     a->owner.key = q->auth.key;
+    a->nonce_tag = authenticate_nonce_tag(q);
     memcpy(a->transaction, q->msg.transaction, sizeof(a->transaction));
     if (g->has_token) {
         memcpy(a->token, g->token, sizeof(a->token));

@@ -57,6 +57,7 @@ struct allocation {
     struct wheel_timer timer; /* the earliest of what expires */
     struct relay *relay;
     uint64_t created_us;
+    uint64_t nonce_tag; /* of the nonce by which a request on it was last authenticated */
     struct allocation_traffic traffic;
     uint8_t transaction[STUN_TRANSACTION_LEN]; /* of the Allocate that made it */
     uint8_t token[8];                          /* of the reservation it made */

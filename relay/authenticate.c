@@ -111,6 +111,14 @@ static struct verdict wait_for_key(
     }
 }
 
+uint64_t authenticate_nonce_tag(const struct request *q)
+{
+    struct slice nonce;
+    return stun_find(&q->msg, STUN_ATTR_NONCE, &nonce)
+               ? crypto_siphash(q->relay->deps.shared->hash_key, nonce.data, nonce.len)
+               : 0;
+}
+
 struct verdict authenticate(struct request *q)
 {
     struct identity live;
@@ -137,6 +145,9 @@ struct verdict authenticate(struct request *q)
     struct verdict v =
         q->auth.outcome == AUTH_PENDING ? wait_for_key(q, &request, when) : verdict_of(q);
     q->authenticated = v.kind == VERDICT_SUCCESS;
+    if (q->authenticated && q->allocation) {
+        q->allocation->nonce_tag = authenticate_nonce_tag(q);
+    }
     if (v.kind == VERDICT_SUCCESS || v.kind == VERDICT_ERROR) {
         count_guess(q);
     }

@@ -146,6 +146,9 @@ static inline struct verdict verdict_error(uint16_t code, enum reason reason)
 
 /* authenticate.c: success with q->authenticated, an error, silence, or pending. */
 struct verdict authenticate(struct request *q);
+/* Names the request's nonce; who does not know the nonce cannot make another of that name. 0: there
+ * is none. */
+uint64_t authenticate_nonce_tag(const struct request *q);
 
 /* Handlers, one a file. `reply` is zeroed. */
 struct verdict binding_handle(struct request *q, struct reply_fields *reply);

@@ -14,6 +14,19 @@
 #define UNKNOWN_SHOWN_UNPROVEN 2
 #define SOFTWARE_NAME          "turnpike"
 
+/*
+ * A refresh, which a spoofed flood of its prefix must not kill: on the 5-tuple of a live allocation
+ * a nonce of ours that has only aged, or the one that was good there last, whatever has become of
+ * its key since: it is kept for two hours, and goes with the secret. Nobody but the client knows
+ * either. Anything else about a live 5-tuple can be forged and is charged.
+ */
+static bool is_of_living(const struct request *q)
+{
+    return q->allocation && (q->auth.reason == REASON_STALE_NONCE ||
+                                (q->auth.reason == REASON_FOREIGN_NONCE &&
+                                    q->allocation->nonce_tag == authenticate_nonce_tag(q)));
+}
+
 /* "An answer budget is charged when, and only when, an unproven source is about to be answered over
  * UDP." */
 static bool may_answer(const struct request *q)
@@ -22,10 +35,7 @@ static bool may_answer(const struct request *q)
     if (q->auth.proven || q->parked || q->packet->flow.transport != TRANSPORT_UDP) {
         return true;
     }
-    /* A nonce of ours that has only aged, on the 5-tuple of a live allocation: a refresh, which a
-     * spoofed flood of its prefix must not kill. Anything else about a live 5-tuple can be forged
-     * and is charged. */
-    if (q->allocation && q->auth.reason == REASON_STALE_NONCE) {
+    if (is_of_living(q)) {
         return true;
     }
     enum rate_scope scope = q->msg.method == STUN_BINDING ? RATE_ANSWER_BINDING : RATE_ANSWER_OTHER;

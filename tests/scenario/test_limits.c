@@ -134,6 +134,55 @@ static void test_budget_spares_the_refreshes_of_live_allocations(void **state)
     assert_int_equal(client_challenge(&f->a), 0);
 }
 
+/* A live allocation, of a client of a's address, whose answer budget is then used up. */
+static void age(struct fixture *f, uint64_t seconds)
+{
+    f->settings.relay.max_lifetime_s = 86400;
+    limit(f, &f->settings.limits.unauthenticated_per_address);
+    assert_int_equal(
+        CLIENT_ASK(&f->a, STUN_ALLOCATE, NULL, ATTR_UDP, ATTR_LIFETIME("\0\1\x51\x80")), 200);
+    world_advance(f->w, seconds);
+    struct client flood = f->a;
+    flood.addr.port++;
+    flood.nonce_len = 0;
+    assert_int_equal(answers_to_challenges(&flood, 100), BUDGET);
+}
+
+/* The key of its nonce is gone: what verified once on this 5-tuple, only its client can know. */
+static void test_budget_spares_refreshes_hours_apart(void **state)
+{
+    struct fixture *f = *state;
+    age(f, 5 * 3600);
+    assert_int_equal(client_refresh(&f->a, 3600, NULL), 438);
+    assert_int_equal(client_refresh(&f->a, 3600, NULL), 200);
+}
+
+static void test_budget_spares_refreshes_when_the_nonce_secret_has_changed(void **state)
+{
+    struct fixture *f = *state;
+    age(f, 60);
+    f->settings.nonce_secret = "another secret of nonces";
+    world_reload(f->w, &f->settings);
+    assert_int_equal(client_refresh(&f->a, 3600, NULL), 438);
+    assert_int_equal(client_refresh(&f->a, 3600, NULL), 200);
+}
+
+/* Who forges a live 5-tuple does not know its nonce, and draws nothing beyond the budget. */
+static void test_budget_bounds_what_is_forged_of_a_live_allocation(void **state)
+{
+    struct fixture *f = *state;
+    age(f, 60);
+    struct client forger = f->a;
+    const uint64_t before = f->w->replies;
+    for (unsigned i = 0; i < 100; i++) {
+        memcpy(forger.nonce, f->a.nonce, forger.nonce_len = f->a.nonce_len);
+        forger.nonce[31 - i % 13] ^= 2;
+        assert_int_equal(client_refresh(&forger, 3600, NULL), 0);
+    }
+    assert_int_equal(f->w->replies, before);
+    assert_int_equal(client_refresh(&f->a, 3600, NULL), 200);
+}
+
 static void test_budget_does_not_touch_media(void **state)
 {
     struct fixture *f = *state;
@@ -202,6 +251,37 @@ static void test_budget_used_up_costs_no_hmac_over_the_request(void **state)
     assert_true(crypto_hmac_count(f->w->worker[0].crypto) - before <= 100);
 }
 
+/* What has a live allocation or a verifying nonce is spared, and even of these only the second is
+ * worth an HMAC over the request: an aged nonce is one to judge it and one to make the next. */
+static void test_budget_used_up_spends_hmacs_on_verifying_nonces_only(void **state)
+{
+    struct fixture *f = *state;
+    age(f, 500);
+    const struct crypto *crypto = f->w->worker[0].crypto;
+    uint64_t before = crypto_hmac_count(crypto);
+    struct client forger = f->a;
+    for (unsigned i = 0; i < 100; i++) {
+        memcpy(forger.nonce, f->a.nonce, f->a.nonce_len);
+        forger.nonce[31 - i % 13] ^= 2;
+        assert_int_equal(client_refresh(&forger, 3600, NULL), 0);
+    }
+    assert_true(crypto_hmac_count(crypto) - before <= 100);
+
+    struct client guesser = f->a;
+    client_set_user(&guesser, "alice", "wrong");
+    before = crypto_hmac_count(crypto);
+    assert_int_equal(client_refresh(&guesser, 3600, NULL), 401);
+    assert_int_equal(crypto_hmac_count(crypto) - before, 3); /* nonce, integrity, next nonce */
+
+    world_advance(f->w, 200);
+    before = crypto_hmac_count(crypto);
+    struct request q;
+    request_begin(&q, &f->a, STUN_REQUEST, STUN_REFRESH);
+    request_finish(&q, &f->a);
+    assert_int_equal(client_send(&f->a, &q, NULL), 438);
+    assert_int_equal(crypto_hmac_count(crypto) - before, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -211,10 +291,14 @@ int main(void)
         SCENARIO(test_budget_of_ipv6_prefix_and_network_are_shared),
         SCENARIO(test_budget_spares_who_has_a_verifying_nonce),
         SCENARIO(test_budget_spares_the_refreshes_of_live_allocations),
+        SCENARIO(test_budget_spares_refreshes_hours_apart),
+        SCENARIO(test_budget_spares_refreshes_when_the_nonce_secret_has_changed),
+        SCENARIO(test_budget_bounds_what_is_forged_of_a_live_allocation),
         SCENARIO(test_budget_does_not_touch_media),
         SCENARIO(test_budget_is_not_charged_by_what_is_dropped),
         SCENARIO(test_budget_of_forged_nonces_is_bounded_too),
         SCENARIO(test_budget_used_up_costs_no_hmac_over_the_request),
+        SCENARIO(test_budget_used_up_spends_hmacs_on_verifying_nonces_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
