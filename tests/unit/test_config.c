@@ -429,6 +429,8 @@ static void test_example_loads(void **state)
         fail_msg("%s", error.text);
     assert_string_equal(c.auth.realms[0].secrets[0].id, "a");
     assert_int_equal(c.limits.quota.allocations_per_user, 20);
+    assert_rate(&c.limits.rates.allocations_per_user, 5, 1, 30);
+    assert_int_equal(c.limits.rates.bandwidth_per_allocation, 1000000);
     free(text);
     config_deinit(&c);
 }
