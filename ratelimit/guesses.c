@@ -52,11 +52,7 @@ void guesses_free(struct guesses *g)
 
 static uint64_t account_id(const struct guesses *g, const struct guess *who)
 {
-    struct {
-        uint64_t name, realm;
-    } text = {crypto_siphash(g->key, who->account.data, who->account.len), who->realm};
-    uint64_t id = crypto_siphash(g->key, &text, sizeof(text));
-    return id ? id : 1;
+    return rate_table_id(g->rates, who->realm_name, who->account);
 }
 
 /* "full address (/64)": whoever has an IPv6 address has its whole /64. */
@@ -100,8 +96,8 @@ static uint64_t login_id(const struct guesses *g, const struct guess *who)
 static bool has_room(
     struct guesses *g, const struct rate_key *key, const struct rate *limit, uint64_t now_us)
 {
-    const struct gcra rate = gcra_of(limit);
-    return rate_table_peek(g->rates, key, &rate, now_us);
+    const struct rate_ask ask = {.now_us = now_us};
+    return rate_table_peek_shared(g->rates, key, limit, &ask) == RATE_ADMITTED;
 }
 
 bool guesses_may_try(struct guesses *g, const struct ratelimit_settings *limits,
@@ -119,23 +115,17 @@ bool guesses_may_try(struct guesses *g, const struct ratelimit_settings *limits,
     return recent_logins_has(g->logins, login_id(g, who), (uint32_t)(now_us / US_PER_S));
 }
 
-static void take(
-    struct guesses *g, const struct rate_key *key, const struct rate *limit, uint64_t now_us)
-{
-    const struct gcra rate = gcra_of(limit);
-    (void)rate_table_admit(g->rates, key, &rate, now_us);
-}
-
 void guesses_failed(struct guesses *g, const struct ratelimit_settings *limits,
-    const struct guess *who, uint64_t now_us)
+    const struct guess *who, uint64_t now_us, bool *report)
 {
     const struct rate_key source = source_key(g, who), prefix = prefix_key(who),
                           user = user_key(g, who);
-    take(g, &source, &limits->guesses_per_source, now_us);
+    const struct rate_ask ask = {.now_us = now_us};
+    rate_table_admit_shared(g->rates, &source, &limits->guesses_per_source, &ask, report);
     if (who->account.len == 0)
         return;
-    take(g, &prefix, &limits->guesses_per_prefix, now_us);
-    take(g, &user, &limits->guesses_per_user, now_us);
+    rate_table_admit_shared(g->rates, &prefix, &limits->guesses_per_prefix, &ask, report);
+    rate_table_admit_shared(g->rates, &user, &limits->guesses_per_user, &ask, report);
 }
 
 void guesses_succeeded(struct guesses *g, const struct guess *who, uint64_t now_us)

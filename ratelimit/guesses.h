@@ -1,6 +1,7 @@
 /*
  * Password guesses (THREATS row 19): failures under a verified nonce, by who sends them and whom
- * they name. Shared by all workers: atomics, no lock, fixed size. Over a limit a request goes
+ * they name. Limits of the fleet, where the rate table is shared. All workers use it: atomics, no
+ * lock, fixed size. Over a limit a request goes
  * unanswered, right password or not; its neighbours do not notice.
  */
 #ifndef RATELIMIT_GUESSES_H
@@ -18,7 +19,7 @@ struct guesses;
  * account is empty where nobody is named: only the limit of address and account together holds. */
 struct guess {
     struct addr client;
-    uint32_t realm;
+    struct slice realm_name; /* the same on every instance */
     struct slice account;
 };
 
@@ -30,9 +31,9 @@ void guesses_free(struct guesses *g); /* NULL: nothing happens */
 bool guesses_may_try(struct guesses *g, const struct ratelimit_settings *limits,
     const struct guess *who, uint64_t now_us);
 /* A failure: counts against address and account together, against the address's prefix, and against
- * the account. */
+ * the account. *report: as rate_table_admit_shared. */
 void guesses_failed(struct guesses *g, const struct ratelimit_settings *limits,
-    const struct guess *who, uint64_t now_us);
+    const struct guess *who, uint64_t now_us, bool *report);
 /* A success: for 24 h only the limit of address and account together holds for these two, neither
  * that of the prefix nor that of the account, which strangers can exhaust. */
 void guesses_succeeded(struct guesses *g, const struct guess *who, uint64_t now_us);

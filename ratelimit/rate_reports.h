@@ -36,8 +36,9 @@ struct rate_reports *rate_reports_new(const struct rate_reports_deps *deps);
 /* When nothing is in flight any more, or share's answers will not come. NULL: nothing happens. */
 void rate_reports_free(struct rate_reports *r);
 /*
- * Sends what is due. When the next is due, or UINT64_MAX: nothing is, until a worker says so (see
- * rate_table_admit_shared) or an answer comes.
+ * Sends what is due. When to run again at the latest, or UINT64_MAX: not until a worker says so
+ * (see rate_table_admit_shared). While an answer is awaited that is RATE_REPORT_EVERY_US away at
+ * most, so that nobody need tell of answers.
  */
 uint64_t rate_reports_run(struct rate_reports *r, uint64_t now_us);
 struct rate_reports_stats rate_reports_stats(const struct rate_reports *r);

@@ -1,69 +1,54 @@
 /*
- * Rate buckets of all workers without a lock. A set is four entries {tag, tat}, one cache line; a
- * key lives in one set only.
+ * Rate buckets of all workers: which entry is a key's, and what is shared by keys that have none.
+ * What holds of entries stands in rate_entry.c, how control reports them in rate_reports.c.
  *
- * What always holds, whatever the interleaving:
- * - A key has at most one open entry. Who wants to make one first takes a drained entry by a
- * compare-and-swap of its tat to BUSY, then writes the tag, then looks whether any other entry of
- * the set has that tag; if so it gives its own up. Of two at once at least one sees the other, as
- * tags are written and read in one order (seq_cst); that both give up is possible, and then both
- * try again.
- * - Only a drained tat becomes BUSY: a charge that comes in between changes the tat, and the swap
- * fails.
- * - A charge that lands in an entry just given to another key (the tat was read before, the tag
- * changed after) is noticed: the tag is read again after the swap, and the admission is judged once
- * more. The other key has paid one admission too many: errors are on the side of refusing.
- * - Everything is tried a bounded number of times; who loses every time is refused.
+ * A key's tag is its name in Redis too, so that all instances make it alike: a SipHash under the
+ * key that they have in common. Which set it lives in is this process's secret: nobody can choose
+ * keys that meet there. Called from any thread.
  */
+#include "ratelimit/rate_control.h"
+#include "ratelimit/rate_dirty.h"
+#include "ratelimit/rate_shared.h"
 #include "ratelimit/rate_table.h"
 
 #include "base/crypto.h"
-#include <stdatomic.h>
 #include <stdlib.h>
 
-#define WAYS        4
 #define ENTRIES_MIN 1024
-#define TRIES       16
-#define BUSY        UINT64_MAX /* a tat: the entry is changing hands */
-#define SHARE       0x80 /* in the scope: the bucket that a prefix's keys without an entry share */
-
-struct entry {
-    _Atomic uint64_t tag; /* 0: free */
-    _Atomic uint64_t tat;
-};
-
-struct set {
-    _Alignas(64) struct entry way[WAYS];
-};
+#define ENTRIES_MAX (1u << 30) /* what the ring can name */
 
 struct rate_table {
-    struct set *sets;
+    struct rate_set *sets;
     /* RATE_SCOPES × sets, one tat each: for keys that have neither an entry nor a parent with one
      */
     _Atomic uint64_t *overflow;
     size_t mask;
-    uint8_t key[16];
+    uint8_t key[16], name_key[16]; /* the same until the table is shared */
+    bool shared;
+    _Atomic bool unreachable;
+    _Atomic uint32_t instances;
+    struct rate_dirty dirty;
 };
-
-enum verdict { ADMITTED, REFUSED, NO_PLACE };
 
 struct rate_table *rate_table_new(size_t entries, const uint8_t key[16])
 {
-    size_t sets = ENTRIES_MIN / WAYS;
-    while (sets * WAYS < entries && sets <= SIZE_MAX / 4 / sizeof(struct set))
+    size_t sets = ENTRIES_MIN / RATE_WAYS;
+    while (sets * RATE_WAYS < entries && sets * RATE_WAYS < ENTRIES_MAX)
         sets *= 2;
-    struct rate_table *t = calloc(1, sizeof(*t));
+    struct rate_table *t = aligned_alloc(64, sizeof(*t));
     if (!t)
         return NULL;
+    *t = (struct rate_table){.mask = sets - 1, .instances = 1};
     t->sets = aligned_alloc(64, sets * sizeof(*t->sets));
     t->overflow = calloc(sets * RATE_SCOPES, sizeof(*t->overflow));
-    if (!t->sets || !t->overflow) {
+    const bool listed = rate_dirty_init(&t->dirty, sets * RATE_WAYS);
+    if (!t->sets || !t->overflow || !listed) {
         rate_table_free(t);
         return NULL;
     }
     memset(t->sets, 0, sets * sizeof(*t->sets));
-    t->mask = sets - 1;
     memcpy(t->key, key, 16);
+    memcpy(t->name_key, key, 16);
     return t;
 }
 
@@ -71,108 +56,101 @@ void rate_table_free(struct rate_table *t)
 {
     if (!t)
         return;
+    rate_dirty_deinit(&t->dirty);
     free(t->sets);
     free(t->overflow);
     free(t);
 }
 
-static uint64_t tag_of(const struct rate_table *t, const struct rate_key *key)
+void rate_table_share(struct rate_table *t, const uint8_t name_key[16])
+{
+    memcpy(t->name_key, name_key, 16);
+    t->shared = true;
+}
+
+bool rate_table_is_shared(const struct rate_table *t)
+{
+    return t->shared;
+}
+
+void rate_table_set_fleet(struct rate_table *t, uint32_t instances)
+{
+    atomic_store(&t->instances, instances > 0 ? instances : 1);
+}
+
+uint32_t rate_table_fleet(const struct rate_table *t)
+{
+    return atomic_load(&t->instances);
+}
+
+void rate_table_set_reachable(struct rate_table *t, bool reachable)
+{
+    atomic_store(&t->unreachable, !reachable);
+}
+
+uint64_t rate_table_name(const struct rate_table *t, const struct rate_key *key)
 {
     uint8_t text[3 + 16 + sizeof(key->id)] = {
         (uint8_t)key->scope, key->prefix.family, (uint8_t)key->bits};
     size_t len = sizeof(text) - (key->id == 0 ? sizeof(key->id) : 0);
     memcpy(text + 3, key->prefix.ip, 16);
     memcpy(text + 19, &key->id, sizeof(key->id));
-    uint64_t tag = crypto_siphash(t->key, text, len);
-    return tag ? tag : 1;
+    uint64_t name = crypto_siphash(t->name_key, text, len);
+    return name ? name : 1;
 }
 
-static enum verdict charge(_Atomic uint64_t *tat, const struct gcra *g, uint64_t now_us)
+uint64_t rate_table_id(const struct rate_table *t, struct slice realm, struct slice account)
 {
-    uint64_t old = atomic_load(tat);
-    for (unsigned i = 0; i < TRIES && old != BUSY; i++) {
-        uint64_t new = old;
-        if (!gcra_admit(g, &new, now_us))
-            return REFUSED;
-        if (atomic_compare_exchange_weak(tat, &old, new))
-            return ADMITTED;
-    }
-    return old == BUSY ? NO_PLACE : REFUSED;
+    struct {
+        uint64_t realm, account, len;
+    } text = {crypto_siphash(t->name_key, realm.data, realm.len),
+        crypto_siphash(t->name_key, account.data, account.len), account.len};
+    uint64_t id = crypto_siphash(t->name_key, &text, sizeof(text));
+    return id ? id : 1;
 }
 
-static struct entry *find(struct set *s, uint64_t tag)
+static size_t place_of(const struct rate_table *t, uint64_t tag)
 {
-    for (unsigned i = 0; i < WAYS; i++)
-        if (atomic_load(&s->way[i].tag) == tag)
-            return &s->way[i];
-    return NULL;
+    return (t->shared ? crypto_siphash(t->key, &tag, sizeof(tag)) : tag) & t->mask;
 }
 
-/* Takes a drained entry for the tag, at rest. False: none is drained, or another thread was about
- * to do the same. */
-static bool claim(struct set *s, uint64_t tag, const struct gcra *g, uint64_t now_us)
-{
-    struct entry *mine = NULL;
-    for (unsigned i = 0; i < WAYS && !mine; i++) {
-        uint64_t tat = atomic_load(&s->way[i].tat);
-        if (tat != BUSY && gcra_drained(g, tat, now_us) &&
-            atomic_compare_exchange_strong(&s->way[i].tat, &tat, BUSY))
-            mine = &s->way[i];
-    }
-    if (!mine)
-        return false;
-    atomic_store(&mine->tag, tag);
-    bool alone = true;
-    for (unsigned i = 0; i < WAYS; i++)
-        alone = alone && (&s->way[i] == mine || atomic_load(&s->way[i].tag) != tag);
-    if (!alone)
-        atomic_store(&mine->tag, 0);
-    atomic_store(&mine->tat, 0);
-    return alone;
-}
+typedef enum entry_says ask_fn(struct rate_table *t, const struct rate_asked *a, bool *report);
 
-static bool has_drained(const struct set *s, const struct gcra *g, uint64_t now_us)
+/* ENTRY_GONE: the key has no entry and its set has none to give. */
+static enum entry_says admit(struct rate_table *t, const struct rate_asked *a, bool *report)
 {
-    for (unsigned i = 0; i < WAYS; i++) {
-        uint64_t tat = atomic_load(&s->way[i].tat);
-        if (tat == BUSY || gcra_drained(g, tat, now_us))
-            return true;
-    }
-    return false;
-}
-
-/* NO_PLACE: the key has no entry and the set has none to give. */
-static enum verdict admit(struct rate_table *t, uint64_t tag, const struct gcra *g, uint64_t now_us)
-{
-    struct set *s = &t->sets[tag & t->mask];
-    for (unsigned i = 0; i < TRIES; i++) {
-        struct entry *e = find(s, tag);
-        if (e) {
-            enum verdict v = charge(&e->tat, g, now_us);
-            if (v != NO_PLACE && atomic_load(&e->tag) == tag)
+    const size_t at = place_of(t, a->tag);
+    struct rate_set *s = &t->sets[at];
+    for (unsigned i = 0; i < RATE_TRIES; i++) {
+        unsigned way = rate_set_find(s, a->tag);
+        if (way < RATE_WAYS) {
+            bool dirty = false;
+            enum entry_says v = rate_entry_charge(s, way, a, &dirty);
+            if (dirty && rate_dirty_push(&t->dirty, (uint32_t)(at * RATE_WAYS + way)))
+                *report = true;
+            if (v != ENTRY_GONE)
                 return v;
-        } else if (!claim(s, tag, g, now_us) && !has_drained(s, g, now_us)) {
-            return NO_PLACE;
+        } else if (!rate_set_claim(s, a) && !rate_set_has_room(s, a->now_us)) {
+            return ENTRY_GONE;
         }
     }
-    return REFUSED;
+    return ENTRY_OVER;
 }
 
 /* What admit would say. */
-static enum verdict look(struct rate_table *t, uint64_t tag, const struct gcra *g, uint64_t now_us)
+static enum entry_says look(struct rate_table *t, const struct rate_asked *a, bool *report)
 {
-    struct set *s = &t->sets[tag & t->mask];
-    for (unsigned i = 0; i < TRIES; i++) {
-        struct entry *e = find(s, tag);
-        if (!e)
-            return has_drained(s, g, now_us) ? ADMITTED : NO_PLACE;
-        uint64_t tat = atomic_load(&e->tat);
-        /* Only what is drained, or new, changes hands. */
-        bool good = tat == BUSY || gcra_admit(g, &tat, now_us);
-        if (atomic_load(&e->tag) == tag)
-            return good ? ADMITTED : REFUSED;
+    const struct rate_set *s = &t->sets[place_of(t, a->tag)];
+    (void)report;
+    for (unsigned i = 0; i < RATE_TRIES; i++) {
+        unsigned way = rate_set_find(s, a->tag);
+        if (way == RATE_WAYS)
+            return rate_set_has_room(s, a->now_us) ? ENTRY_ADMITTED : ENTRY_GONE;
+        enum entry_says v = rate_entry_look(s, way, a);
+        if (v != ENTRY_GONE)
+            return v;
     }
-    return REFUSED;
+    return ENTRY_OVER;
 }
 
 /* The next wider prefix whose keys share a bucket when they find no place, 0: none. */
@@ -193,47 +171,167 @@ static _Atomic uint64_t *overflow_of(const struct rate_table *t, const struct ra
         wide.bits = key->prefix.family == ADDR_IPV4 ? 24 : 32;
         wide.prefix = addr_masked(&key->prefix, wide.bits);
     }
-    size_t sets = t->mask + 1;
-    return &t->overflow[key->scope * sets + (tag_of(t, &wide) & t->mask)];
+    const size_t sets = t->mask + 1;
+    return &t->overflow[key->scope * sets + place_of(t, rate_table_name(t, &wide))];
 }
 
-typedef enum verdict judge_fn(
-    struct rate_table *t, uint64_t tag, const struct gcra *g, uint64_t now_us);
-
 /* The key's own bucket, or else the narrowest that it shares and that has a place. */
-static enum verdict judge(struct rate_table *t, const struct rate_key *key, judge_fn *ask,
-    const struct gcra *g, uint64_t now_us)
+static enum entry_says judge(struct rate_table *t, const struct rate_key *key, ask_fn *ask,
+    struct rate_asked *a, bool *report)
 {
-    enum verdict v = ask(t, tag_of(t, key), g, now_us);
-    struct rate_key wider = {.scope = key->scope | SHARE};
+    a->scope = (uint8_t)key->scope;
+    a->realm = key->realm;
+    a->tag = rate_table_name(t, key);
+    enum entry_says v = ask(t, a, report);
+    struct rate_key wider = {.scope = key->scope | RATE_FOLDED};
+    a->scope |= RATE_FOLDED;
     for (unsigned up = key->id ? key->bits : parent_bits(key, key->bits);
-         v == NO_PLACE && up != 0 && key->prefix.family != ADDR_NONE; up = parent_bits(key, up)) {
+         v == ENTRY_GONE && up != 0 && key->prefix.family != ADDR_NONE; up = parent_bits(key, up)) {
         wider.prefix = addr_masked(&key->prefix, up);
         wider.bits = up;
-        v = ask(t, tag_of(t, &wider), g, now_us);
+        a->tag = rate_table_name(t, &wider);
+        v = ask(t, a, report);
     }
     return v;
+}
+
+static enum entry_says admit_one(
+    struct rate_table *t, const struct rate_key *key, struct rate_asked *a, bool *report)
+{
+    enum entry_says v = judge(t, key, admit, a, report);
+    return v == ENTRY_GONE ? rate_tat_charge(overflow_of(t, key), &a->local, a->now_us) : v;
+}
+
+static enum entry_says look_at_one(
+    struct rate_table *t, const struct rate_key *key, struct rate_asked *a)
+{
+    bool report = false;
+    enum entry_says v = judge(t, key, look, a, &report);
+    return v == ENTRY_GONE ? rate_tat_look(overflow_of(t, key), &a->local, a->now_us) : v;
 }
 
 bool rate_table_admit(
     struct rate_table *t, const struct rate_key *key, const struct gcra *g, uint64_t now_us)
 {
-    if (g->cost_us == 0)
-        return true;
-    enum verdict v = judge(t, key, admit, g, now_us);
-    if (v == NO_PLACE)
-        v = charge(overflow_of(t, key), g, now_us);
-    return v == ADMITTED;
+    struct rate_asked a = {.local = *g, .now_us = now_us};
+    bool report = false;
+    return g->cost_us == 0 || admit_one(t, key, &a, &report) == ENTRY_ADMITTED;
 }
 
 bool rate_table_peek(
     struct rate_table *t, const struct rate_key *key, const struct gcra *g, uint64_t now_us)
 {
-    if (g->cost_us == 0)
-        return true;
-    enum verdict v = judge(t, key, look, g, now_us);
-    if (v != NO_PLACE)
-        return v == ADMITTED;
-    uint64_t tat = atomic_load(overflow_of(t, key));
-    return gcra_admit(g, &tat, now_us);
+    struct rate_asked a = {.local = *g, .now_us = now_us};
+    return g->cost_us == 0 || look_at_one(t, key, &a) == ENTRY_ADMITTED;
+}
+
+static struct rate_asked shared_asked(
+    const struct rate_table *t, const struct rate *limit, const struct rate_ask *ask)
+{
+    struct rate_asked a = {.now_us = ask->now_us, .local = gcra_of(limit)};
+    if (t->shared) {
+        a.local = rate_share_of(limit, atomic_load(&t->instances));
+        a.unreported_max = rate_unreported_max(limit);
+        a.owed_max = rate_owed_max(limit);
+        a.deny_alone = ask->deny_alone;
+    }
+    return a;
+}
+
+/* "No decision without Redis", and it is known to be away. */
+static bool is_alone(const struct rate_table *t, const struct rate_asked *a)
+{
+    return a->deny_alone && atomic_load(&t->unreachable);
+}
+
+enum rate_verdict rate_table_admit_shared(struct rate_table *t, const struct rate_key *key,
+    const struct rate *limit, const struct rate_ask *ask, bool *report)
+{
+    if (limit->count == 0)
+        return RATE_ADMITTED;
+    struct rate_asked a = shared_asked(t, limit, ask);
+    return is_alone(t, &a) ? RATE_ALONE : (enum rate_verdict)admit_one(t, key, &a, report);
+}
+
+enum rate_verdict rate_table_peek_shared(struct rate_table *t, const struct rate_key *key,
+    const struct rate *limit, const struct rate_ask *ask)
+{
+    if (limit->count == 0)
+        return RATE_ADMITTED;
+    struct rate_asked a = shared_asked(t, limit, ask);
+    return is_alone(t, &a) ? RATE_ALONE : (enum rate_verdict)look_at_one(t, key, &a);
+}
+
+void rate_table_inspect(
+    struct rate_table *t, const struct rate_key *key, uint64_t now_us, struct rate_state *out)
+{
+    const uint64_t tag = rate_table_name(t, key);
+    const struct rate_set *s = &t->sets[place_of(t, tag)];
+    const unsigned way = rate_set_find(s, tag);
+    *out = (struct rate_state){.known = way < RATE_WAYS};
+    if (!out->known)
+        return;
+    const uint64_t tat = atomic_load(&s->tat[way]), word = atomic_load(&s->pending[way]);
+    const uint64_t until = rate_denial_until_us(atomic_load(&s->denial[way]));
+    const struct rate_pending p = rate_pending_of(word);
+    out->tat_us = tat > now_us && tat != UINT64_MAX ? tat - now_us : 0;
+    out->unreported = p.unreported;
+    out->owed = p.owed;
+    out->deny_us = until > now_us ? until - now_us : 0;
+    out->silent = rate_pending_silent(&p, now_us);
+}
+
+/* Of realms that share an overflow bucket none can say what is the others': it drains under the
+ * rate that it was filled under. */
+static bool overflow_is_of_one_limit(enum rate_scope scope)
+{
+    return scope != RATE_ALLOCATION_USER && scope != RATE_ALLOCATION_REALM;
+}
+
+void rate_table_rescale(struct rate_table *t, enum rate_scope scope, uint8_t realm,
+    const struct rate *before, const struct rate *after, uint64_t now_us)
+{
+    const uint64_t from = gcra_of(before).cost_us, to = gcra_of(after).cost_us;
+    const size_t sets = t->mask + 1;
+    if (from == 0 || to == 0 || from == to)
+        return;
+    for (uint32_t i = 0; i < sets * RATE_WAYS; i++) {
+        const struct rate_owner owner = rate_table_owner(t, i);
+        unsigned way;
+        struct rate_set *s = rate_table_set_of(t, i, &way);
+        if (owner.scope == scope && owner.realm == realm)
+            rate_entry_rescale(s, way, from, to, now_us);
+    }
+    for (size_t i = 0; i < sets && overflow_is_of_one_limit(scope); i++)
+        rate_tat_rescale(&t->overflow[scope * sets + i], from, to, now_us);
+}
+
+size_t rate_table_entries(const struct rate_table *t)
+{
+    return (t->mask + 1) * RATE_WAYS;
+}
+
+void rate_table_heed(struct rate_table *t)
+{
+    rate_dirty_heed(&t->dirty);
+}
+
+bool rate_table_next(struct rate_table *t, uint32_t *index)
+{
+    return rate_dirty_pop(&t->dirty, index);
+}
+
+struct rate_set *rate_table_set_of(struct rate_table *t, uint32_t index, unsigned *way)
+{
+    *way = index % RATE_WAYS;
+    return &t->sets[index / RATE_WAYS];
+}
+
+struct rate_owner rate_table_owner(const struct rate_table *t, uint32_t index)
+{
+    const struct rate_set *s = &t->sets[index / RATE_WAYS];
+    const uint64_t denial = atomic_load(&s->denial[index % RATE_WAYS]);
+    return (struct rate_owner){.name = atomic_load(&s->tag[index % RATE_WAYS]),
+        .scope = rate_denial_scope(denial) & ~RATE_FOLDED,
+        .realm = rate_denial_realm(denial)};
 }

@@ -1,10 +1,10 @@
 /*
  * Rate buckets shared by all workers: fixed size, 4-way, atomics, no lock. An entry is {tag, tat,
- * unreported, deny until}; a key's tag is the SipHash of the key. Only drained entries are evicted,
- * so that a flood of keys never empties another key's bucket. A key that finds no place shares a
- * bucket with others like it of its scope: with those of its address, of the next wider prefix, or,
- * where these find no place either, with those whose /24 or /32 (without a prefix: whose key)
- * hashes alike.
+ * unreported, deny until}; a key's tag is the SipHash of the key. Only entries are evicted that are
+ * drained, and have nothing to report and no deny, so that a flood of keys never empties another
+ * key's bucket. A key that finds no place shares a bucket with others like it of its scope: with
+ * those of its address, of the next wider prefix, or, where these find no place either, with those
+ * whose /24 or /32 (without a prefix: whose key) hashes alike.
  *
  * A limit is this process's alone (rate_table_admit), or the fleet's (rate_table_admit_shared):
  * then an instance admits while fewer than u = 1 + ceil(rate * 20 ms) admissions are unreported and
@@ -62,10 +62,10 @@ enum rate_verdict {
     RATE_ALONE, /* Redis does not answer, and the caller wants no decision without it */
 };
 
-/* One entry, or what a key that has none would find. */
+/* A key's own entry; all zero where it has none. */
 struct rate_state {
     bool known;
-    uint64_t tat_us;           /* of this instance's share */
+    uint64_t tat_us;           /* from now until this instance's share is as full as at rest */
     uint32_t unreported, owed; /* admitted and not acknowledged; admitted while Redis was silent */
     uint64_t deny_us;          /* for so long from now; 0: no deny */
     bool silent;               /* the oldest report has waited for RATE_SILENCE_US */

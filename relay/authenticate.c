@@ -13,7 +13,7 @@ static struct guess guess_of(const struct request *q)
 {
     const struct slice nobody = slice_of(NULL, 0);
     return (struct guess){.client = q->packet->flow.remote,
-        .realm = q->auth.realm,
+        .realm_name = auth_realm_name(q->relay->snapshot->auth, q->auth.realm),
         .account = q->auth.of_nobody ? nobody : q->auth.account};
 }
 
@@ -21,11 +21,13 @@ static bool may_guess(void *ctx, uint32_t realm, struct slice account)
 {
     const struct request *q = ctx;
     const struct relay *r = q->relay;
-    const struct guess who = {.client = q->packet->flow.remote, .realm = realm, .account = account};
+    const struct guess who = {.client = q->packet->flow.remote,
+        .realm_name = auth_realm_name(r->snapshot->auth, realm),
+        .account = account};
     return guesses_may_try(r->deps.shared->guesses, &r->snapshot->limits, &who, q->now->mono_us);
 }
 
-static void count_guess(const struct request *q)
+static void count_guess(struct request *q)
 {
     const struct relay *r = q->relay;
     struct guesses *guesses = r->deps.shared->guesses;
@@ -34,7 +36,7 @@ static void count_guess(const struct request *q)
     }
     const struct guess who = guess_of(q);
     if (q->auth.guess) {
-        guesses_failed(guesses, &r->snapshot->limits, &who, q->now->mono_us);
+        guesses_failed(guesses, &r->snapshot->limits, &who, q->now->mono_us, &q->report);
     } else if (q->auth.outcome == AUTH_OK && !q->allocation) {
         guesses_succeeded(guesses, &who, q->now->mono_us);
     }

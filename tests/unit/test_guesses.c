@@ -57,8 +57,9 @@ static unsigned keep_failing(
     struct fixture *f, const struct guess *who, unsigned most, uint64_t now)
 {
     unsigned n = 0;
+    bool report = false;
     while (n < most && guesses_may_try(f->guesses, &limits, who, now)) {
-        guesses_failed(f->guesses, &limits, who, now);
+        guesses_failed(f->guesses, &limits, who, now, &report);
         n++;
     }
     return n;
@@ -104,7 +105,7 @@ static void test_guesses_neighbours_of_a_locked_pair_do_not_notice(void **state)
     other = guess_of(addr_ipv4(192, 0, 2, 2, 4000), "alice");
     assert_int_equal(keep_failing(f, &other, 1000, NOW), 10);
     other = locked;
-    other.realm = 1;
+    other.realm_name = slice_of_string("elsewhere");
     assert_int_equal(keep_failing(f, &other, 1000, NOW), 10);
 }
 
@@ -201,9 +202,10 @@ static void test_guesses_zero_means_no_limit(void **state)
     struct fixture *f = *state;
     const struct ratelimit_settings none = {0};
     struct guess who = guess_of(place(1), "alice");
+    bool report = false;
     for (int i = 0; i < 5000; i++) {
         assert_true(guesses_may_try(f->guesses, &none, &who, NOW));
-        guesses_failed(f->guesses, &none, &who, NOW);
+        guesses_failed(f->guesses, &none, &who, NOW, &report);
     }
     assert_int_equal(keep_failing(f, &who, 1000, NOW), 10);
 }
@@ -261,9 +263,10 @@ static _Atomic unsigned tried;
 static void *guess_on(void *arg)
 {
     struct guess who = guess_of(place(1), "alice"), other = guess_of(place(2), "alice");
+    bool report = false;
     for (int i = 0; i < 20000; i++) {
         if (guesses_may_try(shared->guesses, &limits, &who, NOW)) {
-            guesses_failed(shared->guesses, &limits, &who, NOW);
+            guesses_failed(shared->guesses, &limits, &who, NOW, &report);
             atomic_fetch_add(&tried, 1);
         }
         guesses_succeeded(shared->guesses, &other, NOW + (uint64_t)i * 1000);
