@@ -1,6 +1,6 @@
 /*
- * One link, and on it what asks for keys, what reads secrets and what shares revocations; one timer
- * of a second drives the last two. Called by the control thread.
+ * One link, and on it what asks for keys, what reads secrets, what shares revocations and what
+ * shares limits; one timer of a second drives the last three. Called by the control thread.
  */
 #include "fleet/fleet.h"
 
@@ -8,18 +8,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "fleet/redis_limits.h"
+#include "fleet/redis_limits_calls.h"
 #include "fleet/redis_revocations.h"
 #include "fleet/redis_secrets.h"
 #include "fleet/redis_store.h"
 
 #define TICK_MS   1000u
 #define REPLY_MIN (64u * 1024) /* a page of revocations has to fit, and a batch of them */
+#define PREFIX    "turnpike"
 
 struct fleet {
     struct redis_link *link;
     struct redis_store *store;
     struct redis_secrets *secrets;
     struct redis_revocations *revocations;
+    struct redis_limits *limits; /* NULL: they are not shared */
     struct fleet_realms realms;
     struct fleet_hooks hooks;
     uv_timer_t timer;
@@ -35,6 +39,8 @@ static void read_secrets(struct fleet *f)
 static void on_state(void *ctx, const struct redis_state *state)
 {
     struct fleet *f = ctx;
+    if (state->up && f->limits)
+        redis_limits_up(f->limits, state); /* first: the hook may ask for what is shared */
     if (f->hooks.state)
         f->hooks.state(f->hooks.ctx, state);
     if (!state->up)
@@ -57,10 +63,26 @@ static void on_revoked(void *ctx, const struct revocation *v)
         f->hooks.revoked(f->hooks.ctx, v);
 }
 
+static void on_instances(void *ctx, uint32_t count)
+{
+    struct fleet *f = ctx;
+    if (f->hooks.instances)
+        f->hooks.instances(f->hooks.ctx, count);
+}
+
+static void on_forgotten(void *ctx)
+{
+    struct fleet *f = ctx;
+    if (f->hooks.forgotten)
+        f->hooks.forgotten(f->hooks.ctx);
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct fleet *f = timer->data;
     redis_revocations_tick(f->revocations);
+    if (f->limits)
+        redis_limits_tick(f->limits);
     if (++f->ticks >= REDIS_SECRETS_EVERY_MS / TICK_MS)
         read_secrets(f);
 }
@@ -77,6 +99,7 @@ static void free_parts(struct fleet *f)
     redis_store_free(f->store);
     redis_secrets_free(f->secrets);
     redis_revocations_free(f->revocations);
+    redis_limits_free(f->limits);
     fleet_realms_deinit(&f->realms);
 }
 
@@ -93,22 +116,44 @@ static int make_link(struct fleet *f, uv_loop_t *loop, const struct redis_link_o
     return redis_link_new(&f->link, loop, &own, error, error_cap);
 }
 
-static int make_parts(struct fleet *f, uv_loop_t *loop, const struct random_source *random)
+static int make_limits(
+    struct fleet *f, const struct redis_settings *settings, const struct random_source *random)
 {
+    if (!settings->limits)
+        return 0;
+    f->limits = redis_limits_new(&(struct redis_limits_options){.link = f->link,
+        .random = random,
+        .prefix = settings->prefix ? settings->prefix : PREFIX,
+        .fleet_size = settings->fleet_size,
+        .hooks = {.instances = on_instances, .forgotten = on_forgotten, .ctx = f}});
+    return f->limits ? 0 : -ENOMEM;
+}
+
+static int make_parts(struct fleet *f, uv_loop_t *loop, const struct redis_link_options *options)
+{
+    const struct random_source *random = options->random;
     f->store = redis_store_new(loop, f->link, random);
     f->secrets = redis_secrets_new(f->link, on_secrets, f);
     f->revocations = redis_revocations_new(&(struct redis_revocations_options){
         .link = f->link, .realms = &f->realms, .random = random, .told = on_revoked, .ctx = f});
-    return f->store && f->secrets && f->revocations ? 0 : -ENOMEM;
+    if (!f->store || !f->secrets || !f->revocations)
+        return -ENOMEM;
+    return make_limits(f, options->settings, random);
 }
 
 static int make(struct fleet *f, uv_loop_t *loop, const struct redis_link_options *options,
     char *error, size_t error_cap)
 {
+    const char *prefix = options->settings->prefix;
+    if (prefix && !redis_limits_is_prefix(prefix)) {
+        snprintf(error, error_cap,
+            "redis.prefix: is not 1 to 64 printable characters without blanks and braces");
+        return -EINVAL;
+    }
     const int result = make_link(f, loop, options, error, error_cap);
     if (result < 0)
         return result;
-    if (make_parts(f, loop, options->random) == 0)
+    if (make_parts(f, loop, options) == 0)
         return 0;
     snprintf(error, error_cap, "redis: out of memory");
     free_parts(f);
@@ -144,6 +189,8 @@ void fleet_free(struct fleet *f)
     if (!f)
         return;
     f->hooks = (struct fleet_hooks){0};
+    if (f->limits)
+        redis_limits_leave(f->limits);
     free_parts(f);
     uv_close((uv_handle_t *)&f->timer, on_closed);
 }
@@ -168,6 +215,11 @@ int fleet_set_realms(struct fleet *f, const struct fleet_realm *realms, size_t c
 struct store fleet_store(struct fleet *f)
 {
     return (struct store){.ctx = f->store, .ask = redis_store_ask};
+}
+
+struct share fleet_share(struct fleet *f)
+{
+    return redis_limits_share(f->limits);
 }
 
 int fleet_revoke(struct fleet *f, const struct revocation *v)

@@ -22,11 +22,12 @@ struct fleet_hooks {
     /* Somebody has revoked or taken back, this instance among them, and Redis has it; each once, or
      * again after a reconnection. Who has to act at once does so when it calls fleet_revoke. */
     void (*revoked)(void *ctx, const struct revocation *v);
-    /* So many instances are alive, this one among them, or `fleet_size` where that is more; at
-     * first, and whenever it has changed. While Redis is away it stays. */
+    /* So many instances are alive, this one among them, or `fleet_size` where that is more: when
+     * Redis has said so for the first time (until then it is `fleet_size`), and whenever it has
+     * changed: more at once, fewer after 30 s. While Redis is away it stays. */
     void (*instances)(void *ctx, uint32_t count);
-    /* Others have counted this instance as gone, or Redis is another or has lost its data: what it
-     * holds is to be told again (ratelimit/quota_reports.h). */
+    /* Others have counted this instance as gone, or Redis is another or has lost its data, or a day
+     * has gone by: what it holds is to be told again (ratelimit/quota_reports.h). */
     void (*forgotten)(void *ctx);
     void *ctx;
 };
@@ -41,8 +42,11 @@ struct fleet_realm {
 int fleet_new(struct fleet **out, uv_loop_t *loop, const struct redis_settings *settings,
     const struct random_source *random, const struct fleet_hooks *hooks, char *error,
     size_t error_cap);
-/* NULL: nothing happens. Questions in flight are answered before it returns, and no hook is called;
- * its memory goes as the loop runs on. */
+/*
+ * NULL: nothing happens. Questions in flight are answered before it returns, and no hook is called;
+ * its memory goes as the loop runs on. The others are told that this instance shares no limits any
+ * more, if the link is up and its socket takes it at once; else they notice within 30 s.
+ */
 void fleet_free(struct fleet *f);
 /* The realms from now on; copied. Of realms that were not there before it tells what is revoked
  * before it returns. 0; -EINVAL: a name is empty or has more than 763 bytes; -ENOMEM. */

@@ -449,6 +449,12 @@ int redis_link_command(struct redis_link *l, const struct redis_request *request
     return result;
 }
 
+void redis_link_flush(struct redis_link *l)
+{
+    if (l->phase == UP)
+        redis_stream_flush(l->stream);
+}
+
 int redis_link_keep(struct redis_link *l, size_t bytes)
 {
     if (bytes > l->config.write_max - l->known.kept)

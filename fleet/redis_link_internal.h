@@ -1,4 +1,4 @@
-/* What redis_script.c needs of a link. Internal to fleet/. */
+/* What redis_script.c and redis_limits.c need of a link. Internal to fleet/. */
 #ifndef FLEET_REDIS_LINK_INTERNAL_H
 #define FLEET_REDIS_LINK_INTERNAL_H
 
@@ -10,6 +10,10 @@ int redis_link_check(struct redis_link *l, const struct slice *argv, size_t argc
  * deadline of the clock. */
 int redis_link_send(
     struct redis_link *l, struct slice command, const struct redis_waiting *waiting);
+
+/* What was issued leaves now, and not at the end of the loop's turn, as far as the kernel takes it.
+ * For what is to arrive although the link is freed next. */
+void redis_link_flush(struct redis_link *l);
 
 /* Bytes that are kept for sending again count against write_max. 0 or -EAGAIN. */
 int redis_link_keep(struct redis_link *l, size_t bytes);

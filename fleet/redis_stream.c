@@ -410,6 +410,11 @@ static size_t unsent(const struct redis_stream *s)
     return s->socket.writing ? uv_stream_get_write_queue_size(&s->socket.u.stream) : 0;
 }
 
+void redis_stream_flush(struct redis_stream *s)
+{
+    on_flush(&s->flush);
+}
+
 size_t redis_stream_queued(const struct redis_stream *s)
 {
     return s->plain.len + s->sealed.len + unsent(s);

@@ -43,6 +43,8 @@ void redis_stream_close(struct redis_stream *s); /* NULL: nothing happens */
 /* Queues bytes: they leave at the end of the loop's turn, in one write. 0, or -ENOMEM. Only after
  * `opened`. */
 int redis_stream_write(struct redis_stream *s, struct slice bytes);
+/* Begins to write what is queued at once. `closed` may be called from within. */
+void redis_stream_flush(struct redis_stream *s);
 size_t redis_stream_queued(const struct redis_stream *s);  /* bytes that the kernel has not taken */
 uint64_t redis_stream_taken(const struct redis_stream *s); /* bytes that it has */
 

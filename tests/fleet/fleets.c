@@ -36,11 +36,27 @@ static void on_revoked(void *ctx, const struct revocation *v)
     f->until_sum += v->until;
 }
 
+static void on_instances(void *ctx, uint32_t count)
+{
+    struct test_fleet *f = ctx;
+    f->instances_told++;
+    f->instances = count;
+}
+
+static void on_forgotten(void *ctx)
+{
+    ((struct test_fleet *)ctx)->forgotten++;
+}
+
 void test_fleet_begin(struct test_fleet *f, struct linked *l, const char *url)
 {
     char copy[512], error[256] = "";
-    const struct fleet_hooks hooks = {
-        .state = on_state, .secrets = on_secrets, .revoked = on_revoked, .ctx = f};
+    const struct fleet_hooks hooks = {.state = on_state,
+        .secrets = on_secrets,
+        .revoked = on_revoked,
+        .instances = on_instances,
+        .forgotten = on_forgotten,
+        .ctx = f};
     const struct fleet_realm realms[] = {
         {1, slice_of_string(realm_names[1]), true}, {2, slice_of_string(realm_names[2]), false}};
     struct redis_settings settings = l->settings;

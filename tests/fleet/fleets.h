@@ -15,6 +15,8 @@ struct test_fleet {
     unsigned revoked_told;
     struct revocation revoked[TEST_FLEET_REVOKED_MAX]; /* the first of them */
     int64_t until_sum;                                 /* of all of them */
+    unsigned instances_told, forgotten;
+    uint32_t instances; /* the last */
 };
 
 /* What was answered. */

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "tests/fleet/fleet_fixture.h"
+#include "tests/fleet/sharers.h"
 
 static struct test_fleet a, b;
 
@@ -78,6 +79,35 @@ static void test_fleet_two_loops_share_what_is_revoked(void **state)
     fleets_end(&a, &b);
 }
 
+static bool was_answered(struct linked *linked, void *ctx)
+{
+    return ((struct shared *)ctx)->calls == 1;
+}
+
+static bool is_answered(int issued, struct shared *said)
+{
+    return issued == 0 && linked_run(&l, was_answered, said, 2000) && said->answered;
+}
+
+/* All that is asked of limits: true if each was answered. */
+static bool share_limits(struct test_fleet *f)
+{
+    const struct share share = fleet_share(f->fleet);
+    const struct rate_debit item = {
+        .name = 0x1f, .count = 1, .cost_us = 1000, .tau_us = 2000, .cap_us = 3000};
+    const struct quota_lease held = {.name = 0x1f, .held = 1}, none = {.name = 0x1f};
+    struct shared said[4] = {{.count = 1}, {.count = 1}, {.count = 1}, {.count = 1}};
+    bool good = is_answered(share.debit(share.ctx, &item, 1, shared_debited, &said[0]), &said[0]);
+    good = is_answered(share.look(share.ctx, &item, 1, shared_found, &said[1]), &said[1]) && good;
+    good = is_answered(share.lease(share.ctx, &held, 1, shared_leased, &said[2]), &said[2]) && good;
+    return is_answered(share.lease(share.ctx, &none, 1, shared_leased, &said[3]), &said[3]) && good;
+}
+
+static bool has_counted(struct linked *linked, void *ctx)
+{
+    return ((struct test_fleet *)ctx)->instances_told > 0;
+}
+
 /* The line of docs/redis.md, as it stands there. */
 static void test_fleet_documented_rights_suffice(void **state)
 {
@@ -104,8 +134,11 @@ static void test_fleet_documented_rights_suffice(void **state)
         "SET turn/realm/example.org/user/alice/key 543e1aec5d3614f03141652d6ada51b2", "+OK"));
     snprintf(with_user, sizeof(with_user), "redis://turnpike:PASSWORD@127.0.0.1:%u/0",
         (unsigned)redis.port);
+    l.settings.limits = true;
     test_fleet_begin(&a, &l, with_user);
     assert_true(test_fleet_up(&a, &l, 1));
+    assert_true(linked_run(&l, has_counted, &a, 2000));
+    assert_true(share_limits(&a));
     assert_true(test_fleet_secrets(&a, &l, 1, 2000));
     assert_int_equal(a.secrets.count, 1);
     assert_int_equal(test_fleet_question(&a, &l, STORE_USER, "alice").answer.verdict, STORE_FOUND);
@@ -115,8 +148,47 @@ static void test_fleet_documented_rights_suffice(void **state)
     assert_true(test_fleet_revoked(&a, &l, 1, 4000));
     assert_int_equal(test_fleet_revoke(&a, 1, "eve", 0), 0);
     assert_true(test_fleet_revoked(&a, &l, 2, 4000));
-    assert_true(test_redis_says(&redis, "ACL DELUSER turnpike", ":1"));
     fleets_end(&a, &b);
+    assert_true(test_redis_says(&redis, "ZCARD turnpike/{limits-0}alive", ":0")); /* it left */
+    assert_true(test_redis_says(&redis, "ACL DELUSER turnpike", ":1"));
+}
+
+static void test_fleet_limits_are_shared_if_they_are_to_be(void **state)
+{
+    char prefix[] = "their own";
+    fleet_begin(&b); /* without */
+    assert_false(share_limits(&b));
+    l.settings = (struct redis_settings){.limits = true, .fleet_size = 3};
+    fleet_begin(&a);
+    assert_true(linked_run(&l, has_counted, &a, 2000));
+    assert_int_equal(a.instances, 3);
+    assert_true(share_limits(&a));
+    assert_true(test_redis_says(&redis, "EXISTS turnpike/{limits-f}epoch", ":1"));
+    assert_int_equal(b.instances_told, 0);
+    test_fleet_end(&a);
+    l.settings.prefix = prefix + 6;
+    fleet_begin(&a);
+    assert_true(share_limits(&a));
+    assert_true(test_redis_says(&redis, "EXISTS own/{limits-f}epoch", ":1"));
+    assert_true(test_redis_says(&redis, "FLUSHALL", "+OK"));
+    linked_sleep(&l, 6500); /* a heartbeat finds it out */
+    assert_int_equal(a.forgotten, 1);
+    assert_int_equal(b.forgotten, 0);
+    fleets_end(&a, &b);
+}
+
+static void test_fleet_prefix_that_parts_hash_tags_is_refused(void **state)
+{
+    char url[] = "redis://127.0.0.1:1", prefix[] = "{x}", error[200] = "";
+    const struct redis_settings settings = {.url = url, .prefix = prefix, .limits = true};
+    const struct fleet_hooks hooks = {0};
+    struct fleet *fleet = NULL;
+    linked_loop(&l);
+    assert_int_equal(
+        fleet_new(&fleet, &l.loop, &settings, random_system(), &hooks, error, sizeof(error)),
+        -EINVAL);
+    assert_int_equal(strncmp(error, "redis.prefix: ", 14), 0);
+    linked_end(&l);
 }
 
 /* Of the sanitizer's allocator, where that is linked in. */
@@ -231,6 +303,8 @@ int main(void)
         cmocka_unit_test_setup(test_fleet_redis_flushed_learns_again, redis_reset),
         cmocka_unit_test_setup(test_fleet_two_loops_share_what_is_revoked, redis_reset),
         cmocka_unit_test_setup(test_fleet_documented_rights_suffice, redis_reset),
+        cmocka_unit_test_setup(test_fleet_limits_are_shared_if_they_are_to_be, redis_reset),
+        cmocka_unit_test_setup(test_fleet_prefix_that_parts_hash_tags_is_refused, redis_reset),
         cmocka_unit_test_setup(test_fleet_memory_stays_flat, redis_reset),
         cmocka_unit_test_setup(test_fleet_revocation_of_nobody_is_refused, redis_reset),
         cmocka_unit_test_setup(test_fleet_realm_that_comes_later_is_told, redis_reset),
