@@ -87,7 +87,7 @@ static void test_redis_memory_each_failure_is_survived(void **state)
 }
 
 struct used {
-    unsigned answers, secrets, revoked;
+    unsigned answers, secrets, revoked, shared, debited;
 };
 
 static void on_answer(void *ctx, const struct store_answer *answer)
@@ -105,9 +105,44 @@ static void on_revoked(void *ctx, const struct revocation *v)
     ((struct used *)ctx)->revoked++;
 }
 
+static void on_debited(void *ctx, bool answered, const uint64_t *deny_us, uint64_t now_us)
+{
+    struct used *u = ctx;
+    u->shared++;
+    u->debited += answered;
+}
+
+static void on_leased(void *ctx, bool answered, const uint32_t *others, uint64_t now_us)
+{
+    struct used *u = ctx;
+    u->shared++;
+    u->debited += answered;
+}
+
+/* How many of the two will be answered. */
+static unsigned share_limits(struct fleet *f, struct used *u)
+{
+    const struct share share = fleet_share(f);
+    const struct rate_debit item = {.name = 1, .count = 1, .cost_us = 1, .tau_us = 1};
+    const struct quota_lease held = {.name = 1, .held = 1};
+    return (share.debit(share.ctx, &item, 1, on_debited, u) == 0) +
+           (share.lease(share.ctx, &held, 1, on_leased, u) == 0);
+}
+
 static bool has_answers(struct linked *linked, void *ctx)
 {
     return ((struct used *)ctx)->answers == 2;
+}
+
+struct expected {
+    const struct used *used;
+    unsigned shared;
+};
+
+static bool has_shared(struct linked *linked, void *ctx)
+{
+    const struct expected *e = ctx;
+    return e->used->shared == e->shared;
 }
 
 static bool has_told(struct linked *linked, void *ctx)
@@ -126,11 +161,14 @@ static bool use_fleet(struct fleet *f, struct used *u, int64_t until)
     bool good = fleet_set_realms(f, &realm, 1) == 0;
     for (unsigned i = 0; i < 200 && !fleet_is_up(f); i++)
         linked_sleep(&l, 2);
+    const unsigned shared = share_limits(f, u);
     store.ask(store.ctx, &question, realm.name, on_answer, u);
     question.kind = STORE_OAUTH_KEY;
     store.ask(store.ctx, &question, realm.name, on_answer, u);
     good = fleet_revoke(f, &v) == 0 && good;
     assert_true(linked_run(&l, has_answers, u, 3000));
+    assert_true(linked_run(&l, has_shared, &(struct expected){u, shared}, 3000));
+    good = u->debited == 2 && good;
     return linked_run(&l, has_told, u, allocations < failing ? 3000 : 50) && good;
 }
 
@@ -139,7 +177,7 @@ static void test_redis_memory_each_failure_of_a_fleet_is_survived(void **state)
     char error[128], url[300];
     unsigned refused = 0, unhurt = 0;
     snprintf(url, sizeof(url), "unix://%s?db=2", redis.socket);
-    const struct redis_settings settings = {.url = url};
+    const struct redis_settings settings = {.url = url, .limits = true};
     assert_true(test_redis_says(&redis, "FLUSHALL", "+OK"));
     const struct slice add[] = {slice_of_string("EVAL"),
         slice_of_string("redis.call('SELECT', 2) return redis.call('SADD', KEYS[1], 'a', 'b')"),
