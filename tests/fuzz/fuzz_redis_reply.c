@@ -4,6 +4,7 @@
  * reply then goes through all that reads records from replies: what is taken is well-formed, what
  * is not writes nothing.
  */
+#include "fleet/redis_limits_calls.h"
 #include "fleet/redis_records.h"
 #include "fleet/redis_revoked.h"
 #include "tests/fuzz/fuzz.h"
@@ -32,12 +33,16 @@ enum outcome {
     PAGE,
     REVOKED,
     PUT,
+    DEBITED,
+    LOOKED,
+    LEASED,
+    ALIVE,
     OUTCOMES
 };
 
 static const char *const names[OUTCOMES] = {"string", "status", "error", "integer", "nil", "array",
     "more", "bad", "too_large", "user", "oauth_key", "secrets", "secrets_cut", "page", "revoked",
-    "put"};
+    "put", "debited", "looked", "leased", "alive"};
 
 struct fuzz_reasons fuzz_reasons = {.names = names, .count = OUTCOMES};
 
@@ -158,6 +163,70 @@ static void check_revocations(const struct redis_reply *reply)
     }
 }
 
+#define EXACT_MAX (1ull << 53)
+
+static void check_debited(const struct redis_reply *reply, size_t count)
+{
+    uint64_t now, deny[SHARE_BATCH_MAX];
+    memset(&now, UNTOUCHED, sizeof(now));
+    memset(deny, UNTOUCHED, sizeof(deny));
+    if (redis_limits_reply_debit(&now, deny, count, reply) < 0) {
+        FUZZ_REQUIRE(is_untouched(&now, sizeof(now)) && is_untouched(deny, sizeof(deny)));
+        return;
+    }
+    FUZZ_REQUIRE(reply->count == count + 1 && now < EXACT_MAX);
+    for (size_t i = 0; i < count; i++)
+        FUZZ_REQUIRE(deny[i] < EXACT_MAX);
+    fuzz_note_outcome(DEBITED);
+}
+
+static void check_looked(const struct redis_reply *reply, size_t count)
+{
+    uint64_t now;
+    struct rate_found found[SHARE_BATCH_MAX];
+    memset(&now, UNTOUCHED, sizeof(now));
+    memset(found, UNTOUCHED, sizeof(found));
+    if (redis_limits_reply_look(&now, found, count, reply) < 0) {
+        FUZZ_REQUIRE(is_untouched(&now, sizeof(now)) && is_untouched(found, sizeof(found)));
+        return;
+    }
+    FUZZ_REQUIRE(reply->count == 2 * count + 1 && now < EXACT_MAX);
+    for (size_t i = 0; i < count; i++)
+        FUZZ_REQUIRE(found[i].tat_us < EXACT_MAX && found[i].deny_us < EXACT_MAX);
+    fuzz_note_outcome(LOOKED);
+}
+
+static void check_leased(const struct redis_reply *reply, size_t count)
+{
+    struct redis_limits_alive alive;
+    uint32_t others[SHARE_BATCH_MAX];
+    memset(&alive, UNTOUCHED, sizeof(alive));
+    memset(others, UNTOUCHED, sizeof(others));
+    if (redis_limits_reply_heartbeat(&alive, reply) == 0) {
+        FUZZ_REQUIRE(reply->count == 3 && alive.now_us < EXACT_MAX);
+        fuzz_note_outcome(ALIVE);
+        memset(&alive, UNTOUCHED, sizeof(alive));
+    }
+    if (redis_limits_reply_lease(&alive, others, count, reply) < 0) {
+        FUZZ_REQUIRE(is_untouched(&alive, sizeof(alive)) && is_untouched(others, sizeof(others)));
+        return;
+    }
+    FUZZ_REQUIRE(reply->count == count + 2 && alive.now_us < EXACT_MAX);
+    fuzz_note_outcome(LEASED);
+}
+
+/* Whatever was asked for: as many as there are, one more, and more than can be asked for. */
+static void check_limits(const struct redis_reply *reply)
+{
+    const size_t counts[] = {reply->count - 1, (reply->count - 1) / 2, reply->count - 2,
+        reply->count, SHARE_BATCH_MAX + 1};
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        check_debited(reply, counts[i]);
+        check_looked(reply, counts[i]);
+        check_leased(reply, counts[i]);
+    }
+}
+
 static struct seen read_in_pieces(const uint8_t *data, size_t size, size_t piece)
 {
     struct seen seen = {.digest = FNV_START, .end = REDIS_READ_MORE};
@@ -172,6 +241,7 @@ static struct seen read_in_pieces(const uint8_t *data, size_t size, size_t piece
             check_keys(reply);
             check_secrets(reply);
             check_revocations(reply);
+            check_limits(reply);
             seen.replies++;
             redis_reply_free(reply);
         }

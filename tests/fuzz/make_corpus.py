@@ -271,7 +271,7 @@ def array(*texts):
 
 
 def redis_records():
-    """What fleet/ reads: users, OAuth keys of the realm "r", REST secrets, revocations."""
+    """What fleet/ reads: users, OAuth keys of the realm "r", REST secrets, revocations, limits."""
     yield "user_md5", b"$32\r\n" + b"0123456789abcdefABCDEF9876543210" + b"\r\n"
     yield "user_sha256", b"$64\r\n" + b"0123456789abcdef" * 4 + b"\r\n"
     yield "user_no_digit", b"$32\r\n" + b"0123456789abcdefg" + b"0" * 15 + b"\r\n"
@@ -297,6 +297,11 @@ def redis_records():
                                b"1 2 253402300800 user/r/a", b"1 2 3 user//a", b"1 2 3 nobody/r/a")
     yield "put", array(b"1800000000000000", b"1700000000000000", 0, 3)
     yield "put_over", array(b"9007199254740992", b"1", 0, 0)
+    yield "limits", array(b"1800000000000000", b"0", b"250000", b"9007199254740991", b"0")
+    yield "limits_alive", array(b"1800000000000000", b"1", b"4294967296")
+    yield "limits_now", array(b"1800000000000000")
+    yield "limits_odd", array(b"1800000000000000", b"-1") + array(b"nan", b"1") + array(b"1e9", b"1") + array(
+        b"1800000000000000", 1) + array(b"1800000000000000", None) + array(b"9007199254740992", b"1", b"1")
 
 
 def access_tokens():
