@@ -127,12 +127,22 @@ static bool snapshot_add_tls(
                error_cap) == 0;
 }
 
+static void snapshot_add_rates(struct relay_snapshot *r, const struct config *config)
+{
+    memcpy(r->rates, config->realm_rates, sizeof(r->rates));
+    r->rates[0] = config->limits.rates;
+    for (size_t i = 0; i < AUTH_REALMS_MAX; i++) {
+        r->bandwidth[i] = bandwidth_rates_of(&config->limits, &r->rates[i]);
+    }
+}
+
 static bool snapshot_add_relay(struct net_snapshot *s, const struct config *config,
     struct port_maps *ports, char *error, size_t error_cap)
 {
     s->relay.limits = config->limits;
     memcpy(s->relay.quotas, config->realm_quotas, sizeof(s->relay.quotas));
     s->relay.quotas[0] = config->limits.quota;
+    snapshot_add_rates(&s->relay, config);
     s->relay.relay = config->relay;
     /* These lists belong to the configuration, which workers never see. */
     memset(&s->relay.relay.policy, 0, sizeof(s->relay.relay.policy));

@@ -174,7 +174,7 @@ static int control_new_shared(struct control *c, const struct config *config)
 {
     uint32_t connections = config->net.streams.max_connections;
     uint32_t dtls = config->net.dtls.max_sessions;
-    uint8_t keys[6][16];
+    uint8_t keys[7][16];
     const struct random_source *random = random_system();
     if (random_fill(random, keys, sizeof(keys)) < 0 ||
         random_fill(random, c->shared.hash_key, sizeof(c->shared.hash_key)) < 0) {
@@ -182,13 +182,15 @@ static int control_new_shared(struct control *c, const struct config *config)
     }
     c->shared.rates = rate_table_new(RATE_TABLE_ENTRIES, keys[0]);
     c->shared.quotas = quota_new(config->relay.max_allocations, keys[1]);
+    c->shared.bandwidth =
+        c->shared.quotas ? bandwidth_table_new(c->shared.quotas, AUTH_REALMS_MAX, keys[6]) : NULL;
     c->shared.ports = port_maps_new();
     c->connections = connection_counts_new(connections ? connections : CONNECTIONS_MOST, keys[2]);
     c->dtls = connection_counts_new(dtls ? dtls : CONNECTIONS_MOST, keys[3]);
     c->shared.parking = parking_counts_new(keys[4]);
     c->shared.guesses = c->shared.rates ? guesses_new(c->shared.rates, keys[5]) : NULL;
-    bool ok = c->shared.rates && c->shared.quotas && c->shared.ports && c->shared.parking &&
-              c->shared.guesses && c->connections && c->dtls;
+    bool ok = c->shared.rates && c->shared.quotas && c->shared.bandwidth && c->shared.ports &&
+              c->shared.parking && c->shared.guesses && c->connections && c->dtls;
     return ok ? 0 : -ENOMEM;
 }
 
@@ -378,6 +380,7 @@ void control_free(struct control *c)
     snapshot_free(c->snapshot);
     endpoints_close(&c->endpoints);
     port_maps_free(c->shared.ports);
+    bandwidth_table_free(c->shared.bandwidth);
     quota_free(c->shared.quotas);
     connection_counts_free(c->connections);
     connection_counts_free(c->dtls);

@@ -182,6 +182,11 @@ void quota_close(struct quota_table *t, struct quota_charge *charge)
         .user = QUOTA_CHARGE_NONE, .realm = QUOTA_CHARGE_NONE, .prefix = QUOTA_CHARGE_NONE};
 }
 
+size_t quota_entries(const struct quota_table *t)
+{
+    return pin_table_entries(t->pins);
+}
+
 uint32_t quota_allocations(const struct quota_table *t)
 {
     return atomic_load(&((struct quota_table *)t)->allocations);

@@ -80,6 +80,10 @@ struct allocation *allocation_new(struct relay *r, const struct flow *flow,
         return NULL;
     }
     a->charge = *charge;
+    if (r->deps.shared->bandwidth) {
+        bandwidth_begin(
+            r->deps.shared->bandwidth, charge->user, identity->realm, identity_account(identity));
+    }
     return a;
 }
 

@@ -9,6 +9,7 @@
 #include "auth/identity.h"
 #include "base/clock.h"
 #include "base/wheel.h"
+#include "ratelimit/bandwidth.h"
 #include "ratelimit/quota.h"
 #include "relay/channel.h"
 #include "relay/packet.h"
@@ -59,6 +60,7 @@ struct allocation {
     uint64_t created_us;
     uint64_t nonce_tag; /* of the nonce by which a request on it was last authenticated */
     struct allocation_traffic traffic;
+    struct bandwidth_meter bandwidth;
     uint8_t transaction[STUN_TRANSACTION_LEN]; /* of the Allocate that made it */
     uint8_t token[8];                          /* of the reservation it made */
     bool has_token;

@@ -42,8 +42,10 @@ struct relay *relay_new(
     r->questions = question_slab_new(deps->worker);
     r->asked = table_new(QUESTIONS_MAX);
     r->wheel = wheel_new(now->mono_us, r);
-    if (!r->auth || !r->allocations || !r->flows || !r->reservations || !r->tokens || !r->parked ||
-        !r->waiting || !r->questions || !r->asked || !r->wheel) {
+    struct bandwidth_table *bandwidth = deps->shared->bandwidth;
+    r->lease = bandwidth ? bandwidth_lease_new(bandwidth) : NULL;
+    if ((bandwidth && !r->lease) || !r->auth || !r->allocations || !r->flows || !r->reservations ||
+        !r->tokens || !r->parked || !r->waiting || !r->questions || !r->asked || !r->wheel) {
         relay_free(r, now);
         return NULL;
     }
@@ -87,6 +89,7 @@ void relay_free(struct relay *r, const struct instant *now)
     table_free(r->tokens);
     table_free(r->flows);
     slab_free(r->allocations);
+    bandwidth_lease_free(r->lease);
     auth_worker_free(r->auth);
     free(r);
 }

@@ -97,12 +97,13 @@ struct world *world_new(const struct world_settings *settings)
     random_fill(&w->random, key, sizeof(key));
     w->shared.rates = rate_table_new(16384, key);
     w->shared.quotas = quota_new(settings->relay.max_allocations, key);
+    w->shared.bandwidth = bandwidth_table_new(w->shared.quotas, WORLD_REALMS, key);
     w->shared.ports = port_maps_new();
     w->shared.parking = parking_counts_new(key);
     w->shared.guesses = settings->lockout ? guesses_new(w->shared.rates, key) : NULL;
     w->crypto = crypto_new();
-    if (!w->shared.rates || !w->shared.quotas || !w->shared.ports || !w->shared.parking ||
-        (settings->lockout && !w->shared.guesses) || !w->crypto)
+    if (!w->shared.rates || !w->shared.quotas || !w->shared.bandwidth || !w->shared.ports ||
+        !w->shared.parking || (settings->lockout && !w->shared.guesses) || !w->crypto)
         world_fail("out of memory");
     world_store_set_user(w, REALM_REDIS, WORLD_STORED_USER, WORLD_STORED_PASSWORD);
     fake_sockets_init(&w->sockets, w);
@@ -205,6 +206,7 @@ void world_free(struct world *w)
         world_fail("a quota charge is left over");
     world_net_deinit(w);
     fake_sockets_deinit(&w->sockets);
+    bandwidth_table_free(w->shared.bandwidth);
     quota_free(w->shared.quotas);
     parking_counts_free(w->shared.parking);
     guesses_free(w->shared.guesses);

@@ -49,6 +49,7 @@ struct world_settings {
     const char *alice_password; /* NULL: the user does not exist */
     const char *nonce_secret, *nonce_secret_old;           /* old NULL: none */
     const struct quota_limits *realm_quotas[WORLD_REALMS]; /* NULL: those of `limits` */
+    const struct realm_rates *realm_rates[WORLD_REALMS];   /* likewise */
     struct addr server_ipv4;                               /* the listener */
 };
 

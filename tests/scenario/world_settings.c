@@ -179,6 +179,10 @@ void world_build_snapshot(struct world *w)
     s->limits = w->settings.limits;
     for (unsigned i = 0; i < WORLD_REALMS; i++)
         s->quotas[i] = w->settings.realm_quotas[i] ? *w->settings.realm_quotas[i] : s->limits.quota;
+    for (unsigned i = 0; i < WORLD_REALMS; i++) {
+        s->rates[i] = w->settings.realm_rates[i] ? *w->settings.realm_rates[i] : s->limits.rates;
+        s->bandwidth[i] = bandwidth_rates_of(&s->limits, &s->rates[i]);
+    }
     s->relay = w->settings.relay;
     for (size_t i = 0; i < s->relay.address_count; i++) {
         const struct relay_address *a = &s->relay.addresses[i];
