@@ -1,10 +1,12 @@
 /*
- * The Allocate method: the checks of RFC 8656 section 7.2 in their order, then quota, ports and
- * sockets, then the allocation. What was taken is given back when a later step fails.
+ * The Allocate method: the checks of RFC 8656 section 7.2 in their order, then rate, quota, ports
+ * and sockets, then the allocation. What was taken is given back when a later step fails; a rate is
+ * of what is asked for, and keeps what it was charged.
  */
 #include "relay/core.h"
 
 #include "base/log.h"
+#include "ratelimit/allocation_rates.h"
 
 #define PROTOCOL_UDP 17
 
@@ -168,11 +170,22 @@ static void give_back(struct request *q, struct grant *g)
     quota_close(q->relay->deps.shared->quotas, &g->charge);
 }
 
+/*
+ * "At any point, the server MAY choose to reject the request with a 486 (Allocation Quota Reached)
+ * error if it feels the client is trying to exceed some locally defined allocation quota. […] it
+ * SHOULD define it based on the username used to authenticate the request and not on the client's
+ * transport address." (RFC 8656 section 7.2) "No more allocations using this username can be
+ * created at the present time." (section 19): so 486 is of users, and of a realm, which is all of
+ * its users. For everything else: "The server is unable to carry out the request due to some
+ * capacity limit being reached."
+ */
 static uint16_t code_of(enum reason reason)
 {
     switch (reason) {
     case REASON_QUOTA_USER:
     case REASON_QUOTA_REALM:
+    case REASON_RATE_USER:
+    case REASON_RATE_REALM:
         return 486;
     case REASON_FAMILY_UNSUPPORTED:
         return 440;
@@ -319,23 +332,49 @@ static bool is_retransmission(const struct request *q)
            slice_equal(slice_of(a->owner.user, a->owner.user_len), q->auth.identity.user);
 }
 
+/* Once for each that asks for an allocation and could have one: not again for one that comes back
+ * from waiting for its reservation. */
+static enum reason charge_rates(struct request *q)
+{
+    const struct relay_snapshot *snapshot = q->relay->snapshot;
+    const struct identity *said = &q->auth.identity;
+    if (q->parked && q->parked->claim.settled) {
+        return REASON_NONE;
+    }
+    const struct allocation_asked asked = {.limits = &snapshot->limits,
+        .rates = &snapshot->rates[said->realm],
+        .realm = (uint8_t)said->realm,
+        .realm_name = auth_realm_name(snapshot->auth, said->realm),
+        .account = identity_account(said),
+        .client = q->packet->flow.remote,
+        .now_us = q->now->mono_us};
+    return allocation_rates_charge(q->relay->deps.shared->rates, &asked, &q->report);
+}
+
+/* The reservation's charge becomes the allocation's. */
+static struct verdict take_reserved(struct request *q, const struct wishes *w, struct grant *g)
+{
+    bool pending = false;
+    enum reason refused = reservation_claim(q, w->token, &g->legs[0], &g->charge, &pending);
+    if (pending) {
+        return (struct verdict){VERDICT_PENDING, 0, REASON_NONE};
+    }
+    return refused ? verdict_error(code_of(refused), refused) : verdict_success();
+}
+
 /* Fills in *g. On failure whatever is in it is the caller's to give back. */
 static struct verdict take(struct request *q, const struct wishes *w, struct grant *g)
 {
-    enum reason refused;
-    if (w->claims) {
-        bool pending = false;
-        refused = reservation_claim(q, w->token, &g->legs[0], &g->charge, &pending);
-        if (pending) {
-            return (struct verdict){VERDICT_PENDING, 0, REASON_NONE};
-        }
-        if (refused) {
-            return refused == REASON_PARKED_DUPLICATE ? (struct verdict){VERDICT_SILENT, 0, refused}
-                                                      : verdict_error(508, refused);
-        }
+    /* A repetition, which is charged nothing. */
+    if (w->claims && park_has(q)) {
+        return (struct verdict){VERDICT_SILENT, 0, REASON_PARKED_DUPLICATE};
+    }
+    enum reason refused = charge_rates(q);
+    if (refused) {
+        return verdict_error(code_of(refused), refused);
     }
     if (w->claims) {
-        return verdict_success(); /* the reservation's charge is the allocation's now */
+        return take_reserved(q, w, g);
     }
     const struct quota_limits limits = quota_limits_of(q->relay, q->auth.identity.realm);
     const struct quota_asked asked = quota_asked_of(q, &limits);

@@ -217,6 +217,8 @@ void reservation_discard(struct relay *r, struct parcel *parcel, struct quota_ch
  * park_for_store also REASON_STORE_UNREACHABLE, when nobody can be asked.
  */
 enum reason park_for_claim(struct request *q, uint64_t *handle);
+/* Is it a repetition of one that waits? */
+bool park_has(const struct request *q);
 enum reason park_for_store(struct request *q, const struct store_need *need);
 /* What it waited for has come (the message's parcel and charge are taken over; fd -1: refused):
  * runs it again from the top and frees it. A handle that is gone, or waits for something else:

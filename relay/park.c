@@ -120,6 +120,11 @@ static enum reason copy_request(const struct request *q, struct parked **out)
     return REASON_NONE;
 }
 
+bool park_has(const struct request *q)
+{
+    return !q->parked && find(q->relay, &q->packet->flow, q->msg.transaction);
+}
+
 /* The request's copy: a new one, or that of a re-run. */
 static enum reason keep(const struct request *q, struct parked **out)
 {
@@ -127,10 +132,7 @@ static enum reason keep(const struct request *q, struct parked **out)
         *out = q->parked;
         return REASON_NONE;
     }
-    if (find(q->relay, &q->packet->flow, q->msg.transaction)) {
-        return REASON_PARKED_DUPLICATE;
-    }
-    return copy_request(q, out);
+    return park_has(q) ? REASON_PARKED_DUPLICATE : copy_request(q, out);
 }
 
 static void wait_for(struct parked *p, enum parked_wait wait, const struct instant *now)

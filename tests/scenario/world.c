@@ -50,6 +50,11 @@ static int post(void *ctx, unsigned to, const struct relay_message *message)
     return 0;
 }
 
+static void wake(void *ctx)
+{
+    ((struct world *)ctx)->woken++;
+}
+
 static void worker_start(struct world *w, unsigned number)
 {
     struct world_worker *k = &w->worker[number];
@@ -66,6 +71,8 @@ static void worker_start(struct world *w, unsigned number)
         .post_ctx = k,
         .ask = w->settings.no_store ? NULL : world_store_ask,
         .ask_ctx = k,
+        .report = wake,
+        .report_ctx = w,
         .outbox = &k->outbox,
         .counters = &k->counters,
         .crypto = k->crypto,
@@ -113,6 +120,39 @@ struct world *world_new(const struct world_settings *settings)
     return w;
 }
 
+static struct rate rate_of(const struct relay_snapshot *s, enum rate_scope scope, unsigned realm)
+{
+    switch (scope) {
+    case RATE_ALLOCATION_ADDRESS:
+        return s->limits.allocations_per_address;
+    case RATE_ALLOCATION_PREFIX:
+        return s->limits.allocations_per_prefix;
+    case RATE_ALLOCATION_NETWORK:
+        return s->limits.allocations_per_network;
+    case RATE_ALLOCATION_USER:
+        return s->rates[realm].allocations_per_user;
+    case RATE_ALLOCATION_REALM:
+        return s->rates[realm].allocations_per_realm;
+    default:
+        return s->limits.allocations_per_instance;
+    }
+}
+
+/* As the daemon does: what is taken from a bucket stays taken under another rate. */
+static void rescale(struct world *w, const struct relay_snapshot *before)
+{
+    for (enum rate_scope scope = RATE_ALLOCATION_ADDRESS; scope < RATE_SCOPES; scope++) {
+        for (unsigned realm = 0; realm < WORLD_REALMS; realm++) {
+            const struct rate was = rate_of(before, scope, realm),
+                              is = rate_of(&w->snapshot, scope, realm);
+            const bool by_realm = scope == RATE_ALLOCATION_USER || scope == RATE_ALLOCATION_REALM;
+            if (realm == 0 || by_realm)
+                rate_table_rescale(
+                    w->shared.rates, scope, (uint8_t)realm, &was, &is, w->now.mono_us);
+        }
+    }
+}
+
 void world_reload(struct world *w, const struct world_settings *settings)
 {
     struct auth *auth = w->auth;
@@ -131,6 +171,7 @@ void world_reload(struct world *w, const struct world_settings *settings)
     w->settings.workers = workers;
     w->settings.mailbox = mailbox;
     world_build_snapshot(w);
+    rescale(w, old);
     for (unsigned i = 0; i < workers; i++)
         relay_set_snapshot(w->worker[i].relay, &w->snapshot);
     memset(old, 0xee, sizeof(*old));

@@ -156,6 +156,7 @@ struct world {
     struct world_store store;
     bool blind; /* the outbox was held: grants are not known, media is not checked against them */
     uint64_t replies, media_to_peer, media_to_client, reports;
+    uint64_t woken; /* times that a worker had something to tell other instances */
     struct sent **sent;
     size_t sent_count, sent_cap;
     struct hop *hops, **hops_end;
