@@ -6,6 +6,7 @@
 #ifndef RATELIMIT_PIN_TABLE_H
 #define RATELIMIT_PIN_TABLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,17 @@ enum pin_outcome {
     PIN_NO_ROOM     /* the table is full, or contended beyond reason */
 };
 
+/*
+ * Of keys whose count others are told. An entry that is kept belongs to its key also while nothing
+ * is counted, until pin_table_drop; whatever changes its count marks it in the same step. Who marks
+ * an entry that was not marked (`marked`, or what the call returns) enters it in a list, and may
+ * look at what it keeps of the entry until then: no entry is seized while it is marked.
+ */
+struct pin_taken {
+    uint32_t index, count; /* with what was taken */
+    bool marked;
+};
+
 /* Room for `keys` keys at once. NULL: out of memory. */
 struct pin_table *pin_table_new(uint32_t keys);
 void pin_table_free(struct pin_table *t); /* asserts that nothing is counted; NULL: nothing */
@@ -31,6 +43,26 @@ size_t pin_table_entries(const struct pin_table *t);
 enum pin_outcome pin_table_take(
     struct pin_table *t, uint64_t hash, uint32_t limit, uint32_t *index);
 void pin_table_give(struct pin_table *t, uint32_t index);
+
+/* One more, whatever there is; the entry is kept from now on, if `keep`. PIN_DONE or PIN_NO_ROOM.
+ */
+enum pin_outcome pin_table_take_kept(
+    struct pin_table *t, uint64_t hash, bool keep, struct pin_taken *out);
+/* True: it is kept, and was not marked before. */
+bool pin_table_give_kept(struct pin_table *t, uint32_t index);
+/* Keeps what this key counts from now on, and marks it. True: it was not marked before. */
+bool pin_table_keep(struct pin_table *t, uint32_t index, uint64_t tag);
+/* Takes the mark away if the key counts as many: from here on every change marks it again. */
+bool pin_table_heed(struct pin_table *t, uint32_t index, uint32_t count);
+/* A kept entry that counts nothing and is not marked: nobody else finds it until it is dropped. */
+bool pin_table_seize(struct pin_table *t, uint32_t index);
+void pin_table_drop(struct pin_table *t, uint32_t index);
+uint32_t pin_table_count(const struct pin_table *t, uint32_t index);
+/* False: nobody has this key. */
+bool pin_table_find(const struct pin_table *t, uint64_t hash, uint32_t *index);
+/* What an entry knows of the hash; its low PIN_TAG_FREE_BITS are 0. */
+#define PIN_TAG_FREE_BITS 26
+uint64_t pin_table_tag(uint64_t hash);
 
 /* The hash of a client's prefix, /24 or /64. */
 uint64_t pin_table_prefix_hash(const uint8_t key[16], const struct addr *client);

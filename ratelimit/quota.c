@@ -1,6 +1,7 @@
 /*
  * Who holds how much, in tables without a lock: how many allocations a user of a realm, a realm and
  * a client's prefix have stands in a pin_table, and what they hold besides in counters beside it.
+ * Where instances share the limits of users and realms, quota_shared.c decides about these.
  *
  * What always holds, whatever the interleaving:
  * - Permissions and channels exist only under an allocation, so they are zero when a key's entry
@@ -16,6 +17,7 @@
 #include "base/crypto.h"
 #include "ratelimit/counter.h"
 #include "ratelimit/pin_table.h"
+#include "ratelimit/quota_shared.h"
 #include <assert.h>
 #include <stdlib.h>
 
@@ -29,7 +31,8 @@ struct entry {
 
 struct quota_table {
     struct pin_table *pins;
-    struct entry *entries; /* by the index of the pin */
+    struct entry *entries;       /* by the index of the pin */
+    struct quota_shared *shared; /* likewise */
     uint32_t max_allocations;
     _Atomic uint32_t allocations;
     uint8_t key[16];
@@ -46,8 +49,10 @@ struct quota_table *quota_new(uint32_t max_allocations, const uint8_t key[16])
     memcpy(t->key, key, 16);
     t->pins = pin_table_new(max_allocations * KEYS);
     t->entries = t->pins ? calloc(pin_table_entries(t->pins), sizeof(*t->entries)) : NULL;
-    if (!t->entries) {
+    t->shared = t->entries ? quota_shared_new(t->pins) : NULL;
+    if (!t->shared) {
         pin_table_free(t->pins);
+        free(t->entries);
         free(t);
         return NULL;
     }
@@ -64,8 +69,34 @@ void quota_free(struct quota_table *t)
             assert(atomic_load(&t->entries[i].held[kind]) == 0);
     }
     pin_table_free(t->pins);
+    quota_shared_free(t->shared);
     free(t->entries);
     free(t);
+}
+
+void quota_share(struct quota_table *t, const uint8_t name_key[16])
+{
+    quota_shared_begin(t->shared, name_key);
+}
+
+void quota_set_fleet(struct quota_table *t, uint32_t instances)
+{
+    quota_shared_set_fleet(t->shared, instances);
+}
+
+void quota_set_reachable(struct quota_table *t, bool reachable)
+{
+    quota_shared_set_reachable(t->shared, reachable);
+}
+
+void quota_set_limits(struct quota_table *t, uint32_t realm, const struct quota_limits *limits)
+{
+    quota_shared_note(t->shared, realm, limits);
+}
+
+struct quota_shared *quota_shared_of(struct quota_table *t)
+{
+    return t->shared;
 }
 
 static uint64_t hash_key(
@@ -79,36 +110,81 @@ static uint64_t hash_key(
     return crypto_siphash(t->key, text, sizeof(text));
 }
 
-static enum reason refusal(enum pin_outcome result, enum reason over)
+static enum reason refusal(enum quota_verdict verdict, enum reason over)
 {
-    return result == PIN_OVER_LIMIT ? over : REASON_ALLOCATION_CAP;
+    switch (verdict) {
+    case QUOTA_GRANTED:
+        return REASON_NONE;
+    case QUOTA_OVER:
+        return over;
+    case QUOTA_ALONE:
+        return REASON_LIMITS_UNREACHABLE;
+    default:
+        return REASON_ALLOCATION_CAP;
+    }
+}
+
+/* Of this process alone. */
+static enum quota_verdict pin(struct quota_table *t, uint64_t hash, uint32_t limit, uint32_t *index)
+{
+    switch (pin_table_take(t->pins, hash, limit, index)) {
+    case PIN_DONE:
+        return QUOTA_GRANTED;
+    case PIN_OVER_LIMIT:
+        return QUOTA_OVER;
+    default:
+        return QUOTA_NO_ROOM;
+    }
+}
+
+static enum quota_verdict pin_level(struct quota_table *t, const struct quota_asked *asked,
+    enum quota_level level, uint32_t *index, bool *report)
+{
+    const bool user = level == QUOTA_OF_USER;
+    const struct slice name = user ? asked->user : (struct slice){0};
+    const struct quota_who who = {
+        .hash = hash_key(t, user ? KEY_USER : KEY_REALM, asked->realm, name),
+        .name = quota_shared_begun(t->shared)
+                    ? quota_shared_name(t->shared, level, asked->realm_name, name)
+                    : 0,
+        .realm = asked->realm,
+        .level = level};
+    if (quota_shared_begun(t->shared))
+        return quota_shared_take(t->shared, &who, asked, index, report);
+    return pin(t, who.hash,
+        user ? asked->limits->allocations_per_user : asked->limits->allocations_per_realm, index);
+}
+
+static void unpin(struct quota_table *t, uint32_t index)
+{
+    if (quota_shared_begun(t->shared))
+        quota_shared_give(t->shared, index);
+    else
+        pin_table_give(t->pins, index);
 }
 
 /* User, realm, prefix, in this order; on refusal what was pinned is let go. */
 static enum reason pin_all(
-    struct quota_table *t, struct quota_charge *c, const struct quota_asked *asked)
+    struct quota_table *t, struct quota_charge *c, const struct quota_asked *asked, bool *report)
 {
-    const struct quota_limits *limits = asked->limits;
     const struct addr prefix =
         addr_masked(&asked->client, asked->client.family == ADDR_IPV4 ? 24 : 64);
     uint8_t prefix_text[17] = {prefix.family};
     memcpy(prefix_text + 1, prefix.ip, 16);
 
-    enum pin_outcome result = pin_table_take(t->pins,
-        hash_key(t, KEY_USER, asked->realm, asked->user), limits->allocations_per_user, &c->user);
-    if (result != PIN_DONE)
-        return refusal(result, REASON_QUOTA_USER);
-    result = pin_table_take(t->pins, hash_key(t, KEY_REALM, asked->realm, (struct slice){0}),
-        limits->allocations_per_realm, &c->realm);
-    if (result != PIN_DONE) {
-        pin_table_give(t->pins, c->user);
-        return refusal(result, REASON_QUOTA_REALM);
+    enum quota_verdict verdict = pin_level(t, asked, QUOTA_OF_USER, &c->user, report);
+    if (verdict != QUOTA_GRANTED)
+        return refusal(verdict, REASON_QUOTA_USER);
+    verdict = pin_level(t, asked, QUOTA_OF_REALM, &c->realm, report);
+    if (verdict != QUOTA_GRANTED) {
+        unpin(t, c->user);
+        return refusal(verdict, REASON_QUOTA_REALM);
     }
-    result = pin_table_take(t->pins,
-        hash_key(t, KEY_PREFIX, 0, slice_of(prefix_text, sizeof(prefix_text))), 0, &c->prefix);
-    if (result != PIN_DONE) {
-        pin_table_give(t->pins, c->user);
-        pin_table_give(t->pins, c->realm);
+    verdict = pin(
+        t, hash_key(t, KEY_PREFIX, 0, slice_of(prefix_text, sizeof(prefix_text))), 0, &c->prefix);
+    if (verdict != QUOTA_GRANTED) {
+        unpin(t, c->user);
+        unpin(t, c->realm);
         return REASON_ALLOCATION_CAP;
     }
     return REASON_NONE;
@@ -118,8 +194,9 @@ enum reason quota_open(struct quota_table *t, struct quota_charge *charge,
     const struct quota_asked *asked, bool *report)
 {
     struct quota_charge c = {.open = true};
-    enum reason reason = pin_all(t, &c, asked);
-    (void)report;
+    if (quota_shared_begun(t->shared) && quota_shared_note(t->shared, asked->realm, asked->limits))
+        *report = true;
+    enum reason reason = pin_all(t, &c, asked, report);
     if (reason != REASON_NONE)
         return reason;
     uint32_t total = asked->limits->allocations_total;
@@ -127,8 +204,8 @@ enum reason quota_open(struct quota_table *t, struct quota_charge *charge,
     /* max_allocations 0 is a table for none, not one without a limit. */
     if (t->max_allocations == 0 ||
         !counter_take(&t->allocations, 1, by_table ? t->max_allocations : total)) {
-        pin_table_give(t->pins, c.user);
-        pin_table_give(t->pins, c.realm);
+        unpin(t, c.user);
+        unpin(t, c.realm);
         pin_table_give(t->pins, c.prefix);
         return by_table ? REASON_ALLOCATION_CAP : REASON_QUOTA_INSTANCE;
     }
@@ -174,8 +251,8 @@ void quota_close(struct quota_table *t, struct quota_charge *charge)
         return;
     for (unsigned kind = 0; kind < QUOTA_KINDS; kind++)
         quota_give(t, charge, kind, charge->held[kind]);
-    pin_table_give(t->pins, charge->user);
-    pin_table_give(t->pins, charge->realm);
+    unpin(t, charge->user);
+    unpin(t, charge->realm);
     pin_table_give(t->pins, charge->prefix);
     counter_give(&t->allocations, 1);
     *charge = (struct quota_charge){
@@ -190,4 +267,12 @@ size_t quota_entries(const struct quota_table *t)
 uint32_t quota_allocations(const struct quota_table *t)
 {
     return atomic_load(&((struct quota_table *)t)->allocations);
+}
+
+void quota_inspect(struct quota_table *t, uint32_t realm, struct slice user, uint64_t now_us,
+    struct quota_state *out)
+{
+    const uint64_t hash = hash_key(t, user.len > 0 ? KEY_USER : KEY_REALM, realm, user);
+    if (!quota_shared_inspect(t->shared, hash, now_us, out))
+        *out = (struct quota_state){0};
 }

@@ -32,15 +32,20 @@ void quota_free(struct quota_table *t); /* asserts that nothing is held */
  * From now on what users and realms hold at once is the fleet's, under names made with this key,
  * which all its instances have. Before others use the table. Then an instance opens while its own
  * and the others', as it last heard, are below the limit Q, and fewer than u = min(Q, max(4, 1 +
- * Q / 16)) of its own are unreported: the fleet never holds more than Q + instances * u. Where no
- * answer has come for RATE_SILENCE_US, this instance holds Q / instances at most (at least 1), or
- * opens nothing more (deny_alone).
+ * Q / 16)) of its own are unreported: N instances never hold more than Q + (N - 1) * u together.
+ * Where no answer has come for RATE_SILENCE_US, or the link is down, this instance holds Q / N at
+ * most (at least 1), or opens nothing more (deny_alone). What has no limit is not reported. A limit
+ * over 2^24 - 2 counts as that.
  */
 void quota_share(struct quota_table *t, const uint8_t name_key[16]);
 /* So many instances there are; at least 1. Control thread, at any time. */
 void quota_set_fleet(struct quota_table *t, uint32_t instances);
 /* The link to Redis is down, or up again. Control thread. */
 void quota_set_reachable(struct quota_table *t, bool reachable);
+/* The limits of a realm, by id, as a reload has left them: what is held already under one that is
+ * new is reported from the next quota_reports_run on; else from the realm's next quota_open on. Any
+ * thread. */
+void quota_set_limits(struct quota_table *t, uint32_t realm, const struct quota_limits *limits);
 
 struct quota_asked {
     const struct quota_limits *limits;
@@ -77,8 +82,9 @@ struct quota_state {
     uint32_t unreported;
     bool silent;
 };
-void quota_inspect(struct quota_table *t, uint32_t realm, struct slice realm_name,
-    struct slice user, uint64_t now_us, struct quota_state *out);
+/* Any thread; for people. */
+void quota_inspect(struct quota_table *t, uint32_t realm, struct slice user, uint64_t now_us,
+    struct quota_state *out);
 /* Entries of charges are below this. */
 size_t quota_entries(const struct quota_table *t);
 /* Allocations charged to the instance. */
