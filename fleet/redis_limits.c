@@ -342,11 +342,10 @@ static int share_lease(
     c->leased = done;
     c->ctx = done_ctx;
     result = redis_limits_call_lease(&command, r->prefix, &r->who, items, count);
-    if (result == 0) {
-        c->shard = share_shard(items[0].name);
-        result = issue(r, &r->lease, &command, on_leased, c);
-    }
-    return end_call(c, result);
+    if (result < 0)
+        return end_call(c, result);
+    c->shard = share_shard(items[0].name);
+    return end_call(c, issue(r, &r->lease, &command, on_leased, c));
 }
 
 struct share redis_limits_share(struct redis_limits *r)
