@@ -13,7 +13,7 @@
 
 #define FAKE_INSTANCES 4
 #define FAKE_NAMES     64
-#define FAKE_CALLS     256
+#define FAKE_CALLS     128
 
 struct fake_lease {
     uint64_t name;
@@ -57,7 +57,7 @@ struct fake_member {
     struct quota_lease last[SHARE_BATCH_MAX]; /* of the last call */
 };
 
-/* One that knows no such name has an empty place for it. */
+/* Of a name that is not there yet an empty one is made. */
 static inline struct fake_lease *fake_lease_of(struct fake_fleet *f, uint64_t name)
 {
     struct fake_lease *free_place = NULL;
