@@ -6,7 +6,9 @@
  * epoch may have begun (redis_limits_scripts.h). Set back, nothing is to be done: the script sees
  * to that. Pure.
  *
- * A machine that was suspended looks to itself as if Redis's clock had been set forward.
+ * A machine that was suspended looks to itself as if Redis's clock had been set forward. A clock
+ * that is slewed faster than DRIFT_PPM, as chrony may, counts as set with every 20 ms that it
+ * gains.
  */
 #ifndef FLEET_REDIS_CLOCK_H
 #define FLEET_REDIS_CLOCK_H

@@ -54,7 +54,7 @@ struct redis_limits {
     } instances;
     struct {
         bool due;
-        uint64_t told_us;
+        uint64_t told_us, again_us;
     } forgotten;
     struct quiet errors, steps;
 };
@@ -371,7 +371,7 @@ void redis_limits_up(struct redis_limits *r, const struct redis_state *state)
 void redis_limits_tick(struct redis_limits *r)
 {
     const uint64_t now = clock_now().mono_us;
-    if (now - r->forgotten.told_us >= REDIS_LIMITS_AGAIN_US)
+    if (now - r->forgotten.told_us >= r->forgotten.again_us)
         r->forgotten.due = true;
     tell_forgotten(r);
     if (redis_link_is_up(r->link) && r->beats.in_flight == 0 &&
@@ -419,6 +419,11 @@ static int make_scripts(struct redis_limits *r)
     return result;
 }
 
+static uint64_t or_default_us(uint32_t ms, uint32_t otherwise)
+{
+    return US_PER_MS * (ms > 0 ? ms : otherwise);
+}
+
 struct redis_limits *redis_limits_new(const struct redis_limits_options *options)
 {
     struct redis_limits *r = calloc(1, sizeof(*r));
@@ -432,8 +437,8 @@ struct redis_limits *redis_limits_new(const struct redis_limits_options *options
     r->link = options->link;
     r->hooks = options->hooks;
     r->who.alive_ms = options->alive_ms > 0 ? options->alive_ms : REDIS_LIMITS_ALIVE_MS;
-    r->beats.every_us =
-        US_PER_MS * (options->heartbeat_ms > 0 ? options->heartbeat_ms : REDIS_LIMITS_HEARTBEAT_MS);
+    r->beats.every_us = or_default_us(options->heartbeat_ms, REDIS_LIMITS_HEARTBEAT_MS);
+    r->forgotten.again_us = or_default_us(options->again_ms, REDIS_LIMITS_AGAIN_MS);
     r->instances.least = options->fleet_size > 0 ? options->fleet_size : 1;
     r->instances.count = r->instances.least;
     r->forgotten.told_us = clock_now().mono_us;

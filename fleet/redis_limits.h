@@ -19,7 +19,7 @@
 #define REDIS_LIMITS_ALIVE_MS     30000u
 #define REDIS_LIMITS_HEARTBEAT_MS 5000u
 /* Holdings are told again so often at least; redis_limits_lease keeps them for twice as long. */
-#define REDIS_LIMITS_AGAIN_US (24 * 3600 * US_PER_S)
+#define REDIS_LIMITS_AGAIN_MS (24u * 3600 * 1000)
 
 struct redis_limits;
 
@@ -38,6 +38,7 @@ struct redis_limits_options {
     const char *prefix;                 /* redis_limits_is_prefix; copied */
     uint32_t fleet_size;                /* 0: 1 */
     uint32_t alive_ms, heartbeat_ms;    /* 0: as above; the same on all instances */
+    uint32_t again_ms;                  /* 0: as above */
     struct redis_limits_hooks hooks;
 };
 /* NULL: out of memory, or no randomness. */

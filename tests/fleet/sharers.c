@@ -45,7 +45,8 @@ void sharer_silence(struct sharer *s)
     uv_timer_stop(&s->tick);
 }
 
-void sharer_begin(struct sharer *s, struct linked *l, const char *url, uint32_t fleet_size)
+static void begin(
+    struct sharer *s, struct linked *l, const char *url, const struct redis_limits_options *wanted)
 {
     char copy[512], error[256] = "";
     struct redis_settings settings = l->settings;
@@ -59,9 +60,10 @@ void sharer_begin(struct sharer *s, struct linked *l, const char *url, uint32_t 
         s->limits = redis_limits_new(&(struct redis_limits_options){.link = s->link,
             .random = random_system(),
             .prefix = "turnpike",
-            .fleet_size = fleet_size,
+            .fleet_size = wanted->fleet_size,
             .alive_ms = SHARER_ALIVE_MS,
             .heartbeat_ms = SHARER_HEARTBEAT_MS,
+            .again_ms = wanted->again_ms,
             .hooks = {on_instances, on_forgotten, s}});
     if (!s->limits) {
         fprintf(stderr, "nobody shares: %s\n", error);
@@ -71,6 +73,16 @@ void sharer_begin(struct sharer *s, struct linked *l, const char *url, uint32_t 
     uv_timer_init(&l->loop, &s->tick);
     s->tick.data = s;
     sharer_speak(s);
+}
+
+void sharer_begin(struct sharer *s, struct linked *l, const char *url, uint32_t fleet_size)
+{
+    begin(s, l, url, &(struct redis_limits_options){.fleet_size = fleet_size});
+}
+
+void sharer_begin_again(struct sharer *s, struct linked *l, const char *url, uint32_t again_ms)
+{
+    begin(s, l, url, &(struct redis_limits_options){.again_ms = again_ms});
 }
 
 bool sharer_up(struct sharer *s, unsigned ups)

@@ -35,6 +35,8 @@ struct shared {
 
 /* Aborts where there is none. Does not wait for Redis. */
 void sharer_begin(struct sharer *s, struct linked *l, const char *url, uint32_t fleet_size);
+/* The same; what it holds is to be told again so often. */
+void sharer_begin_again(struct sharer *s, struct linked *l, const char *url, uint32_t again_ms);
 bool sharer_up(struct sharer *s, unsigned ups); /* came up so many times, within 8 s */
 void sharer_silence(struct sharer *s);          /* no heartbeats any more */
 void sharer_speak(struct sharer *s);

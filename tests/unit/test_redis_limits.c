@@ -132,6 +132,20 @@ static void test_redis_limits_emptied_server_has_forgotten(void **state)
     linked_end(&l);
 }
 
+/* What has not changed for long is told again before Redis forgets it. */
+static void test_redis_limits_holdings_are_to_be_told_again_after_a_while(void **state)
+{
+    char url[64];
+    snprintf(url, sizeof(url), "redis://127.0.0.1:%u", (unsigned)redis.port);
+    sharer_begin_again(&a, &l, url, 1300);
+    assert_true(sharer_up(&a, 1));
+    linked_sleep(&l, 1100);
+    assert_int_equal(a.forgotten, 0);
+    assert_true(sharer_reaches(&a, &a.forgotten, 2, 3000));
+    sharer_end(&a);
+    linked_end(&l);
+}
+
 static void test_redis_limits_instances_are_counted(void **state)
 {
     begin(&a, 2);
@@ -395,6 +409,7 @@ int main(void)
         TEST(leases_of_all_add_up_until_they_leave),
         TEST(silent_instance_is_forgotten_and_told_so),
         TEST(emptied_server_has_forgotten),
+        TEST(holdings_are_to_be_told_again_after_a_while),
         TEST(instances_are_counted),
         TEST(nobody_is_asked_while_the_link_is_down),
         TEST(lost_calls_are_answered_once),

@@ -11,6 +11,7 @@
 
 #include "tests/fleet/linked.h"
 #include "tests/fleet/servers.h"
+#include "tests/fleet/sharers.h"
 #include "tests/tls/certs.h"
 
 #define SERVER_SERIAL 21
@@ -235,6 +236,22 @@ static void test_redis_tls_frozen_handshake_has_a_deadline(void **state)
     test_redis_signal(&redis, SIGCONT);
 }
 
+/* What is said last is sealed and sent before the end. */
+static void test_redis_tls_limits_take_their_leave(void **state)
+{
+    struct sharer sharer;
+    char url[64];
+    snprintf(url, sizeof(url), "rediss://127.0.0.1:%u", (unsigned)tls_port);
+    sharer_begin(&sharer, &l, url, 0);
+    assert_true(sharer_up(&sharer, 1));
+    assert_int_equal(sharer_others(&sharer, 7, 1), 0);
+    assert_true(test_redis_says(&redis, "ZCARD turnpike/{limits-7}alive", ":1"));
+    sharer_end(&sharer);
+    linked_sleep(&l, 50);
+    assert_true(test_redis_says(&redis, "ZCARD turnpike/{limits-7}alive", ":0"));
+    linked_end(&l);
+}
+
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -246,6 +263,7 @@ int main(void)
         cmocka_unit_test_setup(test_redis_tls_is_not_confused_with_plain, reset),
         cmocka_unit_test_setup(test_redis_tls_renewed_lists_count_for_the_next_connection, reset),
         cmocka_unit_test_setup(test_redis_tls_frozen_handshake_has_a_deadline, reset),
+        cmocka_unit_test_setup(test_redis_tls_limits_take_their_leave, reset),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
