@@ -158,12 +158,21 @@ static int control_new_sharing(
     if (!c->explainer) {
         return -ENOMEM;
     }
+    const struct limiter_deps limiter = {.loop = &c->loop,
+        .rates = c->shared.rates,
+        .quotas = c->shared.quotas,
+        .counters = &c->counters};
+    int r = limiter_new(&c->limiter, &limiter, config);
+    if (r < 0) {
+        return r;
+    }
     const struct sharing_deps sharing = {.loop = &c->loop,
         .config = &c->config,
         .workers = &c->workers,
         .counters = &c->counters,
         .lookups = &c->lookups,
         .explainer = c->explainer,
+        .limiter = c->limiter,
         .moved = control_moved,
         .ctx = c};
     c->sharing = sharing_new(&sharing);
@@ -209,6 +218,8 @@ static int control_start_workers(struct control *c, const struct config *config)
             .sockets = &c->sockets,
             .connections = c->connections,
             .dtls = c->dtls,
+            .report = limiter_report(c->limiter),
+            .report_ctx = c->limiter,
             .max_allocations = config->relay.max_allocations,
         };
         int r = worker_new(&c->workers.items[i], &options);
@@ -341,6 +352,7 @@ static void control_end_workers(struct control *c)
         worker_join(c->workers.items[i]);
     }
     sharing_end(c->sharing);
+    limiter_end(c->limiter);
     uint32_t messages;
     do {
         messages = c->mailbox ? mailbox_drain(c->mailbox) : 0;
@@ -388,6 +400,7 @@ void control_free(struct control *c)
     guesses_free(c->shared.guesses);
     rate_table_free(c->shared.rates);
     sharing_free(c->sharing);
+    limiter_free(c->limiter);
     explainer_free(c->explainer);
     secret_wipe(&c->nonce_secret);
     config_deinit(&c->config);

@@ -39,6 +39,7 @@ struct control {
     bool rebuild_again; /* what is never a peer has changed, and is not in a snapshot yet */
     struct lookups lookups;
     struct explainer *explainer;
+    struct limiter *limiter;
     struct sharing *sharing;
     unsigned running; /* worker threads */
     bool stopping;

@@ -54,12 +54,25 @@ static void sharing_on_state(void *ctx, const struct redis_state *state)
 {
     struct sharing *s = ctx;
     const struct addr *a = &state->address;
+    limiter_link(s->deps.limiter, state->up);
     sharing_measure(s);
     if (state->up && a->family != ADDR_NONE && !sharing_has(s, a)) {
         s->addresses[s->named + s->learned % ADDRESSES_KEPT] = *a;
         s->learned++;
         s->deps.moved(s->deps.ctx);
     }
+}
+
+static void sharing_on_instances(void *ctx, uint32_t count)
+{
+    struct sharing *s = ctx;
+    limiter_instances(s->deps.limiter, count);
+}
+
+static void sharing_on_forgotten(void *ctx)
+{
+    struct sharing *s = ctx;
+    limiter_forgotten(s->deps.limiter);
 }
 
 /* Gives each worker the secrets that it has not had. */
@@ -230,6 +243,7 @@ void sharing_end(struct sharing *s)
     if (!s) {
         return;
     }
+    limiter_stop(s->deps.limiter);
     fleet_free(s->fleet);
     s->fleet = NULL;
     s->deps.lookups->store = (struct store){0};
@@ -293,6 +307,8 @@ int sharing_start(struct sharing *s, char *error, size_t error_cap)
     const struct fleet_hooks hooks = {.state = sharing_on_state,
         .secrets = sharing_on_secrets,
         .revoked = sharing_on_revoked,
+        .instances = sharing_on_instances,
+        .forgotten = sharing_on_forgotten,
         .ctx = s};
     if (!s->configured) {
         return 0;
@@ -303,6 +319,8 @@ int sharing_start(struct sharing *s, char *error, size_t error_cap)
         return r;
     }
     s->deps.lookups->store = fleet_store(s->fleet);
+    const struct share share = fleet_share(s->fleet);
+    limiter_start(s->deps.limiter, &share);
     return sharing_set_realms(s);
 }
 
@@ -328,6 +346,7 @@ void sharing_reloaded(struct sharing *s)
 {
     char error[512];
     explainer_forget(s->deps.explainer);
+    limiter_reloaded(s->deps.limiter, s->deps.config);
     if (!s->fleet) {
         return;
     }
@@ -364,6 +383,7 @@ int sharing_check(const struct redis_settings *settings, char *error, size_t err
 
 void sharing_measure(struct sharing *s)
 {
+    limiter_measure(s->deps.limiter);
     if (!s->fleet) {
         return;
     }
@@ -388,6 +408,7 @@ void sharing_tick(struct sharing *s)
     }
     s->named_now = s->unnamed = 0;
     sharing_pay(s);
+    limiter_tick(s->deps.limiter);
     sharing_measure(s);
 }
 

@@ -1,13 +1,14 @@
 /*
  * What this instance has with Redis: the link, its state as operators see it, REST secrets on their
- * way to the workers, revocations to and from other instances. Without `redis.url` there is no link
- * and revocations stay here. Control thread.
+ * way to the workers, revocations to and from other instances, what the limiter shares. Without
+ * `redis.url` there is no link and revocations stay here. Control thread.
  */
 #ifndef DAEMON_SHARING_H
 #define DAEMON_SHARING_H
 
 #include "config/config.h"
 #include "daemon/explainer.h"
+#include "daemon/limiter.h"
 #include "daemon/lookups.h"
 #include "daemon/revoker.h"
 #include "fleet/fleet.h"
@@ -22,6 +23,7 @@ struct sharing_deps {
     struct counters *counters;
     struct lookups *lookups; /* its store is filled in */
     struct explainer *explainer;
+    struct limiter *limiter; /* is started and stopped here */
     /* Redis is at an address that sharing_addresses did not have before. */
     void (*moved)(void *ctx);
     void *ctx;

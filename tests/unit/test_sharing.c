@@ -29,6 +29,9 @@ struct fixture {
     struct redis_link_stats stats;
     /* What others were told. */
     unsigned moved, explained_secrets, explained_revocations, forgot;
+    /* The limiter: started, stopped while there is a fleet, told. */
+    unsigned started, stopped, ticks, reloads, link_up, link_down, forgotten;
+    uint32_t instances;
 };
 
 static struct fixture *f;
@@ -61,6 +64,11 @@ int fleet_set_realms(struct fleet *fleet, const struct fleet_realm *realms, size
 struct store fleet_store(struct fleet *fleet)
 {
     return (struct store){.ctx = f};
+}
+
+struct share fleet_share(struct fleet *fleet)
+{
+    return (struct share){.ctx = f};
 }
 
 int fleet_revoke(struct fleet *fleet, const struct revocation *v)
@@ -99,6 +107,49 @@ void explainer_revoke(struct explainer *e, const struct revocation *v)
 void explainer_forget(struct explainer *e)
 {
     f->forgot++;
+}
+
+/* In place of daemon/limiter.c. */
+void limiter_start(struct limiter *l, const struct share *share)
+{
+    assert_ptr_equal(share->ctx, f);
+    f->started++;
+}
+
+void limiter_stop(struct limiter *l)
+{
+    f->stopped += f->fleet;
+}
+
+void limiter_reloaded(struct limiter *l, const struct config *config)
+{
+    assert_ptr_equal(config, &f->config);
+    f->reloads++;
+}
+
+void limiter_link(struct limiter *l, bool up)
+{
+    f->link_up += up;
+    f->link_down += !up;
+}
+
+void limiter_instances(struct limiter *l, uint32_t count)
+{
+    f->instances = count;
+}
+
+void limiter_forgotten(struct limiter *l)
+{
+    f->forgotten++;
+}
+
+void limiter_tick(struct limiter *l)
+{
+    f->ticks++;
+}
+
+void limiter_measure(struct limiter *l)
+{
 }
 
 static void moved(void *ctx)
@@ -376,6 +427,25 @@ static void test_sharing_metrics_follow_the_link(void **state)
     assert_int_equal(f->m.counters.gauge[GAUGE_REDIS_RTT], 345);
 }
 
+static void test_sharing_limiter_hears_what_the_fleet_says(void **state)
+{
+    start("redis://127.0.0.1");
+    assert_int_equal(f->started, 1);
+    tell_state(true, "127.0.0.1", 6379);
+    tell_state(false, NULL, 0);
+    assert_true(f->link_up == 1 && f->link_down == 1);
+    f->hooks.instances(f->hooks.ctx, 5);
+    assert_int_equal(f->instances, 5);
+    f->hooks.forgotten(f->hooks.ctx);
+    assert_int_equal(f->forgotten, 1);
+    sharing_tick(f->sharing);
+    sharing_reloaded(f->sharing);
+    assert_true(f->ticks == 1 && f->reloads == 1);
+    mailboxes_run(&f->m);
+    sharing_end(f->sharing);
+    assert_int_equal(f->stopped, 1);
+}
+
 static void test_sharing_url_that_means_nothing_is_an_error(void **state)
 {
     char error[256] = "";
@@ -398,6 +468,7 @@ int main(void)
         CASE(test_sharing_revocation_is_logged_with_its_end_as_people_read_it),
         CASE(test_sharing_without_redis_revokes_here),
         CASE(test_sharing_metrics_follow_the_link),
+        CASE(test_sharing_limiter_hears_what_the_fleet_says),
         CASE(test_sharing_url_that_means_nothing_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
