@@ -9,6 +9,7 @@
 #include "base/addr.h"
 #include "base/clock.h"
 #include "base/counters.h"
+#include "ratelimit/ratelimit_settings.h"
 
 /* Where the daemon is in its life. Only ADMIN_RUNNING is ready for clients. */
 enum admin_state { ADMIN_STARTING, ADMIN_RUNNING, ADMIN_STOPPING };
@@ -51,6 +52,68 @@ struct admin_explain {
     void *ctx;
 };
 
+enum admin_sharing {
+    ADMIN_LIMITS_OWN,    /* they are this instance's own */
+    ADMIN_LIMITS_SHARED, /* Redis answers */
+    ADMIN_LIMITS_ALONE,  /* it does not: each instance has its part */
+};
+
+/* A bucket. What is left could be admitted at once. */
+struct admin_rate {
+    const char *scope;
+    struct rate limit;
+    struct {
+        uint32_t left; /* of this instance's part, or, where the limit is its own, of the whole */
+        uint32_t unreported, owed; /* see ratelimit/rate_table.h */
+        uint64_t denied_us;
+        bool silent;
+    } here;
+    bool shared; /* the limit is the fleet's */
+    bool found;  /* Redis has said what follows */
+    struct {
+        uint32_t left;
+        uint64_t denied_us;
+    } fleet;
+};
+
+/* What is held at once. */
+struct admin_quota {
+    const char *scope;
+    uint32_t limit; /* 0: none */
+    uint32_t here, elsewhere, unreported;
+    bool shared, silent;
+};
+
+/* Bytes a second, each direction apart; 0: no limit. */
+struct admin_bandwidth {
+    uint64_t allocation, user, realm, instance;
+    uint32_t burst_ms;
+};
+
+#define ADMIN_RATES_MAX  9
+#define ADMIN_QUOTAS_MAX 3
+
+struct admin_limits_found {
+    enum admin_sharing sharing;
+    bool deny_alone; /* while Redis does not answer, allocations are refused */
+    uint32_t instances;
+    const char *redis; /* as in admin_status */
+    size_t rate_count, quota_count;
+    struct admin_rate rates[ADMIN_RATES_MAX];
+    struct admin_quota quotas[ADMIN_QUOTAS_MAX];
+    struct admin_bandwidth bandwidth;
+};
+
+/* `found` is called exactly once, with what is borrowed; NULL: no such realm. */
+struct admin_limits {
+    bool scoped;         /* false: no rates and no quotas are asked for */
+    struct slice realm;  /* by name; empty: the first. All borrowed for the call */
+    struct slice user;   /* the account; empty: nobody */
+    struct addr address; /* of a client; ADDR_NONE: none */
+    void (*found)(void *ctx, const struct admin_limits_found *found);
+    void *ctx;
+};
+
 struct admin_ops {
     void *ctx;
     /* 0: in force here, and handed to the fleet where there is one. -ENOENT: no such realm;
@@ -59,6 +122,8 @@ struct admin_ops {
     int (*revoke)(void *ctx, const struct admin_revocation *what, enum auth_known *known);
     /* May call `explained` before it returns, or up to 3 s later. */
     void (*explain)(void *ctx, const struct admin_explain *what);
+    /* The same of `found`. */
+    void (*limits)(void *ctx, const struct admin_limits *what);
     enum admin_state (*state)(void *ctx);
     void (*status)(void *ctx, struct admin_status *out);
     /* All threads' counters; *out is overwritten. */

@@ -18,6 +18,7 @@ const struct admin_route admin_routes[] = {
     {ADMIN_GET, "/api/v1/status", true, JSON, admin_get_status, false, false},
     {ADMIN_POST, "/api/v1/revocations", true, JSON, admin_post_revocations, true, false},
     {ADMIN_POST, "/api/v1/explain", true, JSON, admin_post_explain, true, true},
+    {ADMIN_POST, "/api/v1/limits", true, JSON, admin_post_limits, true, true},
 };
 const size_t admin_route_count = sizeof(admin_routes) / sizeof(admin_routes[0]);
 

@@ -22,6 +22,8 @@ static const struct {
     {"explain", "whether a credential would be accepted, and if not, why",
         "--user U [--realm R] [--password-file F | --password-stdin | --token-file F]",
         cli_explain},
+    {"limits", "whether limits are shared, and how they stand for somebody",
+        "[--user U] [--realm R] [--address A]", cli_limits},
     {"revoke", "let a user, an access token or what a secret has signed in no more",
         "--user U | --token ID | --secret ID [--realm R] [--for 48h] [--undo]", cli_revoke},
     {"token", "make an access token with a key that the daemon has as well",

@@ -254,6 +254,11 @@ static int control_start_admin(
         .own = &c->counters,
         .sharing = c->sharing,
         .explainer = c->explainer,
+        .inspector = {.config = &c->config,
+            .rates = c->shared.rates,
+            .quotas = c->shared.quotas,
+            .guesses = c->shared.guesses,
+            .limiter = c->limiter},
         .started_us = clock_now().mono_us,
     };
     struct admin_ops ops = observe_ops(&c->observe);

@@ -103,6 +103,12 @@ static void explain_credential(void *ctx, const struct admin_explain *what)
     explainer_ask(o->explainer, what);
 }
 
+static void inspect_limits(void *ctx, const struct admin_limits *what)
+{
+    const struct observe *o = ctx;
+    inspector_ask(&o->inspector, sharing_state(o->sharing), what);
+}
+
 struct admin_ops observe_ops(struct observe *o)
 {
     return (struct admin_ops){
@@ -114,6 +120,7 @@ struct admin_ops observe_ops(struct observe *o)
         .relayed = relayed,
         .revoke = revoke_credentials,
         .explain = explain_credential,
+        .limits = inspect_limits,
         .own = o->own,
     };
 }

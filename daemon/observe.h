@@ -6,6 +6,7 @@
 #include "config/config.h"
 #include "daemon/endpoints.h"
 #include "daemon/explainer.h"
+#include "daemon/inspector.h"
 #include "daemon/sharing.h"
 #include "net/worker.h"
 
@@ -21,6 +22,7 @@ struct observe {
     struct counters *own;
     struct sharing *sharing;
     struct explainer *explainer;
+    struct inspector inspector;
     uint64_t started_us;
     unsigned polling; /* workers whose loop runs; control counts them */
 };

@@ -132,3 +132,11 @@ void guesses_succeeded(struct guesses *g, const struct guess *who, uint64_t now_
 {
     recent_logins_note(g->logins, login_id(g, who), (uint32_t)(now_us / US_PER_S));
 }
+
+void guesses_levels(const struct guesses *g, const struct ratelimit_settings *limits,
+    const struct guess *who, struct guess_level levels[GUESSES_LEVELS])
+{
+    levels[0] = (struct guess_level){source_key(g, who), limits->guesses_per_source};
+    levels[1] = (struct guess_level){prefix_key(who), limits->guesses_per_prefix};
+    levels[2] = (struct guess_level){user_key(g, who), limits->guesses_per_user};
+}

@@ -38,4 +38,13 @@ void guesses_failed(struct guesses *g, const struct ratelimit_settings *limits,
  * that of the prefix nor that of the account, which strangers can exhaust. */
 void guesses_succeeded(struct guesses *g, const struct guess *who, uint64_t now_us);
 
+/* The buckets that a failure is counted in, for who wants to look at them. */
+#define GUESSES_LEVELS 3
+struct guess_level {
+    struct rate_key key;
+    struct rate limit;
+};
+void guesses_levels(const struct guesses *g, const struct ratelimit_settings *limits,
+    const struct guess *who, struct guess_level levels[GUESSES_LEVELS]);
+
 #endif

@@ -174,12 +174,11 @@ static uint64_t times(uint64_t count, uint64_t cost_us)
     return __builtin_mul_overflow(count, cost_us, &us) || us > TIMES_MAX ? TIMES_MAX : us;
 }
 
-static struct rate_debit debit_of(
-    const struct rate_reports *r, uint64_t name, const struct rate *limit, uint32_t count)
+struct rate_debit rate_reports_debit_of(
+    const struct rate_table *rates, uint64_t name, const struct rate *limit, uint32_t count)
 {
     const uint64_t cost = gcra_of(limit).cost_us, burst = limit->burst > 0 ? limit->burst : 1;
-    const uint64_t unreported =
-        (uint64_t)rate_table_fleet(r->deps.rates) * rate_unreported_max(limit);
+    const uint64_t unreported = (uint64_t)rate_table_fleet(rates) * rate_unreported_max(limit);
     return (struct rate_debit){.name = name,
         .count = count,
         .cost_us = times(1, cost),
@@ -203,7 +202,8 @@ static bool take_first(
     *item = (struct item){.index = index, .owed_max = rate_owed_max(&limit)};
     if (!rate_entry_take(s, way, &item->taken))
         return false;
-    *debit = debit_of(r, owner.name, &limit, item->taken.unreported + item->taken.owed);
+    *debit = rate_reports_debit_of(
+        r->deps.rates, owner.name, &limit, item->taken.unreported + item->taken.owed);
     return true;
 }
 

@@ -43,4 +43,9 @@ void rate_reports_free(struct rate_reports *r);
 uint64_t rate_reports_run(struct rate_reports *r, uint64_t now_us);
 struct rate_reports_stats rate_reports_stats(const struct rate_reports *r);
 
+/* So many admissions against this limit, as Redis is to debit them; or, count 0, as it is asked
+ * about them. */
+struct rate_debit rate_reports_debit_of(
+    const struct rate_table *rates, uint64_t name, const struct rate *limit, uint32_t count);
+
 #endif

@@ -12,7 +12,8 @@
 
 static const struct {
     const char *path, *body;
-} resources[] = {{"/api/v1/revocations", REVOKE_BODY}, {"/api/v1/explain", EXPLAIN_BODY}};
+} resources[] = {{"/api/v1/revocations", REVOKE_BODY}, {"/api/v1/explain", EXPLAIN_BODY},
+    {"/api/v1/limits", EXPLAIN_BODY}};
 #define RESOURCES (sizeof(resources) / sizeof(resources[0]))
 
 /* Over TCP: the status of the answer, 0 for none. */
@@ -52,11 +53,12 @@ static void threat_23_only_who_may_ask_reaches_the_daemon(void **state)
         say(fd, "POST /api/v1/explain HTTP/1.1\r\n" JSON "Content-Length: 13\r\n\r\n" EXPLAIN_BODY);
         assert_starts(hear(f, fd), "HTTP/1.1 403 ");
     }
-    assert_int_equal(f->revocations + f->explains, 0);
+    assert_int_equal(f->revocations + f->explains + f->inspections, 0);
     for (size_t k = 0; k < RESOURCES; k++)
         assert_int_equal(send_to(f, k, "Host: localhost\r\n" BEARER JSON), 200);
     assert_int_equal(f->revocations, 1);
     assert_int_equal(f->explains, 1);
+    assert_int_equal(f->inspections, 1);
 }
 
 /* What a form or a fetch without leave can say of its body. */

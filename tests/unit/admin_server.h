@@ -38,6 +38,9 @@ struct fixture {
     struct auth_explanation explanation;
     struct admin_explain waiting[32];
     unsigned waits;
+    struct admin_limits limits; /* as it was asked last; its texts are in `asked` */
+    struct admin_limits_found limits_found;
+    unsigned inspections;
 };
 
 static enum admin_state fake_state(void *ctx)
@@ -103,6 +106,17 @@ static void fake_explain(void *ctx, const struct admin_explain *what)
         what->explained(what->ctx, f->no_realm ? NULL : &f->explanation);
 }
 
+static void fake_limits(void *ctx, const struct admin_limits *what)
+{
+    struct fixture *f = ctx;
+    f->inspections++;
+    f->limits = *what;
+    f->asked[0] = '\0';
+    keep(f, what->realm);
+    keep(f, what->user);
+    what->found(what->ctx, f->no_realm ? NULL : &f->limits_found);
+}
+
 /* Answers everything that waits. */
 static inline void explain_now(struct fixture *f)
 {
@@ -140,6 +154,7 @@ static int set_up(void **state)
     f->ops = (struct admin_ops){.ctx = f,
         .revoke = fake_revoke,
         .explain = fake_explain,
+        .limits = fake_limits,
         .state = fake_state,
         .status = fake_status,
         .counters = fake_counters,

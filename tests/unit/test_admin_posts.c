@@ -1,9 +1,10 @@
-/* What clients send with a body: revocations, and questions about credentials whose answers come
- * later or never. */
+/* What clients send with a body: revocations, and questions about credentials and limits whose
+ * answers come later or never. */
 #include "tests/unit/admin_server.h"
 
 #define REVOKE  "/api/v1/revocations"
 #define EXPLAIN "/api/v1/explain"
+#define LIMITS  "/api/v1/limits"
 
 static void test_post_revocation_of_each_kind_reaches_the_daemon(void **state)
 {
@@ -215,6 +216,99 @@ static void test_post_explain_second_request_behind_it_is_not_served(void **stat
     assert_string_equal(f->asked, "[][a][][]");
 }
 
+static void test_post_limits_without_a_scope_says_how_they_are_shared(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        struct admin_limits_found found;
+        const char *says[4];
+    } cases[] = {
+        {{.instances = 1}, {"\"sharing\": \"own\"", "\"on_failure\": \"local\"", "\"instances\": 1",
+                               "\"redis\": null"}},
+        {{.sharing = ADMIN_LIMITS_SHARED, .instances = 3, .redis = "up"},
+            {"\"sharing\": \"shared\"", "\"instances\": 3", "\"redis\": \"up\"", "\"rates\": []"}},
+        {{.sharing = ADMIN_LIMITS_ALONE, .deny_alone = true, .redis = "down"},
+            {"\"sharing\": \"alone\"", "\"on_failure\": \"deny\"", "\"redis\": \"down\"",
+                "\"quotas\": []"}},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        f->limits_found = cases[i].found;
+        const char *answer = post_json(f, LIMITS, "{}");
+        assert_starts(answer, "HTTP/1.1 200 ");
+        assert_false(f->limits.scoped);
+        for (size_t k = 0; k < 4; k++)
+            assert_non_null(strstr(answer, cases[i].says[k]));
+    }
+}
+
+static void test_post_limits_of_somebody_are_shown_without_their_names(void **state)
+{
+    struct fixture *f = *state;
+    f->limits_found = (struct admin_limits_found){.sharing = ADMIN_LIMITS_SHARED,
+        .rate_count = 2,
+        .rates = {{.scope = "allocation_rate_user",
+                      .limit = {100, 60, 300},
+                      .here = {33, 2, 1, 1001, true},
+                      .shared = true,
+                      .found = true,
+                      .fleet = {120, 5000}},
+            {.scope = "allocation_rate_instance", .limit = {1, 1, 1}}},
+        .quota_count = 1,
+        .quotas = {{.scope = "user",
+            .limit = 10,
+            .here = 3,
+            .elsewhere = 4,
+            .unreported = 1,
+            .shared = true}},
+        .bandwidth = {.user = 125000, .burst_ms = 500}};
+    const char *answer = post_json(
+        f, LIMITS, "{\"user\": \"canary-u\", \"realm\": \"canary-r\", \"address\": \"192.0.2.1\"}");
+    assert_starts(answer, "HTTP/1.1 200 ");
+    assert_string_equal(f->asked, "[canary-r][canary-u]");
+    assert_true(f->limits.scoped);
+    const struct addr address = addr_ipv4(192, 0, 2, 1, 0);
+    assert_true(addr_equal(&f->limits.address, &address));
+    assert_null(strstr(answer, "canary"));
+    assert_null(strstr(answer, "192.0.2.1"));
+    char text[4096];
+    size_t len = 0;
+    for (const char *p = strstr(answer, "\r\n\r\n") + 4; *p && len < sizeof(text) - 1; p++)
+        if (*p != ' ' && *p != '\n')
+            text[len++] = *p;
+    text[len] = '\0';
+    static const char *const parts[] = {
+        "\"rates\":[{\"scope\":\"allocation_rate_user\",\"limit\":{\"count\":100,\"period_s\":60,"
+        "\"burst\":300},\"shared\":true,\"here\":{\"left\":33,\"unreported\":2,\"owed\":1,"
+        "\"denied_ms\":2,\"silent\":true},\"fleet\":{\"left\":120,\"denied_ms\":5}},",
+        "{\"scope\":\"allocation_rate_instance\"", "\"fleet\":null}]",
+        "\"quotas\":[{\"scope\":\"user\",\"limit\":10,\"shared\":true,\"here\":3,"
+        "\"elsewhere\":4,\"unreported\":1,\"silent\":false}]",
+        "\"bandwidth\":{\"allocation\":null,\"user\":125000,\"realm\":null,\"instance\":null,"
+        "\"burst_ms\":500}"};
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        if (!strstr(text, parts[i]))
+            fail_msg("no %s in %s", parts[i], text);
+    }
+}
+
+static void test_post_limits_that_cannot_be_asked_for_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const bad[] = {"{\"address\": \"nowhere\"}", "{\"address\": 7}",
+        "{\"address\": \"192.0.2.1:80\"}", "{\"user\": 1}", "{\"name\": \"canary\"}",
+        "{\"address\": \"192.0.2.1.192.0.2.1.192.0.2.1.192.0.2.1.192.0.2.1.192.0.2.1.192.0.2.1\"}"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        const char *answer = post_json(f, LIMITS, bad[i]);
+        assert_starts(answer, "HTTP/1.1 422 ");
+        assert_null(strstr(answer, "canary"));
+    }
+    assert_starts(post_json(f, LIMITS, "[]"), "HTTP/1.1 400 ");
+    assert_int_equal(f->inspections, 0);
+    f->no_realm = true;
+    assert_starts(post_json(f, LIMITS, "{\"realm\": \"nowhere\"}"), "HTTP/1.1 404 ");
+    assert_int_equal(f->inspections, 1);
+}
+
 static void test_post_body_in_single_bytes_is_read(void **state)
 {
     struct fixture *f = *state;
@@ -270,6 +364,9 @@ int main(void)
         SERVER(test_post_explain_answered_while_the_server_ends),
         SERVER(test_post_explain_answered_when_the_server_is_gone),
         SERVER(test_post_explain_second_request_behind_it_is_not_served),
+        SERVER(test_post_limits_without_a_scope_says_how_they_are_shared),
+        SERVER(test_post_limits_of_somebody_are_shown_without_their_names),
+        SERVER(test_post_limits_that_cannot_be_asked_for_are_refused),
         SERVER(test_post_body_in_single_bytes_is_read),
         SERVER(test_post_garbled_bodies_end_and_leave_nothing),
     };
