@@ -96,6 +96,7 @@ static const char good[] =
     "  unauthenticated_per_address: 30/min\n"
     "  unauthenticated_per_prefix: 0\n"
     "  unauthenticated_per_network: 7/h burst 9\n"
+    "  handshakes_per_instance: 31/s burst 310\n"
     "  allocations_per_user: 1\n"
     "  allocations_per_realm: 2\n"
     "  allocations_total: 3\n"

@@ -92,6 +92,7 @@ static void test_config_init_gives_relay_and_limits_defaults(void **state)
     assert_int_equal(c.limits.allocations_per_prefix.count, 0);
     assert_int_equal(c.limits.allocations_per_network.count, 0);
     assert_int_equal(c.limits.allocations_per_instance.count, 0);
+    assert_int_equal(c.limits.handshakes_per_instance.count, 0);
     assert_int_equal(c.limits.bandwidth_per_instance, 0);
     assert_int_equal(c.limits.bandwidth_burst_ms, 500);
     assert_false(c.limits.deny_alone);
@@ -333,6 +334,7 @@ static void test_config_load_every_allocation_rate_and_bandwidth_is_set(void **s
     assert_rate(&c.limits.allocations_per_address, 21, 1, 21);
     assert_rate(&c.limits.allocations_per_prefix, 22, 1, 220);
     assert_rate(&c.limits.allocations_per_network, 23, 60, 1);
+    assert_rate(&c.limits.handshakes_per_instance, 31, 1, 310);
     assert_rate(&c.limits.rates.allocations_per_user, 24, 3600, 24);
     assert_rate(&c.limits.rates.allocations_per_realm, 1000000, 1, 1000000);
     assert_rate(&c.limits.allocations_per_instance, 26, 1, 26);
