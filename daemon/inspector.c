@@ -193,10 +193,10 @@ static void inspection_ask_redis(struct inspection *n, const struct inspector *i
 {
     for (size_t k = 0; k < n->all.rate_count; k++) {
         struct look *look = &n->looks[k];
-        n->waiting++;
-        if (!look->rate->shared ||
-            limiter_look(i->limiter, &look->debit, 1, inspection_found, look) < 0) {
-            inspection_end_one(n);
+        /* The answer comes later in any case. */
+        if (look->rate->shared &&
+            limiter_look(i->limiter, &look->debit, 1, inspection_found, look) == 0) {
+            n->waiting++;
         }
     }
 }
