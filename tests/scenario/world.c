@@ -92,7 +92,9 @@ struct world *world_new(const struct world_settings *settings)
         world_fail("out of memory");
     memset(w, 0, sizeof(*w));
     w->settings = *settings;
-    w->now = (struct instant){.mono_us = 1000 * US_PER_S, .wall_s = 1800000000};
+    w->now = settings->start.mono_us
+                 ? settings->start
+                 : (struct instant){.mono_us = 1000 * US_PER_S, .wall_s = 1800000000};
     w->random = (struct random_source){.fill = fill_random, .ctx = w};
     w->random_state = settings->seed;
     w->hops_end = &w->hops;

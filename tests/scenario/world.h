@@ -37,6 +37,8 @@ enum {
 struct world_settings {
     unsigned workers;
     uint64_t seed;
+    struct instant start;      /* mono_us 0: as good as any */
+    uint32_t first_generation; /* of sockets' handles */
     struct relay_settings relay;
     struct ratelimit_settings limits;
     uint32_t max_allocations; /* of a worker */

@@ -83,7 +83,7 @@ static struct fake_socket *free_slot(struct fake_sockets *s)
         if (!s->slots)
             world_fail("out of memory");
     }
-    memset(&s->slots[s->used], 0, sizeof(s->slots[0]));
+    s->slots[s->used] = (struct fake_socket){.generation = s->world->settings.first_generation};
     return &s->slots[s->used++];
 }
 

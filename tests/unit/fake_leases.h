@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FAKE_INSTANCES 4
+#define FAKE_INSTANCES 8
 #define FAKE_NAMES     64
 #define FAKE_CALLS     128
 
@@ -33,7 +33,7 @@ struct fake_call {
     bool made, happened;
     enum fake_fate fate;
     unsigned instance;
-    uint64_t happens_us, ends_us;
+    uint64_t happens_us, ends_us, ahead_us;
     struct quota_lease items[SHARE_BATCH_MAX];
     uint32_t others[SHARE_BATCH_MAX];
     size_t count;
@@ -53,6 +53,7 @@ struct fake_member {
     unsigned instance;
     enum fake_fate fate;
     uint64_t now_us, there_us, back_us, patience_us;
+    uint64_t ahead_us; /* of its clock to that of now_us and fake_run */
     size_t last_count;
     struct quota_lease last[SHARE_BATCH_MAX]; /* of the last call */
 };
@@ -120,6 +121,7 @@ static inline int fake_lease(
         .fate = m->fate,
         .instance = m->instance,
         .happens_us = m->now_us + m->there_us,
+        .ahead_us = m->ahead_us,
         .count = count,
         .done = done,
         .ctx = done_ctx};
@@ -146,7 +148,7 @@ static inline void fake_end(struct fake_fleet *f, struct fake_call *c)
     quota_leased_fn *done = c->done;
     c->done = NULL;
     if (done && !f->dead[c->instance])
-        done(c->ctx, heard, heard ? c->others : NULL, c->ends_us);
+        done(c->ctx, heard, heard ? c->others : NULL, c->ends_us + c->ahead_us);
 }
 
 /* What happens until now, in the order of its time. */
