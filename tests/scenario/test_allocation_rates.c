@@ -411,6 +411,8 @@ static void limit_everything(struct fixture *f)
     for (size_t i = 0; i < sizeof(scopes) / sizeof(scopes[0]); i++)
         *limit_of(f, &scopes[i]) = three;
     f->settings.limits.unauthenticated_per_address = three;
+    f->settings.limits.quota =
+        (struct quota_limits){.allocations_per_user = 4, .permissions_per_user = 4};
 }
 
 static void test_live_allocations_are_never_judged(void **state)
@@ -430,6 +432,8 @@ static void share(struct fixture *f, bool reachable)
 {
     rate_table_share(f->w->shared.rates, name_key);
     rate_table_set_reachable(f->w->shared.rates, reachable);
+    quota_share(f->w->shared.quotas, name_key);
+    quota_set_reachable(f->w->shared.quotas, reachable);
 }
 
 static void test_live_allocations_go_on_without_redis(void **state)
@@ -441,6 +445,7 @@ static void test_live_allocations_go_on_without_redis(void **state)
     share(f, true);
     f->a_relayed = fixture_allocate(&f->a);
     rate_table_set_reachable(f->w->shared.rates, false);
+    quota_set_reachable(f->w->shared.quotas, false);
     assert_int_equal(client_allocate(&f->b, NULL), 508);
     live(f);
 }
