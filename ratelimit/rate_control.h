@@ -13,6 +13,7 @@ struct rate_owner {
     uint8_t realm;
 };
 
+bool rate_table_is_reachable(const struct rate_table *t); /* rate_table_set_reachable */
 size_t rate_table_entries(const struct rate_table *t);
 /* Whoever has something to report from now on says so again. Before rate_table_next. */
 void rate_table_heed(struct rate_table *t);

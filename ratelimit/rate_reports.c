@@ -46,6 +46,7 @@ struct rate_reports {
     struct queue shards[SHARE_SHARDS];
     struct flight *flights;
     uint64_t retry_us; /* nothing is sent before */
+    bool reachable;    /* it was when this last ran */
 };
 
 struct rate_reports *rate_reports_new(const struct rate_reports_deps *deps)
@@ -247,6 +248,11 @@ static void send_due(struct rate_reports *r, uint64_t now_us)
 
 uint64_t rate_reports_run(struct rate_reports *r, uint64_t now_us)
 {
+    const bool reachable = rate_table_is_reachable(r->deps.rates);
+    /* Every moment counts: the share decides until the first answer. */
+    if (reachable && !r->reachable)
+        r->retry_us = 0;
+    r->reachable = reachable;
     collect(r);
     if (now_us >= r->retry_us)
         send_due(r, now_us);

@@ -88,6 +88,11 @@ void rate_table_set_reachable(struct rate_table *t, bool reachable)
     atomic_store(&t->unreachable, !reachable);
 }
 
+bool rate_table_is_reachable(const struct rate_table *t)
+{
+    return !atomic_load(&t->unreachable);
+}
+
 uint64_t rate_table_name(const struct rate_table *t, const struct rate_key *key)
 {
     uint8_t text[3 + 16 + sizeof(key->id)] = {
