@@ -4,7 +4,7 @@
 build_packages=(gcc libc6-dev meson ninja-build pkg-config libuv1-dev libssl-dev libyaml-dev libunistring-dev libwebsockets-dev
     libwebsockets-evlib-uv libjansson-dev libhiredis-dev)
 # Without these meson does not configure the tests.
-test_packages=(git python3 libcmocka-dev libnice-dev util-linux redis-server redis-sentinel redis-tools)
+test_packages=(git python3 libcmocka-dev liblua5.1-0-dev libnice-dev util-linux redis-server redis-sentinel redis-tools)
 fuzz_packages=(clang-14 libclang-rt-14-dev llvm-14)
 interop_packages=(iproute2 coturn prometheus chromium firefox-esr libnss3-tools openssl python3-openssl haproxy nginx
     libnginx-mod-stream)
