@@ -18,7 +18,7 @@
 #define PAYLOAD    65507u /* the largest */
 #define MEGA       1000000ull
 #define LEVELS     4
-#define IMPOSSIBLE 200000000u /* packets that no test sends */
+#define IMPOSSIBLE 2000000u /* packets that no test sends */
 
 static const uint8_t key[16] = "bandwidth's key";
 
