@@ -18,7 +18,7 @@
 #define PAYLOAD    65507u /* the largest */
 #define MEGA       1000000ull
 #define LEVELS     4
-#define IMPOSSIBLE 2000000u /* packets that no test sends */
+#define IMPOSSIBLE 6000000u /* packets that no test sends */
 
 static const uint8_t key[16] = "bandwidth's key";
 
@@ -421,6 +421,46 @@ static void test_bandwidth_threads_together_stay_within_the_bound(void **state)
     }
 }
 
+/* All of them at one moment, as fast as they can: one burst passes between
+ * them, to the byte. */
+struct rush {
+    struct fixture *f;
+    pthread_barrier_t barrier;
+    _Atomic uint64_t passed;
+};
+
+static void *send_burst(void *ctx)
+{
+    struct rush *r = ctx;
+    struct bandwidth_lease *lease = bandwidth_lease_new(r->f->table);
+    struct bandwidth_meter meter = {{0}};
+    const struct bandwidth_owner owner = {&meter, USER, REALM};
+    const struct bandwidth_packet packet = {BANDWIDTH_TO_PEER, 100, NOW};
+    uint64_t passed = 0;
+    pthread_barrier_wait(&r->barrier);
+    while (lease && passed < IMPOSSIBLE && !bandwidth_take(lease, &r->f->rates, &owner, &packet))
+        passed++;
+    atomic_fetch_add(&r->passed, passed * packet.bytes);
+    bandwidth_lease_free(lease);
+    return NULL;
+}
+
+static void test_bandwidth_threads_that_rush_share_one_burst(void **state)
+{
+    for (unsigned level = 1; level < LEVELS; level++) {
+        struct rush r = {.f = *state};
+        pthread_t thread[WORKERS];
+        limit(r.f, level, 1000 * MEGA, BURST_MS);
+        assert_int_equal(pthread_barrier_init(&r.barrier, NULL, WORKERS), 0);
+        for (unsigned i = 0; i < WORKERS; i++)
+            assert_int_equal(pthread_create(&thread[i], NULL, send_burst, &r), 0);
+        for (unsigned i = 0; i < WORKERS; i++)
+            pthread_join(thread[i], NULL);
+        pthread_barrier_destroy(&r.barrier);
+        assert_in_range(r.passed, 500 * MEGA - (level > 1) * WORKERS * 100, 500 * MEGA);
+    }
+}
+
 static void test_bandwidth_unspent_leases_are_what_the_bound_adds(void **state)
 {
     struct fixture *f = *state;
@@ -473,6 +513,7 @@ int main(void)
         TEST(test_bandwidth_clock_that_steps_back_finds_it_empty_not_shut),
         TEST(test_bandwidth_extremes_stay_within_the_arithmetic),
         TEST(test_bandwidth_threads_together_stay_within_the_bound),
+        TEST(test_bandwidth_threads_that_rush_share_one_burst),
         TEST(test_bandwidth_unspent_leases_are_what_the_bound_adds),
         cmocka_unit_test(test_bandwidth_free_of_nothing_does_nothing),
     };
