@@ -32,7 +32,8 @@ struct revoke_state {
 struct relay {
     struct relay_deps deps;
     const struct relay_snapshot *snapshot;
-    struct bandwidth_lease *lease; /* NULL: nothing is limited, whatever the snapshot says */
+    struct bandwidth_lease *lease;    /* NULL: nothing is limited, whatever the snapshot says */
+    struct bandwidth_lease *limiting; /* the same, NULL while the snapshot limits nobody */
     struct auth_worker *auth;
     struct slab *allocations;
     struct table *flows; /* 5-tuple → slot of `allocations` */
@@ -261,13 +262,16 @@ static inline struct quota_limits quota_limits_of(const struct relay *r, uint32_
 static inline enum reason bandwidth_judge(
     struct relay *r, struct allocation *a, enum bandwidth_direction direction, size_t bytes)
 {
+    if (!r->limiting) {
+        return REASON_NONE;
+    }
     const struct bandwidth_rates *rates = &r->snapshot->bandwidth[a->owner.realm];
-    if (!rates->any || !r->lease) {
+    if (!rates->any) {
         return REASON_NONE;
     }
     const struct bandwidth_owner owner = {&a->bandwidth, a->charge.user, a->owner.realm};
     const struct bandwidth_packet packet = {direction, bytes, r->now.mono_us};
-    return bandwidth_take(r->lease, rates, &owner, &packet);
+    return bandwidth_take(r->limiting, rates, &owner, &packet);
 }
 
 /* Who asks for an allocation. Borrows from the request. */

@@ -21,6 +21,16 @@ static uint16_t origin_of(const struct relay_shared *shared)
     return (uint16_t)crypto_siphash(shared->hash_key, label, sizeof(label));
 }
 
+static void find_limits(struct relay *r)
+{
+    r->limiting = NULL;
+    for (unsigned i = 0; i < AUTH_REALMS_MAX; i++) {
+        if (r->snapshot->bandwidth[i].any) {
+            r->limiting = r->lease;
+        }
+    }
+}
+
 struct relay *relay_new(
     const struct relay_deps *deps, const struct relay_snapshot *snapshot, const struct instant *now)
 {
@@ -49,6 +59,7 @@ struct relay *relay_new(
         relay_free(r, now);
         return NULL;
     }
+    find_limits(r);
     return r;
 }
 
@@ -97,6 +108,7 @@ void relay_free(struct relay *r, const struct instant *now)
 void relay_set_snapshot(struct relay *r, const struct relay_snapshot *snapshot)
 {
     r->snapshot = snapshot;
+    find_limits(r);
     auth_worker_forget(r->auth);
 }
 
