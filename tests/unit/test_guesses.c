@@ -1,5 +1,6 @@
 /* Guesses of passwords (THREATS row 19): by pair, prefix and account; who is spared; floods. */
 #include "ratelimit/guesses.h"
+#include "ratelimit/rate_control.h"
 
 #include "base/clock.h"
 #include <pthread.h>
@@ -288,6 +289,92 @@ static void test_guesses_four_threads_few_over_the_limit(void **state)
     assert_in_range(atomic_load(&tried), 10, 13);
 }
 
+/* All that is to be reported is answered so, of one scope otherwise. How much it was. */
+static unsigned hear(struct fixture *f, enum rate_scope scope, uint64_t deny_us, uint64_t now)
+{
+    unsigned way, sum = 0;
+    struct rate_taken taken;
+    rate_table_heed(f->rates);
+    for (uint32_t index; rate_table_next(f->rates, &index);) {
+        struct rate_set *s = rate_table_set_of(f->rates, index, &way);
+        const bool this = rate_table_owner(f->rates, index).scope == scope;
+        assert_true(rate_entry_take(s, way, &taken));
+        rate_entry_answered(s, way, &taken, this ? deny_us : 0, now);
+        sum += taken.unreported + taken.owed;
+    }
+    return sum;
+}
+
+static void test_guesses_shared_are_reported_and_denied(void **state)
+{
+    struct fixture *f = *state;
+    const struct guess home = guess_of(place(1), "alice");
+    struct guess beside = home, other = home, kid = home;
+    bool report = false;
+    beside.client.ip[3]++;
+    other.account = slice_of_string("bob");
+    kid.account = slice_of(NULL, 0);
+    rate_table_share(f->rates, key);
+    guesses_succeeded(f->guesses, &home, NOW);
+    guesses_failed(f->guesses, &limits, &beside, NOW, &report);
+    assert_true(report);
+    assert_int_equal(hear(f, RATE_GUESS_SOURCE, MIN, NOW), 3); /* pair, prefix, account */
+    assert_false(may(f, &beside, NOW + MIN - 1));
+    assert_true(may(f, &beside, NOW + MIN));
+    assert_true(may(f, &home, NOW));
+    guesses_failed(f->guesses, &limits, &kid, NOW, &report);
+    assert_int_equal(hear(f, RATE_GUESS_SOURCE, 0, NOW), 1);
+    /* Denied by others' guesses: who was in is spared. */
+    guesses_failed(f->guesses, &limits, &other, NOW, &report);
+    hear(f, RATE_GUESS_PREFIX, MIN, NOW);
+    assert_false(may(f, &other, NOW));
+    assert_true(may(f, &home, NOW));
+    guesses_failed(f->guesses, &limits, &home, NOW + MIN, &report);
+    hear(f, RATE_GUESS_USER, MIN, NOW + MIN);
+    other = beside;
+    assert_false(may(f, &other, NOW + MIN));
+    assert_true(may(f, &home, NOW + MIN));
+}
+
+/* Nobody answers: a pair has its share of ten, whatever on_failure says of allocations. */
+static void test_guesses_shared_in_silence_have_their_share(void **state)
+{
+    struct fixture *f = *state;
+    const struct guess who = guess_of(place(1), "alice");
+    rate_table_share(f->rates, key);
+    rate_table_set_fleet(f->rates, 2);
+    assert_int_equal(keep_failing(f, &who, 1000, NOW), 2);
+    assert_int_equal(keep_failing(f, &who, 1000, NOW + 100 * US_PER_MS), 3);
+    rate_table_set_reachable(f->rates, false);
+    assert_int_equal(keep_failing(f, &who, 1000, NOW + MIN), 5);
+}
+
+static void test_guesses_names_are_those_of_other_instances(void **state)
+{
+    struct fixture *f = *state;
+    const struct guess who = guess_of(place(1), "alice");
+    const uint8_t secret[16] = "another process";
+    struct rate_table *rates = rate_table_new(1024, secret);
+    struct guesses *guesses = guesses_new(rates, secret);
+    struct rate_table *both[] = {f->rates, rates};
+    uint64_t names[2][3];
+    bool report = false;
+    rate_table_share(f->rates, key);
+    rate_table_share(rates, key);
+    guesses_failed(f->guesses, &limits, &who, NOW, &report);
+    guesses_failed(guesses, &limits, &who, NOW, &report);
+    for (int i = 0; i < 2; i++) {
+        uint32_t index;
+        for (int j = 0; j < 3; j++) {
+            assert_true(rate_table_next(both[i], &index));
+            names[i][j] = rate_table_owner(both[i], index).name;
+        }
+    }
+    assert_memory_equal(names[0], names[1], sizeof(names[0]));
+    guesses_free(guesses);
+    rate_table_free(rates);
+}
+
 #define GUESSES(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -305,6 +392,9 @@ int main(void)
         GUESSES(test_guesses_flood_of_pairs_unlocks_nobody),
         GUESSES(test_guesses_flood_of_one_network_locks_no_other),
         GUESSES(test_guesses_four_threads_few_over_the_limit),
+        GUESSES(test_guesses_shared_are_reported_and_denied),
+        GUESSES(test_guesses_shared_in_silence_have_their_share),
+        GUESSES(test_guesses_names_are_those_of_other_instances),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
