@@ -1,11 +1,9 @@
 /* Limits of the fleet in the rate table: what an instance admits from what it knows, what is
- * pending meanwhile and keeps its place, time that wraps, threads against a control thread. */
+ * pending meanwhile and keeps its place, time that wraps. */
 #include "ratelimit/rate_control.h"
 #include "ratelimit/rate_shared.h"
 
 #include "base/clock.h"
-#include <pthread.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,8 +14,8 @@
 
 static const uint8_t own_key[16] = "of this process", other_key[16] = "of another one!",
                      name_key[16] = "of all of them!";
-/* u is 2, 3, 3 and 20 001. */
-static const struct rate slow = {1, 1, 10}, quick = {100, 1, 100}, deep = {100, 1, RATE_SHARED_MAX},
+/* u is 2, 3 and 20 001. */
+static const struct rate slow = {1, 1, 10}, quick = {100, 1, 100},
                          most = {RATE_SHARED_MAX, 1, RATE_SHARED_MAX};
 static bool report;
 
@@ -494,162 +492,6 @@ static void test_rate_table_rescale_reaches_last_buckets_of_one_limit(void **sta
     rate_table_free(t);
 }
 
-/* Workers at one key, and a control that reports it, with silences and denials. */
-enum { WORKERS = 3, FLIGHTS = 2000 };
-static struct rate_table *common;
-static _Atomic uint64_t common_now, admitted_in_all;
-static _Atomic bool over;
-
-static void *hammer(void *arg)
-{
-    bool ignored = false;
-    (void)arg;
-    while (!atomic_load(&over)) {
-        const struct rate_ask ask = {.now_us = atomic_load(&common_now)};
-        if (rate_table_admit_shared(common, &key, &deep, &ask, &ignored) == RATE_ADMITTED)
-            atomic_fetch_add(&admitted_in_all, 1);
-    }
-    return NULL;
-}
-
-static void stare(unsigned turns)
-{
-    for (unsigned i = 0; i < turns; i++)
-        sched_yield();
-}
-
-static void test_rate_table_shared_threads_lose_no_count(void **state)
-{
-    pthread_t threads[WORKERS];
-    struct flight f = {0};
-    uint64_t reported = 0;
-    unsigned flights = 0, denied = 0, silences = 0;
-    common = shared_table(1);
-    atomic_store(&over, false);
-    atomic_store(&admitted_in_all, 0);
-    /* So that the time of the oldest wraps on the way. */
-    atomic_store(&common_now, ((1ull << 22) - 100) * US_PER_MS);
-    for (int i = 0; i < WORKERS; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, hammer, NULL), 0);
-    while (flights < FLIGHTS) {
-        uint64_t now = atomic_fetch_add(&common_now, 300);
-        if (!fly(common, &f))
-            continue;
-        flights++;
-        assert_true(f.taken.unreported <= 3);
-        if (flights % 64 == 0) { /* nobody answers */
-            now = atomic_fetch_add(&common_now, 60 * US_PER_MS);
-            stare(20);
-            silences++;
-        }
-        assert_true(state_of(common, now).unreported <= 3);
-        if (flights % 5 == 0) { /* lost: as rate_reports.c, again at once or from the ring */
-            if (!rate_entry_put_back(f.set, f.way, &f.taken, rate_owed_max(&deep)))
-                continue;
-            assert_true(rate_entry_take(f.set, f.way, &f.taken));
-            assert_true(f.taken.unreported <= 3);
-        }
-        reported += f.taken.unreported + f.taken.owed;
-        const bool deny = flights % 7 == 0;
-        land(&f, deny ? 3600 * US_PER_S : 0, now);
-        if (!deny)
-            continue;
-        /* Nobody is admitted any more who was not before the answer. */
-        denied++;
-        const uint32_t rest = state_of(common, now).unreported;
-        stare(2);
-        assert_int_equal(state_of(common, now).unreported, rest);
-        rate_table_rescale(common, RATE_ALLOCATION_USER, 3, &(struct rate){1, 3600, 1},
-            &(struct rate){RATE_SHARED_MAX, 1, 1}, now);
-    }
-    atomic_store(&over, true);
-    for (int i = 0; i < WORKERS; i++)
-        pthread_join(threads[i], NULL);
-    reported += settle(common, 0, atomic_load(&common_now));
-    assert_int_equal(reported, atomic_load(&admitted_in_all));
-    assert_true(denied > 100 && silences > 20);
-    rate_table_free(common);
-}
-
-/* Workers at more keys than a few sets hold, which drain and change hands all the time: a key's
- * admissions are all reported, under its name; and another's by accident, seldom. */
-enum { KEYS = 60 };
-static struct rate_key crowd[KEYS];
-static _Atomic uint64_t admitted_of[KEYS];
-
-static void *crowd_in(void *arg)
-{
-    bool ignored = false;
-    for (uint32_t i = (uint32_t)(uintptr_t)arg; !atomic_load(&over); i += 7) {
-        const struct rate_ask ask = {.now_us = atomic_load(&common_now)};
-        if (rate_table_admit_shared(common, &crowd[i % KEYS], &quick, &ask, &ignored) ==
-            RATE_ADMITTED)
-            atomic_fetch_add(&admitted_of[i % KEYS], 1);
-    }
-    return NULL;
-}
-
-static unsigned index_of(uint64_t name)
-{
-    unsigned i = 0;
-    while (i < KEYS && rate_table_name(common, &crowd[i]) != name)
-        i++;
-    return i;
-}
-
-/* Keys of four sets: whose places those that were found first have taken. */
-static void choose_crowd(void)
-{
-    unsigned count = 0;
-    for (uint32_t n = 0; count < KEYS; n++) {
-        struct rate_key k = key_of(n);
-        k.prefix = addr_ipv4(10, 0, 0, 1, 0); /* who finds no place shares one */
-        k.bits = 32;
-        const uint64_t name = rate_table_name(common, &k);
-        if (name % 256 < 4)
-            crowd[count++] = k;
-    }
-}
-
-static void test_rate_table_shared_threads_and_keys_that_change_hands(void **state)
-{
-    pthread_t threads[WORKERS];
-    struct flight f;
-    uint64_t reported[KEYS + 1] = {0}, extra = 0, sum = 0;
-    common = rate_table_new(1024, own_key);
-    choose_crowd(); /* not shared yet: its name is a key's place */
-    rate_table_share(common, own_key);
-    atomic_store(&over, false);
-    atomic_store(&common_now, NOW);
-    for (uintptr_t i = 0; i < WORKERS; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, crowd_in, (void *)i), 0);
-    for (unsigned flights = 0; flights < 20 * FLIGHTS;) {
-        if (!fly(common, &f)) {
-            atomic_fetch_add(&common_now, 1000);
-            continue;
-        }
-        flights++;
-        assert_true(f.taken.unreported <= 3 + WORKERS);
-        reported[index_of(f.owner.name)] += f.taken.unreported + f.taken.owed;
-        land(&f, 0, atomic_load(&common_now));
-    }
-    atomic_store(&over, true);
-    for (int i = 0; i < WORKERS; i++)
-        pthread_join(threads[i], NULL);
-    while (fly(common, &f)) {
-        reported[index_of(f.owner.name)] += f.taken.unreported + f.taken.owed;
-        land(&f, 0, atomic_load(&common_now));
-    }
-    for (int i = 0; i < KEYS; i++)
-        sum += atomic_load(&admitted_of[i]);
-    for (int i = 0; i <= KEYS; i++)
-        extra += reported[i];
-    printf("%llu admitted, %llu reported\n", (unsigned long long)sum, (unsigned long long)extra);
-    assert_true(extra >= sum);
-    assert_true(extra - sum <= sum / 1000 + 10);
-    rate_table_free(common);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -672,8 +514,6 @@ int main(void)
         cmocka_unit_test(test_rate_table_shared_last_bucket_is_the_share),
         cmocka_unit_test(test_rate_table_rescale_keeps_what_is_taken),
         cmocka_unit_test(test_rate_table_rescale_reaches_last_buckets_of_one_limit),
-        cmocka_unit_test(test_rate_table_shared_threads_lose_no_count),
-        cmocka_unit_test(test_rate_table_shared_threads_and_keys_that_change_hands),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
