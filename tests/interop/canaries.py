@@ -18,7 +18,7 @@ import admin
 import stun
 import tokens
 from harness import CONFIG, REALM, USER, Process, case, expect, listening_peer, until
-from posts import EXPLAIN, JSON, REVOKE
+from posts import EXPLAIN, JSON, LIMITS, REVOKE
 from process import start
 from redis import CANARY, PORT, Redis
 from relaying import relays
@@ -239,7 +239,7 @@ def use(place, redis_is_up=True):
 
 
 def ask(place, asked):
-    """turnpikectl explain and the resource behind it; revocations of the same."""
+    """turnpikectl explain and limits and the resources behind them; revocations of the same."""
     path = place.lab.folder / "given"
     asked = [*asked, (USER, "--password-file", place.other["explained"])]
     for number, (user, option, text) in enumerate(asked):
@@ -252,11 +252,12 @@ def ask(place, asked):
         for body in (json.dumps(question), json.dumps({**question, text: 1}), json.dumps(question)[:-3], json.dumps([text]), text):
             for token in (place.admin_token, place.other["explained"]):
                 extra = f"{JSON}Content-Length: {len(body)}\r\n"
-                for resource in (EXPLAIN, REVOKE):
+                for resource in (EXPLAIN, LIMITS, REVOKE):
                     _, head, answer = admin.get(resource, where, "POST", token=token, extra=extra, sent=body)
                     place.canaries.look(f"POST {resource}", head + answer)
     for user in {user.split(":")[-1] for user, _, _ in asked}:
         place.canaries.look("turnpikectl revoke", control(place, "revoke", "--user", user) + control(place, "status"))
+        place.canaries.look("turnpikectl limits", control(place, "limits", "--user", user, "--address", "127.0.0.1"))
     for words in (("--secret", "today"), ("--token", "0123456789abcdef"), ("--secret", "none")):
         place.canaries.look("turnpikectl revoke", control(place, "revoke", *words, codes=(0, 1)))
     until(lambda: code(place, USER, place.static) == 401, 5, "who was revoked is let in")

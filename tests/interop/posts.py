@@ -8,7 +8,7 @@ import stun
 from harness import CONFIG, PASSWORD, REALM, USER, case, expect, until
 
 JSON = "Content-Type: application/json\r\n"
-REVOKE, EXPLAIN = "/api/v1/revocations", "/api/v1/explain"
+REVOKE, EXPLAIN, LIMITS = "/api/v1/revocations", "/api/v1/explain", "/api/v1/limits"
 
 
 def post(where, path, asked, token=admin.TOKEN, host="localhost", kind=JSON):
@@ -30,12 +30,12 @@ def threat_23_posts_over_tcp_need_token_host_and_type(lab):
     client = lab.client()
     expect(client.allocate().kind == stun.SUCCESS, "Allocate")
     revocation = {"kind": "user", "id": USER, "seconds": 60}
-    for path, asked in ((REVOKE, revocation), (EXPLAIN, {"user": USER})):
+    for path, asked in ((REVOKE, revocation), (EXPLAIN, {"user": USER}), (LIMITS, {"user": USER})):
         for status, options in ((401, {"token": None}), (401, {"token": "wrong"}), (403, {"host": "attacker.example"}),
                                 (415, {"kind": ""}), (415, {"kind": "Content-Type: text/plain\r\n"})):
             got, _ = post(where, path, asked, **options)
             expect(got == status, f"{path} {options}: {got}")
-        for body, status in (("x" * 9000, 413), ("{", 400), ("[]", 400), ('{"user": "a\\u0000"}', 400), ("{}", 422)):
+        for body, status in (("x" * 9000, 413), ("{", 400), ("[]", 400), ('{"user": "a\\u0000"}', 400), ('{"x": 1}', 422)):
             got, _ = post(where, path, body)
             expect(got == status, f"{path} {body[:20]}: {got}")
     expect(lives(client), "a request that was refused revoked a user")
@@ -75,17 +75,17 @@ def threat_25_what_explain_is_told_is_nowhere(lab):
     server.check()
 
 
-def guess(client, password):
+def guess(client, password, seconds=0.5):
     """The answer's code, 0 for success, None for silence: to one datagram, without asking again."""
     client.password = password
     attributes = [(stun.TRANSPORT, stun.UDP), (stun.USERNAME, client.user.encode()), (stun.REALM, client.realm),
                   (stun.NONCE, client.nonce)]
-    answer = client.exchange(stun.build(stun.REQUEST, stun.ALLOCATE, attributes, client.key()), tries=1, seconds=0.5)
+    answer = client.exchange(stun.build(stun.REQUEST, stun.ALLOCATE, attributes, client.key()), tries=1, seconds=seconds)
     return answer and answer.code
 
 
-def challenged(lab, ip, user=USER):
-    client = lab.client(bind=(ip, 0), user=user)
+def challenged(lab, ip, user=USER, server=("127.0.0.1", 3478)):
+    client = lab.client(server, bind=(ip, 0), user=user)
     answer = client.exchange(stun.build(stun.REQUEST, stun.ALLOCATE, [(stun.TRANSPORT, stun.UDP)]))
     expect(answer.code == 401, f"no challenge: {answer.code}")
     client.realm, client.nonce = answer.attributes[stun.REALM], answer.attributes[stun.NONCE]
