@@ -295,3 +295,43 @@ def garbage_draws_nothing_and_is_counted(lab):
     dropped = sum(after.values()) - sum(before.values())
     expect(dropped == len(garbage), f"{dropped} of {len(garbage)} counted as dropped")
     server.check()
+
+
+def passes(client, peer, packets):
+    """How many of so many datagrams of 1000 bytes come out at the peer."""
+    for _ in range(packets):
+        client.send_channel(0x4000, bytes(1000))
+    arrived = 0
+    peer.settimeout(0.3)
+    try:
+        while True:
+            peer.recv(2048)
+            arrived += 1
+    except TimeoutError:
+        return arrived
+
+
+@case
+def bandwidth_of_the_file_holds_and_a_reload_changes_it(lab):
+    """A rate so slow that next to nothing comes back while the case runs: the burst of 131,072 bytes is all that passes."""
+    def reload(extra):
+        server.config.write_text(CONFIG.replace("limits: { ", "limits: { " + extra))
+        server.reload()
+        time.sleep(0.3)  # workers take it after the line is logged
+    server = lab.server()
+    peer, port = listening_peer()
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    for name in ("user", "realm", "instance", "allocation"):
+        reload(f"bandwidth_per_{name}: 8kbit, ")
+        client = lab.client()
+        client.allocate()
+        answer = client.bind_channel(0x4000, "127.0.0.1", port)
+        expect(answer and answer.kind == stun.SUCCESS, f"ChannelBind: {answer and answer.code}")
+        arrived = passes(client, peer, 150)
+        # On a slow machine a packet a second comes on top.
+        expect(131 <= arrived <= 136, f"{arrived} packets passed bandwidth_per_{name}")
+        expect(server.dropped(f"bandwidth_{name}") == 150 - arrived, f"not counted as bandwidth_{name}")
+        reload("")
+        arrived = passes(client, peer, 150)
+        expect(arrived == 150, f"{arrived} of 150 packets passed where nothing is limited any more")
+    server.check()
