@@ -328,7 +328,6 @@ void limiter_reloaded(struct limiter *l, const struct config *config)
             realm == 0 ? &config->limits.quota : &config->realm_quotas[realm]);
     }
     if (l->running) {
-        quota_reports_again(l->quotas);
         limiter_run_in(l, 0);
     }
 }

@@ -269,8 +269,9 @@ static void on_leased(void *ctx, enum redis_result result, const struct redis_re
     }
     see_clock(r, c->sent_us, alive.now_us);
     see_known(r, c->shard, alive.known);
-    finish_lease(c, others);
+    /* Before the answer: what others held may be missing from it. */
     tell_forgotten(r);
+    finish_lease(c, others);
 }
 
 /* Whether a call may be made: its memory, filled in but for whom to tell. */
