@@ -89,6 +89,33 @@ static void complain(struct redis_limits *r, const struct redis_reply *reply)
     r->errors.suppressed = 0;
 }
 
+static int issue(struct redis_limits *r, struct redis_script *script,
+    const struct redis_limits_call *c, redis_done_fn *done, void *ctx)
+{
+    const struct redis_request request = {c->argv, c->argc, DEADLINE_MS, done, ctx};
+    return redis_link_script(r->link, script, c->key_count, &request);
+}
+
+static void on_unheeded(void *ctx, enum redis_result result, const struct redis_reply *reply)
+{
+}
+
+/*
+ * Lets the epochs of all shards begin now, where they have to: else that of a shard that nobody has
+ * needed begins with its first debit, and denies a client who has done nothing yet. One that is not
+ * sent begins so.
+ */
+static void begin_epochs(struct redis_limits *r)
+{
+    struct redis_limits_call c;
+    const struct redis_limits_server server = {r->run_id, r->clock.floor_us};
+    for (unsigned shard = 0; shard < SHARE_SHARDS; shard++) {
+        if (redis_limits_call_epoch(&c, r->prefix, &server, shard) < 0 ||
+            issue(r, &r->debit, &c, on_unheeded, NULL) < 0)
+            return;
+    }
+}
+
 /* Redis's clock, as a reply tells it. */
 static void see_clock(struct redis_limits *r, uint64_t sent_us, uint64_t redis_us)
 {
@@ -96,6 +123,8 @@ static void see_clock(struct redis_limits *r, uint64_t sent_us, uint64_t redis_u
         [REDIS_CLOCK_SET_FORWARD] = "forward", [REDIS_CLOCK_SET_BACK] = "back"};
     const struct redis_clock_sample sample = {sent_us, clock_now().mono_us, redis_us};
     const enum redis_clock_seen seen = redis_clock_see(&r->clock, &sample);
+    if (seen == REDIS_CLOCK_SET_FORWARD)
+        begin_epochs(r);
     if (seen == REDIS_CLOCK_STEADY || !may_log(&r->steps))
         return;
     log_event(LOG_WARN, "redis_clock_set", log_str("direction", ways[seen]),
@@ -178,13 +207,6 @@ static void on_beat(void *ctx, enum redis_result result, const struct redis_repl
         take_beat(r, beat, reply);
     if (r->beats.in_flight == 0)
         tell_forgotten(r); /* once for all shards */
-}
-
-static int issue(struct redis_limits *r, struct redis_script *script,
-    const struct redis_limits_call *c, redis_done_fn *done, void *ctx)
-{
-    const struct redis_request request = {c->argv, c->argc, DEADLINE_MS, done, ctx};
-    return redis_link_script(r->link, script, c->key_count, &request);
 }
 
 static void send_beats(struct redis_limits *r)
@@ -363,6 +385,7 @@ void redis_limits_up(struct redis_limits *r, const struct redis_state *state)
         r->beats.counted = 0;
     }
     send_beats(r);
+    begin_epochs(r);
     if (state->server == REDIS_SERVER_OTHER) {
         r->forgotten.due = true;
         tell_forgotten(r);
@@ -380,10 +403,6 @@ void redis_limits_tick(struct redis_limits *r)
         send_beats(r);
 }
 
-static void on_left(void *ctx, enum redis_result result, const struct redis_reply *reply)
-{
-}
-
 void redis_limits_leave(struct redis_limits *r)
 {
     struct redis_limits_call c;
@@ -391,7 +410,7 @@ void redis_limits_leave(struct redis_limits *r)
     r->who.alive_ms = 0;
     for (unsigned shard = 0; shard < SHARE_SHARDS; shard++) {
         if (redis_limits_call_heartbeat(&c, r->prefix, &r->who, shard) < 0 ||
-            issue(r, &r->heartbeat, &c, on_left, NULL) < 0)
+            issue(r, &r->heartbeat, &c, on_unheeded, NULL) < 0)
             return;
     }
     redis_link_flush(r->link);

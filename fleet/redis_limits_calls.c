@@ -94,6 +94,18 @@ int redis_limits_call_debit(struct redis_limits_call *out, const char *prefix,
     return 0;
 }
 
+int redis_limits_call_epoch(struct redis_limits_call *out, const char *prefix,
+    const struct redis_limits_server *server, unsigned shard)
+{
+    if (shard >= SHARE_SHARDS || !redis_limits_is_prefix(prefix) || server->run_id[0] == '\0')
+        return -EINVAL;
+    begin(out);
+    add_key(out, prefix, shard, "epoch");
+    out->argv[out->argc++] = slice_of_string(server->run_id);
+    add(out, "%" PRIu64, server->floor_us);
+    return 0;
+}
+
 int redis_limits_call_look(struct redis_limits_call *out, const char *prefix,
     const struct redis_limits_server *server, const struct rate_debit *items, size_t count)
 {

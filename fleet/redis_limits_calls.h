@@ -40,6 +40,9 @@ struct redis_limits_server {
  * SHARE_BATCH_MAX, names of several shards, no run id, or an instance that is none. */
 int redis_limits_call_debit(struct redis_limits_call *out, const char *prefix,
     const struct redis_limits_server *server, const struct rate_debit *items, size_t count);
+/* A debit of nothing: the shard's epoch begins, if it has to. */
+int redis_limits_call_epoch(struct redis_limits_call *out, const char *prefix,
+    const struct redis_limits_server *server, unsigned shard);
 int redis_limits_call_look(struct redis_limits_call *out, const char *prefix,
     const struct redis_limits_server *server, const struct rate_debit *items, size_t count);
 

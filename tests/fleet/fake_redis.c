@@ -86,6 +86,7 @@ static void on_connection(uv_stream_t *listener, int status)
     uv_tcp_init(f->loop, &c->tcp);
     c->tcp.data = f;
     uv_accept(listener, (uv_stream_t *)&c->tcp);
+    uv_tcp_nodelay(&c->tcp, 1); /* replies of two turns shall not wait for each other */
     uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read);
 }
 
