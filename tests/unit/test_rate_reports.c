@@ -351,8 +351,11 @@ static uint64_t weather(uint64_t now)
             debited += c->items[j].count;
         answer(c, roll == 0 ? NOTHING : roll == 1 ? 0 : dice(20000), now);
     }
-    while (fake.count > 0 && !last()->done)
-        fake.count--;
+    size_t kept = 0;
+    for (size_t i = 0; i < fake.count; i++)
+        if (fake.calls[i].done)
+            fake.calls[kept++] = fake.calls[i];
+    fake.count = kept;
     return debited;
 }
 

@@ -15,8 +15,9 @@
 #define NOW (1000 * US_PER_S)
 
 static const uint8_t own_key[16] = "of this process";
-/* u is 3. Bursts of which not all is owed at once: then it would be cut. */
-static const struct rate deep = {100, 1, RATE_SHARED_MAX}, roomy = {100, 1, 5000};
+/* u is 3. Of a smaller burst not all would be owed, while a worker that has admitted waits for a
+ * core before it says so. */
+static const struct rate deep = {100, 1, RATE_SHARED_MAX};
 static const struct rate_key key = {.scope = RATE_ALLOCATION_USER, .id = 7, .realm = 3};
 
 static struct rate_key key_of(uint32_t n)
@@ -162,7 +163,7 @@ static void *crowd_in(void *arg)
     bool ignored = false;
     for (uint32_t i = (uint32_t)(uintptr_t)arg; !atomic_load(&over); i += 7) {
         const struct rate_ask ask = {.now_us = atomic_load(&common_now)};
-        if (rate_table_admit_shared(common, &crowd[i % KEYS], &roomy, &ask, &ignored) ==
+        if (rate_table_admit_shared(common, &crowd[i % KEYS], &deep, &ask, &ignored) ==
             RATE_ADMITTED)
             atomic_fetch_add(&admitted_of[i % KEYS], 1);
     }
