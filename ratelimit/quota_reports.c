@@ -21,7 +21,7 @@
 #define RETRY_US (20 * US_PER_MS)  /* after Redis could not be reached */
 #define ASKED_US (200 * US_PER_MS) /* of a name that was refused, and has been told */
 #define HOLD_US  (10 * US_PER_S)   /* in which all instances have told all again */
-#define FLIGHTS  64
+#define FLIGHTS  64                /* what else is asked of Redis finds room in the link */
 
 enum place {
     READY, /* one list a shard */
@@ -66,6 +66,8 @@ struct quota_reports {
     uint32_t lease_count, lease_cap;
     struct list lists[LISTS];
     uint64_t retry_us; /* nothing is sent before */
+    bool failing;      /* the last call had no answer: one at a time, of the shards in turn */
+    unsigned turn;     /* the shard that is first */
     uint64_t hold_us;  /* until then others hold what they were known to hold, at least */
     bool hold;         /* from the next run on */
     struct flight flights[FLIGHTS]; /* free while count is 0 */
@@ -228,6 +230,11 @@ static void answered(void *ctx, bool ok, const uint32_t *others, uint64_t now_us
     struct flight *f = ctx;
     struct quota_reports *r = f->reports;
     r->stats.failed += !ok;
+    if (!ok)
+        r->retry_us = now_us + RETRY_US;
+    else if (r->failing)
+        r->retry_us = 0;
+    r->failing = !ok;
     for (size_t i = 0; i < f->count; i++)
         answer_one(r, f->leases[i], ok ? &others[i] : NULL, now_us);
     f->count = 0;
@@ -256,14 +263,24 @@ static void board(struct quota_reports *r, unsigned shard, struct flight *f,
     }
 }
 
+/* NULL: as many are under way as may be. */
+static struct flight *free_flight(struct quota_reports *r)
+{
+    struct flight *f = NULL;
+    for (unsigned i = 0; i < FLIGHTS; i++) {
+        if (r->flights[i].count == 0)
+            f = &r->flights[i];
+        else if (r->failing)
+            return NULL;
+    }
+    return f;
+}
+
 /* False: nothing more can be sent now. */
 static bool send_flight(struct quota_reports *r, unsigned shard, uint64_t now_us)
 {
     struct quota_lease items[SHARE_BATCH_MAX];
-    struct flight *f = NULL;
-    for (unsigned i = 0; i < FLIGHTS && !f; i++)
-        if (r->flights[i].count == 0)
-            f = &r->flights[i];
+    struct flight *f = free_flight(r);
     if (!f)
         return false; /* an answer frees one */
     board(r, shard, f, items, now_us);
@@ -273,6 +290,7 @@ static bool send_flight(struct quota_reports *r, unsigned shard, uint64_t now_us
         for (size_t i = 0; i < f->count; i++)
             make_ready(r, f->leases[i]);
         f->count = 0;
+        r->failing = true;
         r->retry_us = now_us + RETRY_US;
         return false;
     }
@@ -289,10 +307,16 @@ static void send_ready(struct quota_reports *r, uint64_t now_us)
 {
     if (now_us < r->retry_us)
         return;
-    for (unsigned shard = 0; shard < SHARE_SHARDS; shard++)
-        while (r->lists[READY + shard].first != NONE)
-            if (!send_flight(r, shard, now_us))
-                return;
+    if (r->failing) {
+        r->turn++;
+        r->retry_us = now_us + RETRY_US;
+    }
+    /* All shards, also while Redis is away: who has come and gone keeps no place meanwhile. */
+    for (unsigned i = 0; i < SHARE_SHARDS; i++) {
+        const unsigned shard = READY + (r->turn + i) % SHARE_SHARDS;
+        while (r->lists[shard].first != NONE && send_flight(r, shard - READY, now_us))
+            continue;
+    }
 }
 
 /* When something is next due, or UINT64_MAX. */

@@ -303,6 +303,55 @@ static void test_reports_refused_asks_again_not_each_time(void **state)
     quota_close(f->t, &c);
 }
 
+/* Redis is away for long: who comes and goes meanwhile keeps no entry, or nobody would find room.
+ */
+static void test_reports_outage_keeps_no_entries_of_those_that_left(void **state)
+{
+    enum { STAY = 200, COME_AND_GO = 30000 };
+    struct rig *f = *state;
+    struct quota_charge stay[STAY], c;
+    char user[16];
+    f->member.fate = FAKE_REFUSED;
+    for (unsigned i = 0; i < STAY; i++) {
+        snprintf(user, sizeof(user), "stays%u", i);
+        open_one(f, &stay[i], user);
+    }
+    for (unsigned i = 0; i < COME_AND_GO; i++) {
+        snprintf(user, sizeof(user), "u%u", i);
+        open_one(f, &c, user);
+        f->now_us += US_PER_MS;
+        run(f);
+        quota_close(f->t, &c);
+    }
+    assert_in_range(quota_reports_stats(f->r).leases, STAY, 4000);
+    f->now_us += US_PER_S;
+    for (unsigned i = 0; i < STAY; i++)
+        quota_close(f->t, &stay[i]);
+    f->member.fate = FAKE_HEARD;
+    pass(f, 100 * US_PER_MS);
+    assert_int_equal(fake_held(&f->fleet), 0);
+    assert_int_equal(quota_reports_stats(f->r).leases, 0);
+}
+
+/* Redis refuses all: it is asked now and then, and not by everybody at once. */
+static void test_reports_refused_by_redis_are_few(void **state)
+{
+    enum { MANY = 900 };
+    struct rig *f = *state;
+    static struct quota_charge c[MANY];
+    char user[16];
+    f->member.fate = FAKE_UNHEARD;
+    f->member.patience_us = 200;
+    for (unsigned i = 0; i < MANY; i++) {
+        snprintf(user, sizeof(user), "u%u", i);
+        open_one(f, &c[i], user);
+    }
+    pass(f, US_PER_S);
+    assert_in_range(f->fleet.calls_made, 20, 200);
+    for (unsigned i = 0; i < MANY; i++)
+        quota_close(f->t, &c[i]);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -318,6 +367,8 @@ int main(void)
         TEST(test_reports_again_tells_all_and_keeps_what_was_known),
         TEST(test_reports_again_in_flight_tells_once_more),
         TEST(test_reports_refused_asks_again_not_each_time),
+        TEST(test_reports_outage_keeps_no_entries_of_those_that_left),
+        TEST(test_reports_refused_by_redis_are_few),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
