@@ -212,6 +212,27 @@ void test_sentinel_start(struct test_redis *r, uint16_t master_port)
     test_redis_restart(r);
 }
 
+void test_trio_start(struct test_trio *t)
+{
+    static const char *const quick[] = {"--repl-diskless-sync-delay", "0", NULL};
+    test_redis_start(&t->master, quick);
+    snprintf(t->master_port, sizeof(t->master_port), "%u", (unsigned)t->master.port);
+    const char *const follows[] = {
+        "--replicaof", "127.0.0.1", t->master_port, "--repl-diskless-sync-delay", "0", NULL};
+    memcpy(t->follows, follows, sizeof(follows));
+    test_redis_start(&t->replica, t->follows);
+    test_redis_await(&t->replica, "ROLE", "*5\r\n$5\r\nslave\r\n$9\r\n127.0.0.1\r\n:");
+    test_sentinel_start(&t->sentinel, t->master.port);
+    test_redis_await(&t->sentinel, "SENTINEL replicas m", "*1\r\n");
+}
+
+void test_trio_end(struct test_trio *t)
+{
+    test_redis_end(&t->sentinel);
+    test_redis_end(&t->replica);
+    test_redis_end(&t->master);
+}
+
 void test_redis_signal(struct test_redis *r, int signal)
 {
     REQUIRE(r->pid > 0 && kill(r->pid, signal) == 0);

@@ -32,6 +32,16 @@ void test_redis_end(struct test_redis *r);                /* kill, and its folde
 /* A Sentinel that watches the master "m" at `port`, quorum 1, down after 300 ms. */
 void test_sentinel_start(struct test_redis *r, uint16_t master_port);
 
+/* A master, its replica, and a Sentinel that watches the master. */
+struct test_trio {
+    struct test_redis master, replica, sentinel;
+    char master_port[8]; /* an argument of the replica */
+    const char *follows[6];
+};
+/* The replica has come to the master, and to the Sentinel's knowledge too. */
+void test_trio_start(struct test_trio *t);
+void test_trio_end(struct test_trio *t);
+
 /* One command through a blocking socket of the test's own, without password; true if the reply
  * begins with `expected`. Words are separated by blanks. */
 bool test_redis_says(const struct test_redis *r, const char *words, const char *expected);

@@ -1,6 +1,5 @@
 /* Limits of the fleet in the rate table: what an instance admits from what it knows, what is
  * pending meanwhile and keeps its place, time that wraps. */
-#include "ratelimit/rate_control.h"
 #include "ratelimit/rate_shared.h"
 
 #include "base/clock.h"
@@ -9,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
+
+#include "tests/unit/rate_flights.h"
 
 #define NOW (1000 * US_PER_S)
 
@@ -57,30 +58,6 @@ static enum rate_verdict ask_alone(struct rate_table *t, const struct rate *limi
     enum rate_verdict said = rate_table_peek_shared(t, &key, limit, &ask);
     assert_int_equal(rate_table_admit_shared(t, &key, limit, &ask, &report), said);
     return said;
-}
-
-struct flight {
-    struct rate_set *set;
-    unsigned way;
-    struct rate_owner owner;
-    struct rate_taken taken;
-};
-
-/* The next dirty entry takes off. */
-static bool fly(struct rate_table *t, struct flight *f)
-{
-    uint32_t index;
-    rate_table_heed(t);
-    if (!rate_table_next(t, &index))
-        return false;
-    f->owner = rate_table_owner(t, index);
-    f->set = rate_table_set_of(t, index, &f->way);
-    return rate_entry_take(f->set, f->way, &f->taken);
-}
-
-static void land(struct flight *f, uint64_t deny_us, uint64_t now)
-{
-    rate_entry_answered(f->set, f->way, &f->taken, deny_us, now);
 }
 
 /* Everything is reported and answered at once. How much it was. */

@@ -1,6 +1,5 @@
 /* Limits of the fleet in the rate table under threads: workers against a control thread that
  * reports, with silences, losses and denials, and keys that change hands. */
-#include "ratelimit/rate_control.h"
 #include "ratelimit/rate_shared.h"
 
 #include "base/clock.h"
@@ -11,6 +10,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
+
+#include "tests/unit/rate_flights.h"
 
 #define NOW (1000 * US_PER_S)
 
@@ -24,30 +25,6 @@ static struct rate_key key_of(uint32_t n)
 {
     return (struct rate_key){
         .scope = RATE_ALLOCATION_USER, .id = 0x9e3779b97f4a7c15ull * (n + 1), .realm = 3};
-}
-
-struct flight {
-    struct rate_set *set;
-    unsigned way;
-    struct rate_owner owner;
-    struct rate_taken taken;
-};
-
-/* The next dirty entry takes off. */
-static bool fly(struct rate_table *t, struct flight *f)
-{
-    uint32_t index;
-    rate_table_heed(t);
-    if (!rate_table_next(t, &index))
-        return false;
-    f->owner = rate_table_owner(t, index);
-    f->set = rate_table_set_of(t, index, &f->way);
-    return rate_entry_take(f->set, f->way, &f->taken);
-}
-
-static void land(struct flight *f, uint64_t deny_us, uint64_t now)
-{
-    rate_entry_answered(f->set, f->way, &f->taken, deny_us, now);
 }
 
 static struct rate_state state_of(struct rate_table *t, uint64_t now)

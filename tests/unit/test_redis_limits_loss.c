@@ -129,43 +129,28 @@ static void test_redis_limits_loss_connection_lost_keeps_what_is_known(void **st
     finish();
 }
 
-static struct test_redis master, replica, sentinel;
-
-static void begin_trio(void)
-{
-    static char port[8];
-    static const char *const quick[] = {"--repl-diskless-sync-delay", "0", NULL};
-    static const char *const follows[] = {
-        "--replicaof", "127.0.0.1", port, "--repl-diskless-sync-delay", "0", NULL};
-    test_redis_start(&master, quick);
-    snprintf(port, sizeof(port), "%u", (unsigned)master.port);
-    test_redis_start(&replica, follows);
-    test_redis_await(&replica, "ROLE", "*5\r\n$5\r\nslave\r\n$9\r\n127.0.0.1\r\n:");
-    test_sentinel_start(&sentinel, master.port);
-    test_redis_await(&sentinel, "SENTINEL replicas m", "*1\r\n");
-    snprintf(url, sizeof(url), "redis+sentinel://127.0.0.1:%u/m", (unsigned)sentinel.port);
-}
-
 /* The replica has all that the master had, and may have had less. */
 static void test_redis_limits_loss_failover_starts_exhausted(void **state)
 {
-    begin_trio();
+    static struct test_trio trio;
+    test_trio_start(&trio);
+    snprintf(url, sizeof(url), "redis+sentinel://127.0.0.1:%u/m", (unsigned)trio.sentinel.port);
     begin();
     assert_int_equal(sharer_others(&a, 0x35, 2), 0);
     const struct rate_debit two = debits(2);
     sharer_deny(&a, &two);
-    assert_true(test_redis_says(&master, "WAIT 1 3000", ":1"));
-    assert_true(test_redis_says(&replica, "EXISTS turnpike/{limits-1}rate/00000000000000a1", ":1"));
-    test_redis_kill(&master);
+    assert_true(test_redis_says(&trio.master, "WAIT 1 3000", ":1"));
+    assert_true(
+        test_redis_says(&trio.replica, "EXISTS turnpike/{limits-1}rate/00000000000000a1", ":1"));
+    test_redis_kill(&trio.master);
     assert_true(sharer_reaches(&a, &a.ups, 2, 8000));
     assert_int_equal(a.server, REDIS_SERVER_OTHER);
-    assert_true(test_redis_says(&replica, "EXISTS turnpike/{limits-1}epoch", ":1"));
+    assert_true(test_redis_says(&trio.replica, "EXISTS turnpike/{limits-1}epoch", ":1"));
     assert_cold();
     assert_true(sharer_reaches(&a, &a.forgotten, 1, 2000));
     assert_int_equal(sharer_others(&a, 0x35, 2), 0);
     finish();
-    test_redis_end(&sentinel);
-    test_redis_end(&replica);
+    test_trio_end(&trio);
 }
 
 int main(void)

@@ -13,29 +13,19 @@
 #include "tests/fleet/linked.h"
 #include "tests/fleet/servers.h"
 
-static struct test_redis master, replica, sentinel;
+static struct test_trio trio;
 static struct linked l;
 static char url[200];
 
 static int setup(void **state)
 {
-    static char port[8];
-    static const char *const quick[] = {"--repl-diskless-sync-delay", "0", NULL};
-    static const char *const follows[] = {
-        "--replicaof", "127.0.0.1", port, "--repl-diskless-sync-delay", "0", NULL};
-    test_redis_start(&master, quick);
-    snprintf(port, sizeof(port), "%u", (unsigned)master.port);
-    test_redis_start(&replica, follows);
-    test_redis_await(&replica, "ROLE", "*5\r\n$5\r\nslave\r\n$9\r\n127.0.0.1\r\n:");
-    test_sentinel_start(&sentinel, master.port);
+    test_trio_start(&trio);
     return 0;
 }
 
 static int teardown(void **state)
 {
-    test_redis_end(&sentinel);
-    test_redis_end(&replica);
-    test_redis_end(&master);
+    test_trio_end(&trio);
     return 0;
 }
 
@@ -56,17 +46,18 @@ static void test_redis_sentinel_dead_and_ignorant_ones_are_passed_over(void **st
     struct fake_redis *ignorant = fake_redis_new(&l.loop);
     fake_redis_greet(ignorant, slice_of_string("*-1\r\n"));
     snprintf(url, sizeof(url), "redis+sentinel://127.0.0.1:%u,127.0.0.1:%u,127.0.0.1:%u/m/2",
-        (unsigned)test_free_port(), (unsigned)fake_redis_port(ignorant), (unsigned)sentinel.port);
+        (unsigned)test_free_port(), (unsigned)fake_redis_port(ignorant),
+        (unsigned)trio.sentinel.port);
     linked_begin(&l, url);
     assert_true(linked_up(&l, 1));
-    assert_int_equal(l.address.port, master.port);
+    assert_int_equal(l.address.port, trio.master.port);
     assert_int_equal(fake_redis_connections(ignorant), 1);
     assert_int_equal(redis_link_stats(l.link).failed, 2);
     struct answer a = linked_ask(&l, "SET k v");
     assert_true(answer_is(&a, "OK"));
     fake_redis_free(ignorant);
     linked_end(&l);
-    snprintf(url, sizeof(url), "redis+sentinel://127.0.0.1:%u/other", (unsigned)sentinel.port);
+    snprintf(url, sizeof(url), "redis+sentinel://127.0.0.1:%u/other", (unsigned)trio.sentinel.port);
     linked_begin(&l, url);
     assert_true(linked_run(&l, has_failed, NULL, 3000));
     assert_int_equal(l.ups, 0);
@@ -79,7 +70,7 @@ static void test_redis_sentinel_replica_is_not_taken_for_the_master(void **state
     char answer[64], port[8];
     linked_loop(&l);
     struct fake_redis *stale = fake_redis_new(&l.loop);
-    snprintf(port, sizeof(port), "%u", (unsigned)replica.port);
+    snprintf(port, sizeof(port), "%u", (unsigned)trio.replica.port);
     snprintf(answer, sizeof(answer), "*2\r\n$9\r\n127.0.0.1\r\n$%zu\r\n%s\r\n", strlen(port), port);
     fake_redis_greet(stale, slice_of_string(answer));
     snprintf(url, sizeof(url), "redis+sentinel://127.0.0.1:%u/m", (unsigned)fake_redis_port(stale));
@@ -94,9 +85,7 @@ static void test_redis_sentinel_failover_is_followed(void **state)
 {
     struct answer a;
     char first[41];
-    test_redis_await(
-        &sentinel, "SENTINEL replicas m", "*1\r\n"); /* else there is nobody to promote */
-    snprintf(url, sizeof(url), "redis+sentinel://127.0.0.1:%u/m", (unsigned)sentinel.port);
+    snprintf(url, sizeof(url), "redis+sentinel://127.0.0.1:%u/m", (unsigned)trio.sentinel.port);
     linked_begin(&l, url);
     assert_true(linked_up(&l, 1));
     memcpy(first, l.run_id, sizeof(first));
@@ -104,12 +93,12 @@ static void test_redis_sentinel_failover_is_followed(void **state)
     assert_true(answer_is(&a, "OK"));
     a = linked_ask(&l, "WAIT 1 3000");
     assert_true(answer_is(&a, "1"));
-    test_redis_kill(&master);
+    test_redis_kill(&trio.master);
     assert_true(linked_down(&l, 1));
     const uint64_t lost = clock_now().mono_us;
     assert_true(linked_up(&l, 2));
     assert_in_range(clock_now().mono_us - lost, 100000, 8000000);
-    assert_int_equal(l.address.port, replica.port);
+    assert_int_equal(l.address.port, trio.replica.port);
     assert_int_equal(l.server, REDIS_SERVER_OTHER);
     assert_string_not_equal(l.run_id, first);
     a = linked_ask(&l, "GET kept");
@@ -124,22 +113,22 @@ static void test_redis_sentinel_demoted_master_is_left(void **state)
 {
     char answer[64], port[8];
     struct answer a;
-    test_redis_await(&replica, "ROLE", "*3\r\n$6\r\nmaster");
+    test_redis_await(&trio.replica, "ROLE", "*3\r\n$6\r\nmaster");
     linked_loop(&l);
     struct fake_redis *fake = fake_redis_new(&l.loop);
-    snprintf(port, sizeof(port), "%u", (unsigned)replica.port);
+    snprintf(port, sizeof(port), "%u", (unsigned)trio.replica.port);
     snprintf(answer, sizeof(answer), "*2\r\n$9\r\n127.0.0.1\r\n$%zu\r\n%s\r\n", strlen(port), port);
     fake_redis_greet(fake, slice_of_string(answer));
     snprintf(url, sizeof(url), "redis+sentinel://127.0.0.1:%u/m", (unsigned)fake_redis_port(fake));
     linked_begin(&l, url);
     assert_true(linked_up(&l, 1));
-    test_redis_await(&replica, "REPLICAOF 127.0.0.1 1", "+OK");
+    test_redis_await(&trio.replica, "REPLICAOF 127.0.0.1 1", "+OK");
     assert_int_equal(linked_issue(&l, "SET k v", 5000, &a), 0);
     assert_true(linked_down(&l, 1));
     assert_int_equal(a.calls, 1);
     assert_int_equal(a.kind, REDIS_KIND_ERROR);
     assert_string_equal(l.cause, "it is not the master any more");
-    test_redis_await(&replica, "REPLICAOF NO ONE", "+OK");
+    test_redis_await(&trio.replica, "REPLICAOF NO ONE", "+OK");
     assert_true(linked_up(&l, 2));
     fake_redis_free(fake);
     linked_end(&l);
