@@ -44,6 +44,7 @@ struct limiter {
     struct limiter_call *oldest, *newest;
     uv_async_t wake;
     uv_timer_t timer;
+    uint64_t ran_us; /* last; 0: never */
     bool shared, running, ended;
     struct {
         bool up, counted, failed; /* the link; it has counted us; the last report had no answer */
@@ -56,19 +57,43 @@ struct limiter {
 
 static void limiter_run(struct limiter *l);
 
+/* Until then workers that have more to report wake nobody, and all of it leaves together: a run
+ * costs about as much as what is in it. */
+static uint64_t limiter_next_us(const struct limiter *l)
+{
+    return l->ran_us +
+           (rate_table_hurries(l->deps.rates) ? RATE_REPORT_EVERY_US : RATE_REPORT_WITHIN_US);
+}
+
 static void limiter_on_timer(uv_timer_t *timer)
 {
     limiter_run(timer->data);
 }
 
-static void limiter_on_wake(uv_async_t *wake)
+static void limiter_run_at(struct limiter *l, uint64_t due_us, uint64_t now_us)
 {
-    limiter_run(wake->data);
+    /* The loop's time is that of its turn's beginning; the timer's must not be earlier than ours.
+     */
+    uv_update_time(l->deps.loop);
+    const uint64_t ms = due_us > now_us ? (due_us - now_us + US_PER_MS - 1) / US_PER_MS : 0;
+    uv_timer_start(&l->timer, limiter_on_timer, ms, 0);
 }
 
-static void limiter_run_in(struct limiter *l, uint64_t ms)
+static void limiter_run_soon(struct limiter *l)
 {
-    uv_timer_start(&l->timer, limiter_on_timer, ms, 0);
+    if (l->running) {
+        limiter_run_at(l, limiter_next_us(l), clock_now().mono_us);
+    }
+}
+
+static void limiter_on_wake(uv_async_t *wake)
+{
+    struct limiter *l = wake->data;
+    if (clock_now().mono_us >= limiter_next_us(l)) {
+        limiter_run(l);
+    } else {
+        limiter_run_soon(l);
+    }
 }
 
 static void limiter_run(struct limiter *l)
@@ -77,6 +102,7 @@ static void limiter_run(struct limiter *l)
         return;
     }
     const uint64_t now = clock_now().mono_us;
+    l->ran_us = now;
     const uint64_t rates = rate_reports_run(l->rates, now),
                    quotas = quota_reports_run(l->quotas, now);
     const uint64_t due = rates < quotas ? rates : quotas;
@@ -84,10 +110,8 @@ static void limiter_run(struct limiter *l)
         uv_timer_stop(&l->timer);
         return;
     }
-    /* The loop's time is that of its turn's beginning; the timer's must not be earlier than ours.
-     */
-    uv_update_time(l->deps.loop);
-    limiter_run_in(l, due > now ? (due - now + US_PER_MS - 1) / US_PER_MS : 1);
+    const uint64_t next = limiter_next_us(l);
+    limiter_run_at(l, due > next ? due : next, now);
 }
 
 static void limiter_wake(void *ctx)
@@ -122,9 +146,7 @@ static void limiter_end_call(struct limiter_call *c, bool answered)
     counters_add(l->deps.counters, metric, 1);
     l->state.failed = !answered;
     limiter_forget_call(c);
-    if (l->running) {
-        limiter_run_in(l, 0);
-    }
+    limiter_run_soon(l);
 }
 
 static void limiter_debited(void *ctx, bool answered, const uint64_t *deny_us, uint64_t now_us)
@@ -327,9 +349,7 @@ void limiter_reloaded(struct limiter *l, const struct config *config)
         quota_set_limits(l->deps.quotas, realm,
             realm == 0 ? &config->limits.quota : &config->realm_quotas[realm]);
     }
-    if (l->running) {
-        limiter_run_in(l, 0);
-    }
+    limiter_run_soon(l);
 }
 
 void limiter_link(struct limiter *l, bool up)
@@ -339,9 +359,7 @@ void limiter_link(struct limiter *l, bool up)
     }
     l->state.failed = false;
     limiter_set_reachable(l, up);
-    if (l->running) {
-        limiter_run_in(l, 0);
-    }
+    limiter_run_soon(l);
 }
 
 void limiter_instances(struct limiter *l, uint32_t count)
@@ -354,7 +372,7 @@ void limiter_forgotten(struct limiter *l)
 {
     if (l->running) {
         quota_reports_again(l->quotas);
-        limiter_run_in(l, 0);
+        limiter_run_soon(l);
     }
 }
 

@@ -8,13 +8,15 @@
 
 #include <stdlib.h>
 
+enum { NOTHING, SOMETHING, HURRY };
+
 bool rate_dirty_init(struct rate_dirty *d, size_t entries)
 {
     d->slots = calloc(entries, sizeof(*d->slots));
     d->mask = entries - 1;
     d->tail = 0;
     atomic_init(&d->head, 0);
-    atomic_init(&d->told, false);
+    atomic_init(&d->told, NOTHING);
     return d->slots != NULL;
 }
 
@@ -29,12 +31,24 @@ bool rate_dirty_push(struct rate_dirty *d, uint32_t index)
     uint64_t at = atomic_fetch_add(&d->head, 1);
     atomic_store(&d->slots[at & d->mask], index + 1);
     /* Read first: under load it is told already, and the line stays shared. */
-    return !atomic_load(&d->told) && !atomic_exchange(&d->told, true);
+    uint8_t nothing = NOTHING;
+    return atomic_load(&d->told) == NOTHING &&
+           atomic_compare_exchange_strong(&d->told, &nothing, SOMETHING);
+}
+
+bool rate_dirty_hurry(struct rate_dirty *d)
+{
+    return atomic_load(&d->told) != HURRY && atomic_exchange(&d->told, HURRY) != HURRY;
+}
+
+bool rate_dirty_hurries(const struct rate_dirty *d)
+{
+    return atomic_load(&d->told) == HURRY;
 }
 
 void rate_dirty_heed(struct rate_dirty *d)
 {
-    atomic_store(&d->told, false);
+    atomic_store(&d->told, NOTHING);
 }
 
 bool rate_dirty_pop(struct rate_dirty *d, uint32_t *index)

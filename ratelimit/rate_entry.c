@@ -166,8 +166,16 @@ static uint64_t admitted(struct rate_pending p, enum decision by, const struct r
     return rate_pending_word(&p);
 }
 
+/* The first of an idle key can wait for others: one report costs as much as one of many. */
+static unsigned news_of(const struct rate_pending *before, const struct rate_asked *a)
+{
+    const uint32_t many = a->unreported_max > 4 ? a->unreported_max / 2 : 2;
+    return (before->dirty ? 0 : RATE_NEWS_DIRTY) |
+           (before->unreported + 1 >= many ? RATE_NEWS_HURRY : 0);
+}
+
 static enum entry_says charge_shared(
-    struct rate_set *s, unsigned way, const struct rate_asked *a, bool *dirty)
+    struct rate_set *s, unsigned way, const struct rate_asked *a, unsigned *news)
 {
     bool paid = false;
     for (unsigned i = 0; i < RATE_TRIES; i++) {
@@ -188,17 +196,17 @@ static enum entry_says charge_shared(
             continue;
         if (!paid)
             drain(&s->tat[way], &a->local, a->now_us);
-        *dirty = *dirty || !p.dirty;
+        *news |= news_of(&p, a);
         return atomic_load(&s->tag[way]) == a->tag ? ENTRY_ADMITTED : ENTRY_GONE;
     }
     return ENTRY_OVER;
 }
 
 enum entry_says rate_entry_charge(
-    struct rate_set *s, unsigned way, const struct rate_asked *a, bool *dirty)
+    struct rate_set *s, unsigned way, const struct rate_asked *a, unsigned *news)
 {
     if (a->unreported_max > 0)
-        return charge_shared(s, way, a, dirty);
+        return charge_shared(s, way, a, news);
     enum entry_says v = rate_tat_charge(&s->tat[way], &a->local, a->now_us);
     return atomic_load(&s->tag[way]) == a->tag ? v : ENTRY_GONE;
 }

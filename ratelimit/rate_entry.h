@@ -46,9 +46,13 @@ bool rate_set_claim(struct rate_set *s, const struct rate_asked *a);
 /* May one of the four be forgotten, or is one changing hands? */
 bool rate_set_has_room(const struct rate_set *s, uint64_t now_us);
 
-/* Admits one, or not. *dirty is set when the entry has become dirty, whatever is returned. */
+/* What control has to know: the entry has become dirty; half of what may be unreported is. */
+#define RATE_NEWS_DIRTY 1u
+#define RATE_NEWS_HURRY 2u
+
+/* Admits one, or not. *news is added to, whatever is returned. */
 enum entry_says rate_entry_charge(
-    struct rate_set *s, unsigned way, const struct rate_asked *a, bool *dirty);
+    struct rate_set *s, unsigned way, const struct rate_asked *a, unsigned *news);
 /* What charge would say. */
 enum entry_says rate_entry_look(const struct rate_set *s, unsigned way, const struct rate_asked *a);
 /* The same of a bucket that is only a tat. */

@@ -129,9 +129,12 @@ static enum entry_says admit(struct rate_table *t, const struct rate_asked *a, b
     for (unsigned i = 0; i < RATE_TRIES; i++) {
         unsigned way = rate_set_find(s, a->tag);
         if (way < RATE_WAYS) {
-            bool dirty = false;
-            enum entry_says v = rate_entry_charge(s, way, a, &dirty);
-            if (dirty && rate_dirty_push(&t->dirty, (uint32_t)(at * RATE_WAYS + way)))
+            unsigned news = 0;
+            enum entry_says v = rate_entry_charge(s, way, a, &news);
+            if ((news & RATE_NEWS_DIRTY) &&
+                rate_dirty_push(&t->dirty, (uint32_t)(at * RATE_WAYS + way)))
+                *report = true;
+            if ((news & RATE_NEWS_HURRY) && rate_dirty_hurry(&t->dirty))
                 *report = true;
             if (v != ENTRY_GONE)
                 return v;
@@ -314,6 +317,11 @@ void rate_table_rescale(struct rate_table *t, enum rate_scope scope, uint8_t rea
 size_t rate_table_entries(const struct rate_table *t)
 {
     return (t->mask + 1) * RATE_WAYS;
+}
+
+bool rate_table_hurries(const struct rate_table *t)
+{
+    return rate_dirty_hurries(&t->dirty);
 }
 
 void rate_table_heed(struct rate_table *t)

@@ -38,6 +38,7 @@ enum rate_scope {
 #define RATE_SCOPES 13 /* one more than the last */
 
 #define RATE_REPORT_WINDOW_US (20 * US_PER_MS) /* of u above */
+#define RATE_REPORT_WITHIN_US (10 * US_PER_MS) /* of what is in no hurry */
 #define RATE_SILENCE_US       (50 * US_PER_MS)
 
 struct rate_table;
@@ -92,6 +93,9 @@ bool rate_table_is_shared(const struct rate_table *t);
  * Control thread, at any time. */
 void rate_table_set_fleet(struct rate_table *t, uint32_t instances);
 uint32_t rate_table_fleet(const struct rate_table *t);
+/* Since control last looked, a key has come half way to what it may have unreported: it is to be
+ * reported after RATE_REPORT_EVERY_US, not RATE_REPORT_WITHIN_US. Control thread. */
+bool rate_table_hurries(const struct rate_table *t);
 /* The link to Redis is down, or up again: who wants no decision without it is refused at once.
  * Control thread. */
 void rate_table_set_reachable(struct rate_table *t, bool reachable);

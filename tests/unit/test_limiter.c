@@ -55,6 +55,7 @@ struct fixture {
         void *ctx;
     } calls[CALLS];
     unsigned call_count, looks;
+    bool hurries;
     int call_returns;
 };
 
@@ -75,6 +76,11 @@ void rate_table_set_fleet(struct rate_table *t, uint32_t instances)
 void rate_table_set_reachable(struct rate_table *t, bool reachable)
 {
     f->rate_reachable = reachable;
+}
+
+bool rate_table_hurries(const struct rate_table *t)
+{
+    return f->hurries;
 }
 
 void rate_table_rescale(struct rate_table *t, enum rate_scope scope, uint8_t realm,
@@ -364,6 +370,29 @@ static void test_limiter_worker_wakes_the_reports(void **state)
     run_once_more();
 }
 
+/* However often workers wake it: what they have leaves together. */
+static void test_limiter_runs_are_apart(void **state)
+{
+    static const struct {
+        bool hurries;
+        uint64_t apart_us;
+    } rows[] = {{false, RATE_REPORT_WITHIN_US}, {true, RATE_REPORT_EVERY_US}};
+    start();
+    for (size_t i = 0; i < 2; i++) {
+        f->hurries = rows[i].hurries;
+        limiter_tick(f->limiter);
+        const unsigned before = f->runs;
+        const uint64_t began = clock_now().mono_us;
+        while (f->runs == before && clock_now().mono_us - began < 5 * US_PER_S) {
+            limiter_report(f->limiter)(f->limiter);
+            uv_run(&f->loop, UV_RUN_NOWAIT);
+            usleep(100);
+        }
+        assert_int_equal(f->runs, before + 1);
+        assert_true(clock_now().mono_us - began >= rows[i].apart_us - US_PER_MS);
+    }
+}
+
 static void test_limiter_reports_run_when_they_are_due(void **state)
 {
     start();
@@ -534,6 +563,7 @@ int main(void)
         CASE(test_limiter_what_the_fleet_says_reaches_both_tables),
         CASE(test_limiter_worker_wakes_the_reports),
         CASE(test_limiter_reports_run_when_they_are_due),
+        CASE(test_limiter_runs_are_apart),
         CASE(test_limiter_answers_are_passed_on_counted_and_run_again),
         CASE(test_limiter_is_alone_until_a_report_is_answered_again),
         CASE(test_limiter_call_that_is_not_taken_is_not_answered),

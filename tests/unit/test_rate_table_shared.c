@@ -104,8 +104,13 @@ static void test_rate_table_shared_admits_u_until_it_is_answered(void **state)
     report = false;
     assert_int_equal(admit(t, &quick, NOW), RATE_ADMITTED);
     assert_true(report);
+    assert_false(rate_table_hurries(t));
     report = false;
-    assert_int_equal(admit_all(t, &quick, NOW), 2);
+    assert_int_equal(admit(t, &quick, NOW), RATE_ADMITTED);
+    assert_true(report); /* most of what may be unreported is */
+    assert_true(rate_table_hurries(t));
+    report = false;
+    assert_int_equal(admit_all(t, &quick, NOW), 1);
     assert_false(report); /* control knows */
     assert_true(fly(t, &f));
     assert_int_equal(f.taken.unreported, 3);
