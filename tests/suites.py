@@ -149,6 +149,27 @@ class Totals:
         new = {key: self.counts[key] - before[key] for key in before}
         print(f"   {summary(new)}, {self.seconds[-1][1]:.1f} s", flush=True)
 
+    def together(self, names, programs_of):
+        """Several suites side by side, the longest programs first: some compute, most wait."""
+        started, before = time.monotonic(), {}
+        print(f"== {', '.join(names)}", flush=True)
+        programs = [(name, program) for name in names for program in programs_of(name)]
+        programs.sort(key=lambda named: -(named[1].timeout or 0))
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count() + 1) as pool:
+            for (name, _), outcome in zip(programs, pool.map(lambda named: execute(named[1]), programs)):
+                own = before.setdefault(name, {key: 0 for key in self.counts})
+                now = dict(self.counts)
+                self.count(name, outcome)
+                for key in own:
+                    own[key] += self.counts[key] - now[key]
+        for name in names:
+            if name not in before:
+                print(f"no tests\nFAILED {name}", flush=True)
+                self.counts["failed"] += 1
+        self.seconds.append((names[0] + " ...", time.monotonic() - started))
+        print("\n".join(f"   {name}: {summary(own)}" for name, own in before.items()))
+        print(f"   {self.seconds[-1][1]:.1f} s", flush=True)
+
     def count(self, suite, outcome):
         bad = False
         for result, name in outcome.cases:
@@ -256,8 +277,7 @@ def run_all(totals):
             raise failure
         totals.suite("build", broken)
         return
-    for suite in ("unit", "scenario", "threats"):
-        totals.suite(suite, lambda: meson_suite(asan, suite))
+    totals.together(("unit", "scenario", "threats"), lambda suite: meson_suite(asan, suite))
     totals.suite("fuzz", lambda: meson_suite(asan, "fuzz") + fuzz_programs(3))
     check = ROOT / "tests/check_headers.py"
     totals.suite("headers", [Program("check_headers", python(check, asan, BUILDS / "fuzz"))])
