@@ -14,6 +14,9 @@ struct rate_owner {
 };
 
 bool rate_table_is_reachable(const struct rate_table *t); /* rate_table_set_reachable */
+/* Redis has not answered for two seconds, for no key: shares alone admit, so that what was pending
+ * of one that is at rest may be forgotten, and nobody gets u once more for that. */
+void rate_table_set_alone(struct rate_table *t, bool alone);
 size_t rate_table_entries(const struct rate_table *t);
 /* Whoever has something to report from now on says so again. Before rate_table_next. */
 void rate_table_heed(struct rate_table *t);

@@ -143,9 +143,9 @@ static enum decision decide(
 {
     if (is_denied(denial, a->now_us))
         return REFUSE;
-    if (p->unreported < a->unreported_max)
+    if (p->unreported < a->unreported_max && !a->alone)
         return BY_COUNT;
-    if (!rate_pending_silent(p, a->now_us))
+    if (!rate_pending_silent(p, a->now_us) && !a->alone)
         return REFUSE;
     return a->deny_alone ? REFUSE_ALONE : BY_SHARE;
 }

@@ -27,6 +27,7 @@ struct rate_asked {
     uint32_t unreported_max; /* u; 0: a limit of this process alone */
     uint32_t owed_max;
     bool deny_alone;
+    bool alone;    /* Redis has been silent for all keys: only the share admits */
     uint8_t scope; /* with RATE_FOLDED */
     uint8_t realm;
 };
@@ -79,6 +80,10 @@ bool rate_entry_put_back(
     struct rate_set *s, unsigned way, const struct rate_taken *taken, uint32_t owed_max);
 /* There is no such limit any more: nothing is pending, nothing denied. Not while in flight. */
 void rate_entry_forgive(struct rate_set *s, unsigned way);
+/* Nothing is pending any more if it has been paid for here: the share, of which an admission costs
+ * so much, is as full as at rest, and has been for as long as what the count has admitted would
+ * have taken, which may have been more than the share had. False: not yet. */
+bool rate_entry_forget(struct rate_set *s, unsigned way, uint64_t cost_us, uint64_t now_us);
 /* What is taken stays taken as admissions that cost `after`, no longer `before`; neither is 0. */
 void rate_entry_rescale(
     struct rate_set *s, unsigned way, uint64_t before, uint64_t after, uint64_t now_us);

@@ -90,6 +90,17 @@ void rate_entry_forgive(struct rate_set *s, unsigned way)
     atomic_store(&s->pending[way], 0);
 }
 
+bool rate_entry_forget(struct rate_set *s, unsigned way, uint64_t cost_us, uint64_t now_us)
+{
+    uint64_t word = atomic_load(&s->pending[way]), paid_us;
+    const uint64_t tat = atomic_load(&s->tat[way]);
+    if (__builtin_mul_overflow(cost_us, rate_pending_of(word).unreported, &paid_us) ||
+        tat > now_us || now_us - tat < paid_us ||
+        rate_denial_until_us(atomic_load(&s->denial[way])) > now_us)
+        return false;
+    return atomic_compare_exchange_strong(&s->pending[way], &word, 0);
+}
+
 /* So far ahead of now under another cost. */
 static uint64_t rescaled(uint64_t at, uint64_t before, uint64_t after, uint64_t now_us)
 {

@@ -4,8 +4,9 @@
  * is in flight it is in no queue: if it becomes dirty meanwhile it is parked, and goes on with the
  * answer.
  *
- * Always: what was taken from an entry is acknowledged there, or put back. Called by daemon/ on the
- * control thread.
+ * Always: what was taken from an entry is acknowledged there, or put back. After two seconds
+ * without any answer entries that are at rest are let go, or who comes and goes in an outage would
+ * fill the table with what waits to be told. Called by daemon/ on the control thread.
  */
 #include "ratelimit/rate_reports.h"
 
@@ -13,7 +14,9 @@
 #include "ratelimit/rate_shared.h"
 #include <stdlib.h>
 
-#define RETRY_US  (50 * US_PER_MS) /* after Redis could not be reached */
+#define RETRY_US  (50 * US_PER_MS) /* after Redis could not be reached, or has refused twice */
+#define ALONE_US  (2 * US_PER_S)   /* without any answer */
+#define FLIGHTS   64               /* what else is asked of Redis finds room in the link */
 #define TIMES_MAX ((1ull << 53) - 1)
 
 /* In place of the next entry of a queue. */
@@ -45,8 +48,13 @@ struct rate_reports {
     uint32_t *next; /* by index of an entry */
     struct queue shards[SHARE_SHARDS];
     struct flight *flights;
-    uint64_t retry_us; /* nothing is sent before */
-    bool reachable;    /* it was when this last ran */
+    unsigned flying;     /* how many */
+    unsigned turn;       /* the shard that is first */
+    uint64_t retry_us;   /* nothing is sent before */
+    uint64_t failing_us; /* since when no call has been answered; 0: the last one was */
+    bool reachable;      /* it was when this last ran */
+    bool alone;          /* no call has been answered for ALONE_US */
+    uint64_t now_us;     /* of this run */
 };
 
 struct rate_reports *rate_reports_new(const struct rate_reports_deps *deps)
@@ -70,6 +78,7 @@ struct rate_reports *rate_reports_new(const struct rate_reports_deps *deps)
 
 static void flight_free(struct flight *f)
 {
+    f->reports->flying--;
     *f->back = f->next;
     if (f->next)
         f->next->back = f->back;
@@ -86,11 +95,15 @@ void rate_reports_free(struct rate_reports *r)
     free(r);
 }
 
+/* NULL: as many are under way as may be, which is one where none has been answered lately; or out
+ * of memory. */
 static struct flight *flight_new(struct rate_reports *r)
 {
-    struct flight *f = malloc(sizeof(*f));
+    const unsigned most = r->failing_us > 0 ? 1 : FLIGHTS;
+    struct flight *f = r->flying < most ? malloc(sizeof(*f)) : NULL;
     if (!f)
         return NULL;
+    r->flying++;
     f->reports = r;
     f->count = 0;
     f->next = r->flights;
@@ -155,11 +168,23 @@ static void acknowledge(
         enqueue(r, item->index);
 }
 
+/* The first failure is tried again at once, but alone. */
+static void see_result(struct rate_reports *r, bool answered, uint64_t now_us)
+{
+    if (!answered && r->failing_us > 0)
+        r->retry_us = now_us + RETRY_US;
+    else if (!answered)
+        r->failing_us = now_us;
+    else if (r->failing_us > 0)
+        r->failing_us = r->retry_us = 0;
+}
+
 static void debited(void *ctx, bool answered, const uint64_t *deny_us, uint64_t now_us)
 {
     struct flight *f = ctx;
     struct rate_reports *r = f->reports;
     r->stats.failed += !answered;
+    see_result(r, answered, now_us);
     for (size_t i = 0; i < f->count; i++) {
         if (answered)
             acknowledge(r, &f->items[i], deny_us[i], now_us);
@@ -201,11 +226,22 @@ static bool take_first(
         return false;
     }
     *item = (struct item){.index = index, .owed_max = rate_owed_max(&limit)};
-    if (!rate_entry_take(s, way, &item->taken))
+    const struct gcra local = rate_share_of(&limit, rate_table_fleet(r->deps.rates));
+    if ((r->alone && rate_entry_forget(s, way, local.cost_us, r->now_us)) ||
+        !rate_entry_take(s, way, &item->taken))
         return false;
     *debit = rate_reports_debit_of(
         r->deps.rates, owner.name, &limit, item->taken.unreported + item->taken.owed);
     return true;
+}
+
+/* Asks Redis whether it would answer, where nobody has anything to report: a debit of nothing. */
+static void probe(struct rate_reports *r)
+{
+    const struct rate_debit nothing = {r->turn % SHARE_SHARDS, 0, 1, 1, 1};
+    struct flight *f = flight_new(r);
+    if (f && r->deps.share.debit(r->deps.share.ctx, &nothing, 1, debited, f) != 0)
+        flight_free(f);
 }
 
 /* One call. False: it cannot be made now, and everything is back in the queue. */
@@ -227,22 +263,31 @@ static bool send_some(struct rate_reports *r, struct queue *q)
     for (size_t i = 0; i < count; i++)
         put_back(r, &f->items[i]);
     flight_free(f);
+    if (count > 0) {
+        r->failing_us = r->failing_us > 0 ? r->failing_us : r->now_us;
+        r->retry_us = r->now_us + RETRY_US;
+    }
     return count == 0;
 }
 
-static void send_due(struct rate_reports *r, uint64_t now_us)
+/* All shards, also while Redis is away: what is forgotten then keeps no place until it is back. */
+static void send_due(struct rate_reports *r)
 {
+    const bool failing = r->failing_us > 0;
+    const unsigned first = failing ? ++r->turn : r->turn;
     for (unsigned i = 0; i < SHARE_SHARDS; i++) {
-        struct queue *q = &r->shards[i];
-        if (q->first == LAST || now_us < q->due_us)
+        struct queue *q = &r->shards[(first + i) % SHARE_SHARDS];
+        if (q->first == LAST || r->now_us < q->due_us)
             continue;
-        q->due_us = now_us + RATE_REPORT_EVERY_US;
-        while (q->first != LAST) {
-            if (send_some(r, q))
-                continue;
-            r->retry_us = now_us + RETRY_US;
-            return;
-        }
+        q->due_us = r->now_us + RATE_REPORT_EVERY_US;
+        while (q->first != LAST && send_some(r, q))
+            continue;
+        if (q->first != LAST && !failing)
+            r->turn = first + i; /* it is the first next time */
+    }
+    if (failing && r->flying == 0) {
+        r->retry_us = r->now_us + RETRY_US;
+        probe(r);
     }
 }
 
@@ -253,11 +298,16 @@ uint64_t rate_reports_run(struct rate_reports *r, uint64_t now_us)
     if (reachable && !r->reachable)
         r->retry_us = 0;
     r->reachable = reachable;
+    r->now_us = now_us;
+    r->alone = r->failing_us > 0 && now_us - r->failing_us >= ALONE_US;
+    rate_table_set_alone(r->deps.rates, r->alone);
     collect(r);
     if (now_us >= r->retry_us)
-        send_due(r, now_us);
+        send_due(r);
     /* Whoever has the answers come may run this with them, and else is late by this at most. */
-    uint64_t next = r->flights ? now_us + RATE_REPORT_EVERY_US : UINT64_MAX;
+    uint64_t next = r->flights ? now_us + RATE_REPORT_EVERY_US
+                    : r->alone ? r->retry_us
+                               : UINT64_MAX;
     for (unsigned i = 0; i < SHARE_SHARDS; i++) {
         const struct queue *q = &r->shards[i];
         const uint64_t due = q->due_us > r->retry_us ? q->due_us : r->retry_us;

@@ -1,8 +1,9 @@
 /*
  * The control thread's half of limits that instances share: takes from the rate table what is to be
  * reported, has it debited in batches, one flight a key, and writes back for how long to deny. What
- * was not answered is reported again, never dropped: debited twice rather than not at all. Pure:
- * time comes in, Redis is behind share.h.
+ * was not answered is reported again: debited twice rather than not at all. It is dropped only in
+ * an outage, when this instance's share has been paid back meanwhile. While calls fail, one at a
+ * time is made. Pure: time comes in, Redis is behind share.h.
  */
 #ifndef RATELIMIT_RATE_REPORTS_H
 #define RATELIMIT_RATE_REPORTS_H

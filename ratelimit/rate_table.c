@@ -25,7 +25,7 @@ struct rate_table {
     size_t mask;
     uint8_t key[16], name_key[16]; /* the same until the table is shared */
     bool shared;
-    _Atomic bool unreachable;
+    _Atomic bool unreachable, alone;
     _Atomic uint32_t instances;
     struct rate_dirty dirty;
 };
@@ -86,6 +86,12 @@ uint32_t rate_table_fleet(const struct rate_table *t)
 void rate_table_set_reachable(struct rate_table *t, bool reachable)
 {
     atomic_store(&t->unreachable, !reachable);
+}
+
+void rate_table_set_alone(struct rate_table *t, bool alone)
+{
+    if (atomic_load(&t->alone) != alone) /* else the line stays shared */
+        atomic_store(&t->alone, alone);
 }
 
 bool rate_table_is_reachable(const struct rate_table *t)
@@ -242,6 +248,7 @@ static struct rate_asked shared_asked(
         a.unreported_max = rate_unreported_max(limit);
         a.owed_max = rate_owed_max(limit);
         a.deny_alone = ask->deny_alone;
+        a.alone = atomic_load(&t->alone);
     }
     return a;
 }
@@ -249,7 +256,7 @@ static struct rate_asked shared_asked(
 /* "No decision without Redis", and it is known to be away. */
 static bool is_alone(const struct rate_table *t, const struct rate_asked *a)
 {
-    return a->deny_alone && atomic_load(&t->unreachable);
+    return a->deny_alone && (a->alone || atomic_load(&t->unreachable));
 }
 
 enum rate_verdict rate_table_admit_shared(struct rate_table *t, const struct rate_key *key,
@@ -286,7 +293,7 @@ void rate_table_inspect(
     out->unreported = p.unreported;
     out->owed = p.owed;
     out->deny_us = until > now_us ? until - now_us : 0;
-    out->silent = rate_pending_silent(&p, now_us);
+    out->silent = rate_pending_silent(&p, now_us) || atomic_load(&t->alone);
 }
 
 /* Of realms that share an overflow bucket none can say what is the others': it drains under the

@@ -235,8 +235,10 @@ static void test_rate_reports_failure_reports_again(void **state)
     answer(last(), NOTHING, latest);
     assert_int_equal(state_of(1, latest).owed, 10);
     run(latest);
+    assert_int_equal(fake.count, 2); /* the second failure in a row waits */
+    run(latest + 50000);
     assert_int_equal(last()->items[0].count, 12);
-    answer(last(), 5000, latest);
+    answer(last(), 5000, latest + 50000);
     assert_int_equal(rate_reports_stats(fake.reports).failed, 2);
     assert_int_equal(state_of(1, latest).unreported, 0);
     assert_int_equal(state_of(1, latest).owed, 0);
@@ -256,6 +258,10 @@ static void test_rate_reports_unreachable_waits_50_ms(void **state)
     run(NOW + 99999);
     assert_int_equal(fake.count, 0);
     run(NOW + 100000);
+    assert_int_equal(fake.count, 1); /* does it answer? */
+    answer(last(), 0, NOW + 101000);
+    run(NOW + 101000);
+    run(NOW + 105000);
     unsigned sum = 0;
     for (size_t i = 0; i < fake.count; i++)
         for (size_t j = 0; j < fake.calls[i].count; j++)
@@ -263,11 +269,11 @@ static void test_rate_reports_unreachable_waits_50_ms(void **state)
     assert_int_equal(sum, 1000);
 }
 
-/* 5 000 keys are as many items, each once; of one shard never more than 64 a call. */
+/* 3 000 keys are as many items, each once; of one shard never more than 64 a call. */
 static void test_rate_reports_many_keys_in_few_calls(void **state)
 {
     size_t items = 0, by_shard[SHARE_SHARDS] = {0}, calls = 0;
-    for (uint64_t n = 0; n < 5000; n++)
+    for (uint64_t n = 0; n < 3000; n++)
         assert_int_equal(admit(n, NOW), RATE_ADMITTED);
     run(NOW);
     for (size_t i = 0; i < fake.count; i++) {
@@ -276,12 +282,12 @@ static void test_rate_reports_many_keys_in_few_calls(void **state)
     }
     for (unsigned i = 0; i < SHARE_SHARDS; i++)
         calls += (by_shard[i] + SHARE_BATCH_MAX - 1) / SHARE_BATCH_MAX;
-    assert_int_equal(items, 5000);
+    assert_int_equal(items, 3000);
     assert_int_equal(fake.count, calls);
     /* In any order. */
     for (size_t i = fake.count; i-- > 0;)
         answer(&fake.calls[i], 0, NOW + 1000);
-    for (uint64_t n = 0; n < 5000; n++)
+    for (uint64_t n = 0; n < 3000; n++)
         assert_int_equal(state_of(n, NOW).unreported, 0);
     assert_int_equal(run(NOW + EVERY), NOTHING);
 }
@@ -298,6 +304,100 @@ static void test_rate_reports_calls_are_bounded_by_time(void **state)
             answer(last(), 0, now);
     }
     assert_in_range(fake.count, 190, 201);
+}
+
+static void test_rate_reports_reachable_again_waits_no_longer(void **state)
+{
+    rate_table_set_reachable(fake.rates, false);
+    fake.refuses = -11;
+    assert_int_equal(admit(1, NOW), RATE_ADMITTED);
+    assert_int_equal(run(NOW), NOW + 50000);
+    fake.refuses = 0;
+    rate_table_set_reachable(fake.rates, true);
+    run(NOW + EVERY);
+    assert_int_equal(fake.count, 1);
+    answer(last(), 0, NOW + EVERY);
+}
+
+/* Redis refuses all: it is asked now and then, and not for all keys at once. */
+static void test_rate_reports_refused_by_redis_are_few(void **state)
+{
+    for (uint64_t n = 0; n < 20000; n++)
+        assert_int_equal(admit(n, NOW), RATE_ADMITTED);
+    uint64_t made = 0;
+    for (uint64_t now = NOW; now < NOW + 10 * US_PER_S; now += 1000) {
+        run(now);
+        made += fake.count;
+        for (size_t i = 0; i < fake.count; i++)
+            answer(&fake.calls[i], NOTHING, now);
+        fake.count = 0;
+    }
+    assert_in_range(made, 100, 16 * 20 * 10 + 400);
+}
+
+/* However much there is to say, the link is for others too. */
+static void test_rate_reports_leave_room_in_the_link(void **state)
+{
+    size_t items = 0;
+    for (uint64_t n = 0; n < 40000; n++)
+        assert_int_equal(admit(n, NOW), RATE_ADMITTED);
+    uint64_t now = NOW;
+    for (unsigned i = 0; i < 100; i++, now += 1000) {
+        run(now);
+        assert_true(fake.count <= 64);
+        for (size_t k = 0; k < fake.count; k++) {
+            items += fake.calls[k].count;
+            answer(&fake.calls[k], 0, now);
+        }
+        fake.count = 0;
+    }
+    assert_in_range(items, 37000, 40000); /* some share a bucket */
+}
+
+/* Redis is away: who was here once does not keep a place until it is back. */
+static void test_rate_reports_outage_keeps_nobody(void **state)
+{
+    const unsigned entries = 1 << 16;
+    uint64_t now = NOW, n = 0;
+    fake.refuses = -11;
+    for (unsigned i = 0; i < 60000; i++, now += 1000) { /* a minute, 4 000 a second */
+        for (unsigned k = 0; k < 4; k++)
+            admit(n++, now);
+        run(now);
+    }
+    assert_true(n > 3 * entries);
+    unsigned found = 0;
+    for (uint64_t k = 0; k < n; k++)
+        found += state_of(k, now).unreported > 0 || state_of(k, now).owed > 0;
+    assert_true(found < entries / 2);
+}
+
+/* Whoever wants no decision without Redis is refused, so that nobody has anything to report: Redis
+ * is asked all the same. */
+static void test_rate_reports_alone_asks_whether_it_is_over(void **state)
+{
+    const struct rate_key key = key_of(2);
+    struct rate_ask ask = {.now_us = NOW, .deny_alone = true};
+    bool report = false;
+    assert_int_equal(admit(1, NOW), RATE_ADMITTED);
+    for (; ask.now_us < NOW + 10 * US_PER_S; ask.now_us += 1000) {
+        run(ask.now_us);
+        if (fake.count > 0 && last()->done)
+            answer(last(), NOTHING, ask.now_us);
+    }
+    assert_in_range(fake.count, 100, 220);
+    assert_int_equal(state_of(1, ask.now_us).unreported, 0);
+    assert_int_equal(
+        rate_table_admit_shared(fake.rates, &key, &fake.limit, &ask, &report), RATE_ALONE);
+    assert_int_equal(last()->items[0].count, 0);
+    const uint64_t due = run(ask.now_us);
+    assert_in_range(due, ask.now_us, ask.now_us + 50000);
+    run(due);
+    answer(last(), 0, due);
+    run(due);
+    ask.now_us = due;
+    assert_int_equal(
+        rate_table_admit_shared(fake.rates, &key, &fake.limit, &ask, &report), RATE_ADMITTED);
 }
 
 static void test_rate_reports_limit_that_is_gone_is_forgiven(void **state)
@@ -469,6 +569,11 @@ int main(void)
         REPORTS(test_rate_reports_unreachable_waits_50_ms),
         REPORTS(test_rate_reports_many_keys_in_few_calls),
         REPORTS(test_rate_reports_calls_are_bounded_by_time),
+        REPORTS(test_rate_reports_reachable_again_waits_no_longer),
+        REPORTS(test_rate_reports_refused_by_redis_are_few),
+        REPORTS(test_rate_reports_leave_room_in_the_link),
+        REPORTS(test_rate_reports_outage_keeps_nobody),
+        REPORTS(test_rate_reports_alone_asks_whether_it_is_over),
         REPORTS(test_rate_reports_limit_that_is_gone_is_forgiven),
         REPORTS(test_rate_reports_end_with_flights_under_way),
         REPORTS(test_rate_reports_what_is_admitted_is_debited),
