@@ -426,6 +426,11 @@ static void test_redis_limits_calls_keys_go_away_by_themselves(void **state)
     assert_true(test_redis_command(&redis, argv, 3, ":65\r\n"));
     assert_true(test_redis_says(&redis, "TTL turnpike/{limits-0}epoch", ":25919"));
     assert_true(test_redis_says(&redis, "TTL turnpike/{limits-0}held/0000000000000010", ":1763"));
+    /* Not before: it would be full again. */
+    const struct rate_debit slow = {
+        .name = 0x20, .count = 1, .cost_us = 5000000, .tau_us = 1000000000, .cap_us = 5000000};
+    assert_int_equal(ask_debit(&server, &slow, 1).read, 0);
+    assert_true(test_redis_says(&redis, "TTL turnpike/{limits-0}rate/0000000000000020", ":100"));
 }
 
 static void test_redis_limits_calls_largest_times_stay_exact(void **state)
