@@ -146,6 +146,23 @@ static void control_moved(void *ctx)
     reload_rebuild(ctx);
 }
 
+/* limiter_deps.answered: those workers where requests wait for it, once until they say so again. A
+ * full mailbox costs them a tick. */
+static void control_limits_answered(void *ctx)
+{
+    struct control *c = ctx;
+    if (atomic_load(&c->shared.limits_awaited) == 0) {
+        return;
+    }
+    const uint64_t awaited = atomic_exchange(&c->shared.limits_awaited, 0);
+    const struct mailbox_message answered = {.kind = MAILBOX_LIMITS};
+    for (unsigned i = 0; i < c->workers.count; i++) {
+        if (awaited >> (i < 63 ? i : 63) & 1) {
+            (void)mailbox_post(worker_mailbox(c->workers.items[i]), &answered);
+        }
+    }
+}
+
 /* What asks and is told by Redis; it connects when everything else runs. 0, or -errno with a line
  * in `error` or with none for want of memory. */
 static int control_new_sharing(
@@ -161,7 +178,9 @@ static int control_new_sharing(
     const struct limiter_deps limiter = {.loop = &c->loop,
         .rates = c->shared.rates,
         .quotas = c->shared.quotas,
-        .counters = &c->counters};
+        .counters = &c->counters,
+        .answered = control_limits_answered,
+        .answered_ctx = c};
     int r = limiter_new(&c->limiter, &limiter, config);
     if (r < 0) {
         return r;

@@ -146,6 +146,9 @@ static void limiter_end_call(struct limiter_call *c, bool answered)
     counters_add(l->deps.counters, metric, 1);
     l->state.failed = !answered;
     limiter_forget_call(c);
+    if (answered && l->deps.answered) {
+        l->deps.answered(l->deps.answered_ctx);
+    }
     limiter_run_soon(l);
 }
 

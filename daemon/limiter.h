@@ -22,6 +22,9 @@ struct limiter_deps {
     struct rate_table *rates;
     struct quota_table *quotas;
     struct counters *counters;
+    /* An answer has come, and is in the tables: who waits for it is to be told. NULL: nobody. */
+    void (*answered)(void *ctx);
+    void *answered_ctx;
 };
 
 enum limiter_mode {

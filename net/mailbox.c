@@ -117,6 +117,7 @@ static uint32_t mailbox_limit(const struct mailbox *m, uint8_t kind)
     case MAILBOX_RELAY:
     case MAILBOX_ANSWER:
     case MAILBOX_SECRETS:
+    case MAILBOX_LIMITS:
         return m->capacity - MAILBOX_RESERVED;
     case MAILBOX_REVOKE:
         return m->capacity - MAILBOX_RESERVED_STOP;

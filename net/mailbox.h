@@ -22,6 +22,7 @@ enum mailbox_kind {
     MAILBOX_ASK,     /* question: to control, the store is to be asked; owned, freed by control */
     MAILBOX_ANSWER,  /* answer: to a worker; owned, wiped and freed by it */
     MAILBOX_SECRETS, /* secrets: to a worker; owned, freed by it */
+    MAILBOX_LIMITS,  /* to a worker: other instances were heard of; one that is lost does no harm */
     MAILBOX_REVOKE,  /* revocation: to a worker; owned, freed by it */
     MAILBOX_STOP,    /* to a worker: end the thread */
     MAILBOX_STARTED, /* to control: the loop of worker `from` runs, its listeners are polled */

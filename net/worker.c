@@ -204,6 +204,9 @@ static void worker_deliver(void *ctx, struct mailbox_message *message)
     case MAILBOX_ANSWER:
         relay_store_answer(w->relay, message->u.answer, io_now(&w->io));
         break;
+    case MAILBOX_LIMITS:
+        relay_limits_answered(w->relay, io_now(&w->io));
+        break;
     case MAILBOX_SECRETS:
         relay_store_secrets(w->relay, message->u.secrets);
         break;

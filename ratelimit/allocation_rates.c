@@ -1,8 +1,9 @@
 /*
  * The levels of allocations a second. Called by relay on any worker.
  *
- * Always: who is refused at one level has taken nothing from the others, but where another worker
- * took the last of a level between the question and the charge.
+ * Always: who is refused at one level, or has to wait, has taken nothing from the others, but where
+ * another worker took the last of a level between the question and the charge: who waits then pays
+ * the narrower ones once more.
  */
 #include "ratelimit/allocation_rates.h"
 
@@ -76,26 +77,53 @@ static enum rate_verdict charge_one(struct rate_table *t, const struct allocatio
     return rate_table_admit(t, &level->key, &g, ask->now_us) ? RATE_ADMITTED : RATE_OVER;
 }
 
-static enum reason reason_of(const struct allocation_level *level, enum rate_verdict verdict)
+bool allocation_rates_pending(
+    struct rate_table *t, const struct allocation_level *level, const struct rate_ask *ask)
 {
+    return ask_one(t, level, ask) == RATE_WAIT;
+}
+
+/* Of a level that does not admit. */
+static enum reason reason_of(const struct allocation_level *level, enum rate_verdict verdict,
+    bool waits, struct allocation_level *pending)
+{
+    if (verdict == RATE_WAIT && waits) {
+        *pending = *level;
+        return REASON_LIMITS_PENDING;
+    }
     return verdict == RATE_ALONE ? REASON_LIMITS_UNREACHABLE : level->reason;
 }
 
-enum reason allocation_rates_charge(
-    struct rate_table *t, const struct allocation_asked *asked, bool *report)
+/* Who is over one limit does not wait to hear of another; of those to hear of the first counts. */
+static enum reason ask_all(struct rate_table *t, const struct allocation_level levels[],
+    unsigned count, const struct allocation_asked *asked, struct allocation_level *pending)
+{
+    const struct rate_ask ask = {asked->now_us, asked->limits->deny_alone};
+    enum reason reason = REASON_NONE;
+    for (unsigned i = 0; i < count; i++) {
+        const enum rate_verdict v = ask_one(t, &levels[i], &ask);
+        if (v == RATE_ADMITTED || (v == RATE_WAIT && reason != REASON_NONE))
+            continue;
+        reason = reason_of(&levels[i], v, asked->waits, pending);
+        if (reason != REASON_LIMITS_PENDING)
+            return reason;
+    }
+    return reason;
+}
+
+enum reason allocation_rates_charge(struct rate_table *t, const struct allocation_asked *asked,
+    struct allocation_level *pending, bool *report)
 {
     struct allocation_level levels[ALLOCATION_RATES_MAX];
     const unsigned count = allocation_rates_levels(t, asked, levels);
     const struct rate_ask ask = {asked->now_us, asked->limits->deny_alone};
-    for (unsigned i = 0; i < count; i++) {
-        const enum rate_verdict v = ask_one(t, &levels[i], &ask);
-        if (v != RATE_ADMITTED)
-            return reason_of(&levels[i], v);
-    }
+    const enum reason reason = ask_all(t, levels, count, asked, pending);
+    if (reason != REASON_NONE)
+        return reason;
     for (unsigned i = 0; i < count; i++) {
         const enum rate_verdict v = charge_one(t, &levels[i], &ask, report);
         if (v != RATE_ADMITTED)
-            return reason_of(&levels[i], v);
+            return reason_of(&levels[i], v, asked->waits, pending);
     }
     return REASON_NONE;
 }

@@ -18,12 +18,17 @@ struct allocation_asked {
     struct slice account;
     struct addr client;
     uint64_t now_us;
+    bool waits; /* it can; else "not yet" is a refusal */
 };
 
-/* REASON_NONE; REASON_RATE_USER, _ADDRESS, _PREFIX, _NETWORK, _REALM or _INSTANCE; or
- * REASON_LIMITS_UNREACHABLE (on_failure: deny). *report: as rate_table_admit_shared. */
-enum reason allocation_rates_charge(
-    struct rate_table *t, const struct allocation_asked *asked, bool *report);
+struct allocation_level;
+
+/* REASON_NONE; REASON_RATE_USER, _ADDRESS, _PREFIX, _NETWORK, _REALM or _INSTANCE;
+ * REASON_LIMITS_UNREACHABLE (on_failure: deny); or REASON_LIMITS_PENDING with *pending the level
+ * that is to be heard of: asked once more when Redis has answered or been silent. *report: as
+ * rate_table_admit_shared. */
+enum reason allocation_rates_charge(struct rate_table *t, const struct allocation_asked *asked,
+    struct allocation_level *pending, bool *report);
 
 /* The keys of the levels above, in their order; for who wants to look at them. How many. */
 #define ALLOCATION_RATES_MAX 6
@@ -32,6 +37,9 @@ struct allocation_level {
     struct rate limit;
     enum reason reason;
 };
+/* Is it still "not yet"? */
+bool allocation_rates_pending(
+    struct rate_table *t, const struct allocation_level *level, const struct rate_ask *ask);
 unsigned allocation_rates_levels(const struct rate_table *t, const struct allocation_asked *asked,
     struct allocation_level levels[ALLOCATION_RATES_MAX]);
 

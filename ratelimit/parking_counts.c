@@ -1,6 +1,6 @@
 /*
- * Requests of all workers that wait for the store: one number in all, and for each client's prefix
- * an entry of a pin_table; of an IPv6 client's network another.
+ * Requests of all workers that wait for the store or for limits: one number in all, and for each
+ * client's prefix an entry of a pin_table; of an IPv6 client's network another.
  *
  * Always: a count over its limit is never reached: it is checked and moved in one step. Called by
  * relay/park on any worker, when a request begins to wait and when it no longer does.

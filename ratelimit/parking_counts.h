@@ -1,7 +1,8 @@
 /*
- * How many requests wait for an answer of the store, in all and of a client's prefix, over all
- * workers: a slow store must not become a queue without end, nor one prefix's own. Atomics, no
- * lock. Any thread. What is taken is given back by its owner; parking_counts_free asserts it.
+ * How many requests wait for an answer of the store or to hear of other instances, in all and of a
+ * client's prefix, over all workers: a slow store must not become a queue without end, nor one
+ * prefix's own. Atomics, no lock. Any thread. What is taken is given back by its owner;
+ * parking_counts_free asserts it.
  */
 #ifndef RATELIMIT_PARKING_COUNTS_H
 #define RATELIMIT_PARKING_COUNTS_H

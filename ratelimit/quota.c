@@ -110,13 +110,16 @@ static uint64_t hash_key(
     return crypto_siphash(t->key, text, sizeof(text));
 }
 
-static enum reason refusal(enum quota_verdict verdict, enum reason over)
+static enum reason refusal(
+    enum quota_verdict verdict, enum reason over, const struct quota_asked *asked)
 {
     switch (verdict) {
     case QUOTA_GRANTED:
         return REASON_NONE;
     case QUOTA_OVER:
         return over;
+    case QUOTA_WAIT:
+        return asked->waits ? REASON_LIMITS_PENDING : over;
     case QUOTA_ALONE:
         return REASON_LIMITS_UNREACHABLE;
     default:
@@ -174,11 +177,11 @@ static enum reason pin_all(
 
     enum quota_verdict verdict = pin_level(t, asked, QUOTA_OF_USER, &c->user, report);
     if (verdict != QUOTA_GRANTED)
-        return refusal(verdict, REASON_QUOTA_USER);
+        return refusal(verdict, REASON_QUOTA_USER, asked);
     verdict = pin_level(t, asked, QUOTA_OF_REALM, &c->realm, report);
     if (verdict != QUOTA_GRANTED) {
         unpin(t, c->user);
-        return refusal(verdict, REASON_QUOTA_REALM);
+        return refusal(verdict, REASON_QUOTA_REALM, asked);
     }
     verdict = pin(
         t, hash_key(t, KEY_PREFIX, 0, slice_of(prefix_text, sizeof(prefix_text))), 0, &c->prefix);

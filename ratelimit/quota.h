@@ -55,13 +55,15 @@ struct quota_asked {
     struct addr client;
     uint64_t now_us;
     bool deny_alone;
+    bool waits; /* it can; else "not yet" is a refusal */
 };
 
 /*
  * Charges one allocation to the user, its realm, the client's prefix and the instance: all or none.
  * REASON_NONE, or REASON_QUOTA_USER / _REALM / _INSTANCE / REASON_ALLOCATION_CAP (table full), or
- * REASON_LIMITS_UNREACHABLE (deny_alone). `charge` is written on success only. *report is set, and
- * never cleared, when control has to be woken (quota_reports.h).
+ * REASON_LIMITS_UNREACHABLE (deny_alone), or REASON_LIMITS_PENDING: it is not to be said before an
+ * answer has come, or silence: ask once more then. `charge` is written on success only. *report is
+ * set, and never cleared, when control has to be woken (quota_reports.h).
  */
 enum reason quota_open(struct quota_table *t, struct quota_charge *charge,
     const struct quota_asked *asked, bool *report);

@@ -185,9 +185,9 @@ static enum quota_verdict judge(const struct quota_shared *s, const struct view 
     uint32_t count, const struct quota_asked *asked)
 {
     if (!is_silent(s, v, asked->now_us)) {
-        const bool open = count <= limit && v->others <= limit - count &&
-                          count <= (uint64_t)v->told + unreported_max(limit);
-        return open ? QUOTA_GRANTED : QUOTA_OVER;
+        if (count > limit || v->others > limit - count)
+            return QUOTA_OVER;
+        return count <= (uint64_t)v->told + unreported_max(limit) ? QUOTA_GRANTED : QUOTA_WAIT;
     }
     if (asked->deny_alone)
         return QUOTA_ALONE;

@@ -39,7 +39,13 @@ struct quota_who {
     enum quota_level level;
 };
 
-enum quota_verdict { QUOTA_GRANTED, QUOTA_OVER, QUOTA_ALONE, QUOTA_NO_ROOM };
+enum quota_verdict {
+    QUOTA_GRANTED,
+    QUOTA_OVER,
+    QUOTA_WAIT, /* there is room as far as is known, but u are unreported */
+    QUOTA_ALONE,
+    QUOTA_NO_ROOM
+};
 
 /* Name of a user of a realm, or, `user` empty, of the realm. */
 uint64_t quota_shared_name(

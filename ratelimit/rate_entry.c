@@ -26,7 +26,7 @@
 
 #define BUSY UINT64_MAX /* a tat: the entry is changing hands */
 
-enum decision { BY_COUNT, BY_SHARE, REFUSE, REFUSE_ALONE };
+enum decision { BY_COUNT, BY_SHARE, REFUSE, REFUSE_ALONE, WAIT };
 
 static bool is_denied(uint64_t denial, uint64_t now_us)
 {
@@ -146,8 +146,21 @@ static enum decision decide(
     if (p->unreported < a->unreported_max && !a->alone)
         return BY_COUNT;
     if (!rate_pending_silent(p, a->now_us) && !a->alone)
-        return REFUSE;
+        return WAIT;
     return a->deny_alone ? REFUSE_ALONE : BY_SHARE;
+}
+
+/* Of those that admit nothing. */
+static enum entry_says said_of(enum decision by)
+{
+    switch (by) {
+    case REFUSE_ALONE:
+        return ENTRY_ALONE;
+    case WAIT:
+        return ENTRY_WAIT;
+    default:
+        return ENTRY_OVER;
+    }
 }
 
 /* After one more admission. */
@@ -184,8 +197,8 @@ static enum entry_says charge_shared(
         const enum decision by = decide(&p, atomic_load(&s->denial[way]), a);
         if (word == RATE_CLAIMED || atomic_load(&s->tag[way]) != a->tag)
             return ENTRY_GONE;
-        if (by == REFUSE || by == REFUSE_ALONE)
-            return by == REFUSE ? ENTRY_OVER : ENTRY_ALONE;
+        if (by != BY_COUNT && by != BY_SHARE)
+            return said_of(by);
         if (by == BY_SHARE && !paid) {
             enum entry_says v = rate_tat_charge(&s->tat[way], &a->local, a->now_us);
             if (v != ENTRY_ADMITTED)
@@ -218,16 +231,10 @@ static enum entry_says look_shared(
     const struct rate_pending p = rate_pending_of(word);
     if (word == RATE_CLAIMED)
         return ENTRY_ADMITTED; /* it will be new */
-    switch (decide(&p, atomic_load(&s->denial[way]), a)) {
-    case BY_COUNT:
+    const enum decision by = decide(&p, atomic_load(&s->denial[way]), a);
+    if (by == BY_COUNT)
         return ENTRY_ADMITTED;
-    case BY_SHARE:
-        return rate_tat_look(&s->tat[way], &a->local, a->now_us);
-    case REFUSE_ALONE:
-        return ENTRY_ALONE;
-    default:
-        return ENTRY_OVER;
-    }
+    return by == BY_SHARE ? rate_tat_look(&s->tat[way], &a->local, a->now_us) : said_of(by);
 }
 
 enum entry_says rate_entry_look(const struct rate_set *s, unsigned way, const struct rate_asked *a)

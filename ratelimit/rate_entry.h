@@ -36,6 +36,7 @@ enum entry_says {
     ENTRY_ADMITTED = RATE_ADMITTED,
     ENTRY_OVER = RATE_OVER,
     ENTRY_ALONE = RATE_ALONE,
+    ENTRY_WAIT = RATE_WAIT,
     ENTRY_GONE, /* the entry is changing hands, or has; ask again */
 };
 

@@ -9,6 +9,7 @@
  * A limit is this process's alone (rate_table_admit), or the fleet's (rate_table_admit_shared):
  * then an instance admits while fewer than u = 1 + ceil(rate * 20 ms) admissions are unreported and
  * no deny is in force; control reports them (ratelimit/rate_reports.h) and hears how long to deny.
+ * With u of them unreported the verdict is "not yet": the next answer, or silence, decides.
  * Where no answer has come for 50 ms, this instance's share of the bucket decides, which runs all
  * the time, so that flapping mints nothing. No Redis: the share is the whole. The bounds stand in
  * docs/limits.md and are proven by tests/scenario/test_shared_limits.c.
@@ -61,6 +62,7 @@ enum rate_verdict {
     RATE_ADMITTED,
     RATE_OVER,  /* the limit is reached */
     RATE_ALONE, /* Redis does not answer, and the caller wants no decision without it */
+    RATE_WAIT,  /* not to be said before Redis has answered, or been silent */
 };
 
 /* A key's own entry; all zero where it has none. */

@@ -28,6 +28,8 @@ struct grant {
     bool has_token;
     uint8_t missing_family; /* of a dual allocation that is met in part */
     uint16_t missing_code;
+    bool paid;                     /* its rates are charged */
+    struct allocation_level level; /* that is to be heard of, while they are not */
     struct quota_charge charge;
 };
 
@@ -332,23 +334,58 @@ static bool is_retransmission(const struct request *q)
            slice_equal(slice_of(a->owner.user, a->owner.user_len), q->auth.identity.user);
 }
 
-/* Once for each that asks for an allocation and could have one: not again for one that comes back
- * from waiting for its reservation. */
-static enum reason charge_rates(struct request *q)
+static enum reason charge_rates(struct request *q, struct grant *g, bool waits)
 {
     const struct relay_snapshot *snapshot = q->relay->snapshot;
     const struct identity *said = &q->auth.identity;
-    if (q->parked && q->parked->claim.settled) {
-        return REASON_NONE;
-    }
     const struct allocation_asked asked = {.limits = &snapshot->limits,
         .rates = &snapshot->rates[said->realm],
         .realm = (uint8_t)said->realm,
         .realm_name = auth_realm_name(snapshot->auth, said->realm),
         .account = identity_account(said),
         .client = q->packet->flow.remote,
-        .now_us = q->now->mono_us};
-    return allocation_rates_charge(q->relay->deps.shared->rates, &asked, &q->report);
+        .now_us = q->now->mono_us,
+        .waits = waits};
+    return allocation_rates_charge(q->relay->deps.shared->rates, &asked, &g->level, &q->report);
+}
+
+/* Rates once for each that asks for an allocation and could have one: not again for one that comes
+ * back from a wait. The quota of a reserved port was charged with it. */
+static enum reason charge(struct request *q, const struct wishes *w, struct grant *g, bool waits)
+{
+    const enum reason refused = g->paid ? REASON_NONE : charge_rates(q, g, waits);
+    if (refused) {
+        return refused;
+    }
+    g->paid = true;
+    g->level = (struct allocation_level){0};
+    if (w->claims) {
+        return REASON_NONE;
+    }
+    const struct quota_limits limits = quota_limits_of(q->relay, q->auth.identity.realm);
+    struct quota_asked asked = quota_asked_of(q, &limits);
+    asked.waits = waits;
+    return quota_open(q->relay->deps.shared->quotas, &g->charge, &asked, &q->report);
+}
+
+/* Where limits of the fleet cannot be judged yet it waits; where it cannot wait, it is refused by
+ * the limit that it would have waited for. */
+static struct verdict charge_or_wait(struct request *q, const struct wishes *w, struct grant *g)
+{
+    g->paid = q->parked && q->parked->limits.paid;
+    enum reason refused = charge(q, w, g, true);
+    if (refused == REASON_LIMITS_PENDING) {
+        /* What came before this is seen now, and what comes after it wakes us. */
+        park_heed_answers(q->relay);
+        refused = charge(q, w, g, true);
+    }
+    if (refused == REASON_LIMITS_PENDING) {
+        if (!park_for_limits(q, g->paid, &g->level)) {
+            return (struct verdict){VERDICT_PENDING, 0, REASON_NONE};
+        }
+        refused = charge(q, w, g, false);
+    }
+    return refused ? verdict_error(code_of(refused), refused) : verdict_success();
 }
 
 /* The reservation's charge becomes the allocation's. */
@@ -366,22 +403,17 @@ static struct verdict take_reserved(struct request *q, const struct wishes *w, s
 static struct verdict take(struct request *q, const struct wishes *w, struct grant *g)
 {
     /* A repetition, which is charged nothing. */
-    if (w->claims && park_has(q)) {
+    if (park_has(q)) {
         return (struct verdict){VERDICT_SILENT, 0, REASON_PARKED_DUPLICATE};
     }
-    enum reason refused = charge_rates(q);
-    if (refused) {
-        return verdict_error(code_of(refused), refused);
+    const struct verdict v = charge_or_wait(q, w, g);
+    if (v.kind != VERDICT_SUCCESS) {
+        return v;
     }
     if (w->claims) {
         return take_reserved(q, w, g);
     }
-    const struct quota_limits limits = quota_limits_of(q->relay, q->auth.identity.realm);
-    const struct quota_asked asked = quota_asked_of(q, &limits);
-    refused = quota_open(q->relay->deps.shared->quotas, &g->charge, &asked, &q->report);
-    if (!refused) {
-        refused = open_legs(q, w, g);
-    }
+    const enum reason refused = open_legs(q, w, g);
     return refused ? verdict_error(code_of(refused), refused) : verdict_success();
 }
 

@@ -6,11 +6,12 @@
 #include "base/container.h"
 #include "base/slab.h"
 #include "base/table.h"
+#include "ratelimit/allocation_rates.h"
 #include "relay/allocation.h"
 #include "relay/relay.h"
 
-/* Requests that may wait at once for other workers, besides PARKING_TOTAL for the store, and how
- * long for either. */
+/* Requests that may wait at once for other workers, besides PARKING_TOTAL for the store or for
+ * limits, and how long for any of it. */
 #define PARKED_CLAIMS_MAX  256
 #define PARKED_MAX         (PARKED_CLAIMS_MAX + PARKING_TOTAL)
 #define PARKED_DEADLINE_US (2 * US_PER_S)
@@ -21,6 +22,16 @@
 
 /* Challenges whose first answer is remembered, so that a second is not taken for it. */
 #define ANSWERED_CHALLENGES 256
+
+/* Of requests that wait to hear of other instances run again after an answer at most so many, each
+ * of which may have to wait again. */
+#define PARKED_AGAIN_MAX 32
+
+/* Those, in the order they came. park.c */
+struct park_queue {
+    struct parked *first, *last;
+    struct parked *next; /* to be looked at, while they are gone through */
+};
 
 /* revoke.c */
 struct revoke_state {
@@ -42,6 +53,7 @@ struct relay {
     struct slab *parked;
     struct table *waiting; /* 5-tuple → slots of `parked` */
     uint32_t claims_waiting;
+    struct park_queue limits_waiting;
     struct slab *questions;
     struct table *asked; /* kind, realm and name → slot of `questions` */
     struct revoke_state revoke;
@@ -57,7 +69,8 @@ struct relay {
 enum parked_wait {
     PARKED_RUNNING, /* for nothing any more */
     PARKED_FOR_CLAIM,
-    PARKED_FOR_STORE
+    PARKED_FOR_STORE,
+    PARKED_FOR_LIMITS
 };
 
 /* What a request learns from the worker that has its reservation. */
@@ -75,21 +88,32 @@ struct parked_store {
     /* While it waits: */
     struct question *question;
     struct parked *next, **link; /* of those that wait for the same */
-    struct parking_charge charge;
+};
+
+/* What a request has to do with limits of the fleet. */
+struct parked_limits {
+    bool paid;         /* its rates are charged */
+    bool late;         /* the deadline has passed: it waits no more */
+    bool queued;       /* in the relay's limits_waiting, until it waits for something else */
+    uint64_t since_us; /* when it began to wait; 0: it has not */
+    struct allocation_level level; /* that is to be heard of; without a limit: it is a quota */
+    struct parked *before, *after;
 };
 
 /* A request that waits. */
 struct parked {
     uint64_t handle;
     struct relay *relay;
-    uint8_t wait; /* enum parked_wait */
-    bool judged;  /* its credentials were counted as right or wrong */
+    uint8_t wait;                 /* enum parked_wait */
+    bool judged;                  /* its credentials were counted as right or wrong */
+    struct parking_charge charge; /* while it waits for the store or for limits */
     struct wheel_timer deadline;
     struct packet packet; /* bytes owned */
     struct instant arrived;
     uint8_t transaction[STUN_TRANSACTION_LEN];
     struct parked_claim claim;
     struct parked_store store;
+    struct parked_limits limits;
 };
 
 /* A port that waits for its token; reservation.c. */
@@ -221,6 +245,15 @@ enum reason park_for_claim(struct request *q, uint64_t *handle);
 /* Is it a repetition of one that waits? */
 bool park_has(const struct request *q);
 enum reason park_for_store(struct request *q, const struct store_need *need);
+/* Until limits of the fleet can be judged: `level` is to be heard of, or, without a limit, a quota.
+ * `paid`: its rates are charged, and are not again. */
+enum reason park_for_limits(struct request *q, bool paid, const struct allocation_level *level);
+/* From now on this worker is told of answers: those that came before are in the tables already. */
+void park_heed_answers(struct relay *r);
+/* There have been answers: runs those again for which that may have changed something. */
+void park_limits_answered(struct relay *r, const struct instant *now);
+/* Runs those again that have waited for as long as nobody need be waited for. */
+void park_tick(struct relay *r, const struct instant *now);
 /* What it waited for has come (the message's parcel and charge are taken over; fd -1: refused):
  * runs it again from the top and frees it. A handle that is gone, or waits for something else:
  * false, they stay the caller's. */

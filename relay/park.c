@@ -1,13 +1,19 @@
 /*
- * Requests that wait: for another worker's reservation, or for an answer of the store. Only a
+ * Requests that wait: for another worker's reservation, for an answer of the store, or for what
+ * other instances have admitted, where limits of the fleet cannot be judged without. Only a
  * request whose nonce has verified is parked: a copy, its flow, a deadline, and what was learned
  * meanwhile. The re-run starts from the top, so what changed meanwhile is seen; it charges nothing
- * again, and may have to wait once more, for the other thing. A second request with the same flow
+ * again, and may have to wait once more, for another thing. A second request with the same flow
  * and transaction is a retransmission and is dropped.
  *
+ * Who waits for limits stays in the order of arrival while it runs again. After an answer those run
+ * for which the bucket has something to say; at the tick all that have waited longer than a silence
+ * lasts, which the tables then decide alone. So a lost word costs a tick, and all of it together no
+ * more than the deadline, which counts from the first wait.
+ *
  * What always holds: every parked request waits for exactly one thing and has an armed deadline,
- * but for one that is running; how many wait is bounded for either thing; what a wait has charged
- * is given back when it is over. Called by reservation.c, authenticate.c and relay.c.
+ * but for one that is running; how many wait is bounded for each thing; what a wait has charged is
+ * given back when it is over. Called by allocate.c, reservation.c, authenticate.c and relay.c.
  */
 #include "relay/core.h"
 
@@ -47,15 +53,41 @@ static struct parked *find(struct relay *r, const struct flow *flow, const uint8
     return slot == TABLE_NOT_FOUND ? NULL : slab_at(r->parked, slot);
 }
 
+static void enqueue(struct parked *p)
+{
+    struct park_queue *queue = &p->relay->limits_waiting;
+    p->limits.before = queue->last;
+    p->limits.after = NULL;
+    *(queue->last ? &queue->last->limits.after : &queue->first) = p;
+    queue->last = p;
+    p->limits.queued = true;
+}
+
+static void dequeue(struct parked *p)
+{
+    struct park_queue *queue = &p->relay->limits_waiting;
+    if (!p->limits.queued) {
+        return;
+    }
+    if (queue->next == p) {
+        queue->next = p->limits.after;
+    }
+    *(p->limits.before ? &p->limits.before->limits.after : &queue->first) = p->limits.after;
+    *(p->limits.after ? &p->limits.after->limits.before : &queue->last) = p->limits.before;
+    p->limits.queued = false;
+}
+
 /* Whatever it waits for, it no longer does. */
 static void leave(struct parked *p)
 {
     struct relay *r = p->relay;
     wheel_disarm(r->wheel, &p->deadline);
+    if (p->wait == PARKED_FOR_STORE || p->wait == PARKED_FOR_LIMITS) {
+        counters_gauge(r->deps.counters, GAUGE_REQUESTS_PARKED, -1);
+        parking_counts_close(r->deps.shared->parking, &p->charge);
+    }
     if (p->wait == PARKED_FOR_STORE) {
         question_leave(p);
-        counters_gauge(r->deps.counters, GAUGE_REQUESTS_PARKED, -1);
-        parking_counts_close(r->deps.shared->parking, &p->store.charge);
     } else if (p->wait == PARKED_FOR_CLAIM) {
         r->claims_waiting--;
     }
@@ -66,6 +98,7 @@ static void end(struct parked *p)
 {
     struct relay *r = p->relay;
     leave(p);
+    dequeue(p);
     if (p->claim.parcel.fd >= 0) {
         reservation_discard(r, &p->claim.parcel, &p->claim.charge);
     }
@@ -90,6 +123,8 @@ static void fire(struct wheel_timer *timer, void *ctx)
     struct parked *p = container_of(timer, struct parked, deadline);
     if (p->wait == PARKED_FOR_CLAIM) {
         p->claim.settled = p->claim.late = true;
+    } else if (p->wait == PARKED_FOR_LIMITS) {
+        p->limits.late = true;
     } else {
         p->store.asked = true;
     }
@@ -122,7 +157,8 @@ static enum reason copy_request(const struct request *q, struct parked **out)
 
 bool park_has(const struct request *q)
 {
-    return !q->parked && find(q->relay, &q->packet->flow, q->msg.transaction);
+    return !q->parked && slab_count(q->relay->parked) > 0 &&
+           find(q->relay, &q->packet->flow, q->msg.transaction);
 }
 
 /* The request's copy: a new one, or that of a re-run. */
@@ -135,11 +171,30 @@ static enum reason keep(const struct request *q, struct parked **out)
     return park_has(q) ? REASON_PARKED_DUPLICATE : copy_request(q, out);
 }
 
-static void wait_for(struct parked *p, enum parked_wait wait, const struct instant *now)
+static void wait_for(struct parked *p, enum parked_wait wait, uint64_t since_us)
 {
+    if (wait != PARKED_FOR_LIMITS) {
+        dequeue(p);
+    }
     p->wait = (uint8_t)wait;
-    p->judged = wait == PARKED_FOR_CLAIM; /* its credentials were good */
-    wheel_arm(p->relay->wheel, &p->deadline, now->mono_us + PARKED_DEADLINE_US);
+    p->judged = wait != PARKED_FOR_STORE; /* its credentials were good */
+    wheel_arm(p->relay->wheel, &p->deadline, since_us + PARKED_DEADLINE_US);
+}
+
+/* A place among those whose number is bounded over all workers. */
+static enum reason take_place(struct parked *p)
+{
+    struct relay *r = p->relay;
+    return parking_counts_open(r->deps.shared->parking, &p->charge, &p->packet.flow.remote);
+}
+
+/* It does not wait after all. */
+static void give_up(const struct request *q, struct parked *p)
+{
+    parking_counts_close(p->relay->deps.shared->parking, &p->charge);
+    if (!q->parked) {
+        end(p);
+    }
 }
 
 enum reason park_for_claim(struct request *q, uint64_t *handle)
@@ -151,8 +206,9 @@ enum reason park_for_claim(struct request *q, uint64_t *handle)
         return refused;
     }
     r->claims_waiting++;
+    p->limits.paid = true;
     p->store.asked = false; /* its key may be forgotten meanwhile */
-    wait_for(p, PARKED_FOR_CLAIM, q->now);
+    wait_for(p, PARKED_FOR_CLAIM, q->now->mono_us);
     *handle = p->handle;
     return REASON_NONE;
 }
@@ -168,21 +224,103 @@ enum reason park_for_store(struct request *q, const struct store_need *need)
     if (refused) {
         return refused;
     }
-    refused =
-        parking_counts_open(r->deps.shared->parking, &p->store.charge, &p->packet.flow.remote);
+    refused = take_place(p);
     if (!refused) {
         refused = question_join(p, need, q->now);
     }
     if (!refused) {
-        wait_for(p, PARKED_FOR_STORE, q->now);
+        wait_for(p, PARKED_FOR_STORE, q->now->mono_us);
         counters_gauge(r->deps.counters, GAUGE_REQUESTS_PARKED, 1);
         return REASON_NONE;
     }
-    parking_counts_close(r->deps.shared->parking, &p->store.charge);
-    if (!q->parked) {
-        end(p);
-    }
+    give_up(q, p);
     return refused;
+}
+
+enum reason park_for_limits(struct request *q, bool paid, const struct allocation_level *level)
+{
+    struct relay *r = q->relay;
+    struct parked *p;
+    enum reason refused = r->deps.shared->parking ? keep(q, &p) : REASON_PARKING_FULL;
+    if (refused) {
+        return refused;
+    }
+    refused = p->limits.late ? REASON_PARKING_TIMEOUT : take_place(p);
+    if (refused) {
+        give_up(q, p);
+        return refused;
+    }
+    p->limits.since_us = p->limits.since_us ? p->limits.since_us : q->now->mono_us;
+    p->limits.paid = paid;
+    p->limits.level = *level;
+    p->store.asked = false; /* as above */
+    wait_for(p, PARKED_FOR_LIMITS, p->limits.since_us);
+    counters_gauge(r->deps.counters, GAUGE_REQUESTS_PARKED, 1);
+    if (!p->limits.queued) {
+        enqueue(p);
+    }
+    return REASON_NONE;
+}
+
+void park_heed_answers(struct relay *r)
+{
+    const uint64_t mine = 1ull << (r->deps.worker < 63 ? r->deps.worker : 63);
+    _Atomic uint64_t *awaited = &r->deps.shared->limits_awaited;
+    if (!(atomic_load(awaited) & mine)) {
+        atomic_fetch_or(awaited, mine);
+    }
+}
+
+/* The next of those that wait for limits and have not been looked at. */
+static struct parked *next_of(struct park_queue *queue)
+{
+    struct parked *p = queue->next;
+    if (p) {
+        queue->next = p->limits.after;
+    }
+    return p;
+}
+
+static bool is_still_pending(const struct parked *p, const struct instant *now)
+{
+    const struct relay *r = p->relay;
+    const struct rate_ask ask = {now->mono_us, r->snapshot->limits.deny_alone};
+    return p->limits.level.limit.count > 0 &&
+           allocation_rates_pending(r->deps.shared->rates, &p->limits.level, &ask);
+}
+
+void park_limits_answered(struct relay *r, const struct instant *now)
+{
+    struct park_queue *queue = &r->limits_waiting;
+    struct parked *p;
+    if (!queue->first) {
+        return;
+    }
+    park_heed_answers(r);
+    queue->next = queue->first;
+    for (unsigned runs = 0; runs < PARKED_AGAIN_MAX && (p = next_of(queue));) {
+        if (!is_still_pending(p, now)) {
+            run_again(p, now);
+            runs++;
+        }
+    }
+    queue->next = NULL;
+}
+
+void park_tick(struct relay *r, const struct instant *now)
+{
+    struct park_queue *queue = &r->limits_waiting;
+    struct parked *p;
+    if (!queue->first) {
+        return;
+    }
+    park_heed_answers(r);
+    queue->next = queue->first;
+    while ((p = next_of(queue))) {
+        if (now->mono_us - p->limits.since_us > RATE_SILENCE_US) {
+            run_again(p, now);
+        }
+    }
 }
 
 bool park_resume(struct relay *r, struct relay_message *m, const struct instant *now)

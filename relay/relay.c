@@ -84,7 +84,7 @@ void relay_free(struct relay *r, const struct instant *now)
     }
     if (r->parked) {
         park_end_all(r);
-        assert(slab_count(r->parked) == 0 && r->claims_waiting == 0);
+        assert(slab_count(r->parked) == 0 && r->claims_waiting == 0 && !r->limits_waiting.first);
         assert(!r->waiting || table_count(r->waiting) == 0);
         assert(!r->questions || slab_count(r->questions) == 0);
     }
@@ -116,6 +116,7 @@ void relay_tick(struct relay *r, const struct instant *now)
 {
     r->now = *now;
     revoke_tick(r, now);
+    park_tick(r, now);
     wheel_advance(r->wheel, now->mono_us);
 }
 
@@ -144,6 +145,12 @@ void relay_store_answer(
     r->now = *now;
     auth_worker_learn(r->auth, r->snapshot->auth, answer, now);
     question_answered(r, &answer->question, now);
+}
+
+void relay_limits_answered(struct relay *r, const struct instant *now)
+{
+    r->now = *now;
+    park_limits_answered(r, now);
 }
 
 void relay_store_secrets(struct relay *r, const struct store_secrets *secrets)

@@ -31,8 +31,12 @@ struct relay_shared {
     struct rate_table *rates;
     struct quota_table *quotas;
     struct port_maps *ports;
-    struct parking_counts *parking; /* requests that wait for the store; NULL where nobody asks */
-    struct guesses *guesses;        /* NULL: nobody is locked out */
+    /* Requests that wait for the store or for limits of the fleet; NULL where nobody does. */
+    struct parking_counts *parking;
+    /* Workers (one bit each, the 64th for all others) where requests wait for limits of the fleet:
+     * who has an answer takes them out, and tells these workers. */
+    _Atomic uint64_t limits_awaited;
+    struct guesses *guesses;           /* NULL: nobody is locked out */
     struct bandwidth_table *bandwidth; /* NULL: nothing is limited */
     /* Of the lockout's log line: when the last was, and how many requests since. */
     _Atomic uint64_t lockout_logged_us, lockouts_unlogged;
@@ -77,6 +81,9 @@ void relay_message(struct relay *r, struct relay_message *m, const struct instan
 /* What the store has answered: requests that wait for it run again. */
 void relay_store_answer(
     struct relay *r, const struct store_answer *answer, const struct instant *now);
+/* Other instances were heard of since this worker's bit was set in limits_awaited: requests that
+ * wait for it run again. A call that is lost costs them a tick. */
+void relay_limits_answered(struct relay *r, const struct instant *now);
 /* REST secrets of a realm as the store has them now. Copied. */
 void relay_store_secrets(struct relay *r, const struct store_secrets *secrets);
 /* From now on refused; live allocations that it covers end at once. */

@@ -12,6 +12,7 @@ import re
 import time
 
 import asking
+import stun
 from harness import CONFIG, Process, case, expect, run_command, until
 from namespaces import inside, link, namespace, up
 from redis import CANARY, PORT, Redis
@@ -171,6 +172,36 @@ def limits_shared_cost_redis_reports_not_requests(lab):
         print(f"{rate} Allocates a second, {len(asked.admitted)} admitted in {asked.seconds:.1f} s: {seen[rate]:.0f} commands a second")
         expect(len(asked.admitted) >= asked.count * 0.98, f"refused: {asking.refusals(asked)}, unanswered: {asked.lost}")
         expect(10 <= seen[rate] <= REPORTS_S + HEARTBEATS_S + 6, "commands follow something else than reports and heartbeats")
+    crowd.close()
+    fleet.check()
+
+
+def burst(crowd, instance, count):
+    """So many Allocates at once, as a browser asks. (codes in the order in which they were sent, seconds until the last answer)"""
+    asked = [crowd.idle[instance].popleft() for _ in range(count)]
+    codes, began = {}, time.monotonic()
+    for client in asked:
+        client.ask(began)
+    while len(codes) < count and time.monotonic() < began + asking.ANSWER_S:
+        codes.update({client: code for client, method, code in crowd.answers(0.05) if method == stun.ALLOCATE})
+    return [codes.get(client) for client in asked], time.monotonic() - began
+
+
+@case
+def limits_shared_let_a_browser_in_at_once(lab):
+    """Eight Allocates of a user in the same moment at each of two instances, of which each may have two unreported."""
+    lab.start(SharedRedis)
+    fleet = Fleet(lab, limits="allocation_rate_per_user: 5/s burst 30")
+    crowd = asking.Crowd(fleet.begin_all(2), per_instance=8)
+    time.sleep(4)  # the bucket begins without its burst when the link is up
+    for instance in range(2):
+        codes, seconds = burst(crowd, instance, 8)
+        print(f"instance {instance + 1}: {codes} within {seconds * 1000:.0f} ms")
+        expect(codes == [0] * 8, "a burst far below the limit is refused")
+        expect(seconds < 0.1, "it waits for a tick, not for Redis")
+    for server in fleet.servers[:2]:
+        refused = server.refusals()
+        expect(not any("rate_user" in reason for reason in refused), f"somebody was refused: {refused}")
     crowd.close()
     fleet.check()
 

@@ -217,7 +217,8 @@ void world_check(struct world *w)
     /* A reservation holds a charge like an allocation, so that tokens are no way around a quota. */
     if (quota_allocations(w->shared.quotas) != world_allocations(w) + world_reservations(w))
         world_fail("the quota table and the relays disagree about what is held");
-    if (parking_counts_total(w->shared.parking) > 0 && w->store.mode == WORLD_STORE_PROMPT)
+    if (parking_counts_total(w->shared.parking) > 0 && w->store.mode == WORLD_STORE_PROMPT &&
+        w->shared.limits_awaited == 0)
         world_fail("a request waits for a store that has answered");
 }
 

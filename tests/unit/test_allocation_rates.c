@@ -17,6 +17,7 @@ struct fixture {
     struct rate_table *rates;
     struct ratelimit_settings limits;
     struct realm_rates realm;
+    struct allocation_level pending;
     bool report;
 };
 
@@ -46,10 +47,15 @@ static struct allocation_asked asked_by(const struct fixture *f, const char *use
         .now_us = NOW};
 }
 
+static enum reason charge_as(struct fixture *f, const struct allocation_asked *asked)
+{
+    return allocation_rates_charge(f->rates, asked, &f->pending, &f->report);
+}
+
 static enum reason charge(struct fixture *f, const char *user, struct addr from)
 {
     const struct allocation_asked asked = asked_by(f, user, from);
-    return allocation_rates_charge(f->rates, &asked, &f->report);
+    return charge_as(f, &asked);
 }
 
 static struct addr v4(uint8_t c, uint8_t d)
@@ -192,9 +198,9 @@ static void test_allocation_rates_users_of_realms_are_apart(void **state)
     for (int n = 0; n < 5; n++)
         assert_int_equal(charge(f, "alice", v4(2, 1)), REASON_NONE);
     struct allocation_asked asked = asked_by(f, "alice", v4(2, 1));
-    assert_int_equal(allocation_rates_charge(f->rates, &asked, &f->report), REASON_RATE_USER);
+    assert_int_equal(charge_as(f, &asked), REASON_RATE_USER);
     asked.realm_name = slice_of_string("example.net");
-    assert_int_equal(allocation_rates_charge(f->rates, &asked, &f->report), REASON_NONE);
+    assert_int_equal(charge_as(f, &asked), REASON_NONE);
 }
 
 /* Shared: all levels but the instance are the fleet's, and wait for its word. */
@@ -219,10 +225,53 @@ static void test_allocation_rates_shared_and_alone(void **state)
     assert_int_equal(charge(f, "alice", v4(2, 1)), REASON_RATE_PREFIX);
     struct allocation_asked asked = asked_by(f, "alice", v4(2, 1));
     asked.now_us += 60 * US_PER_MS;
-    assert_int_equal(
-        allocation_rates_charge(f->rates, &asked, &f->report), REASON_LIMITS_UNREACHABLE);
+    assert_int_equal(charge_as(f, &asked), REASON_LIMITS_UNREACHABLE);
     f->limits.deny_alone = false;
-    assert_int_equal(allocation_rates_charge(f->rates, &asked, &f->report), REASON_NONE);
+    assert_int_equal(charge_as(f, &asked), REASON_NONE);
+}
+
+/* Two of a user are not reported yet; a third may wait for them, and is charged nothing meanwhile.
+ */
+static void test_allocation_rates_pending_names_its_level_and_charges_nothing(void **state)
+{
+    struct fixture *f = *state;
+    const struct rate_ask now = {.now_us = NOW}, later = {.now_us = NOW + 60 * US_PER_MS};
+    rate_table_share(f->rates, key);
+    f->limits.allocations_per_address = f->limits.allocations_per_instance = many;
+    f->realm.allocations_per_user = many;
+    struct allocation_asked asked = asked_by(f, "alice", v4(2, 1));
+    asked.waits = true;
+    for (int n = 0; n < 2; n++)
+        assert_int_equal(charge_as(f, &asked), REASON_NONE);
+    for (int n = 0; n < 10; n++) {
+        assert_int_equal(charge_as(f, &asked), REASON_LIMITS_PENDING);
+        assert_int_equal(f->pending.key.scope, RATE_ALLOCATION_USER); /* the first of both */
+        assert_int_equal(f->pending.reason, REASON_RATE_USER);
+        asked.client = v4(2, 2); /* of which nothing is unreported, and is not afterwards */
+    }
+    assert_true(allocation_rates_pending(f->rates, &f->pending, &now));
+    assert_false(allocation_rates_pending(f->rates, &f->pending, &later));
+    asked.account = slice_of_string("bob");
+    for (int n = 0; n < 2; n++)
+        assert_int_equal(charge_as(f, &asked), REASON_NONE);
+    asked.waits = false;
+    assert_int_equal(charge_as(f, &asked), REASON_RATE_USER);
+}
+
+/* Who is over a limit is over it, whatever is to be heard of others. */
+static void test_allocation_rates_over_a_limit_does_not_wait(void **state)
+{
+    struct fixture *f = *state;
+    rate_table_share(f->rates, key);
+    f->realm.allocations_per_user = many;
+    f->limits.allocations_per_instance = (struct rate){1, 3600, 2};
+    struct allocation_asked asked = asked_by(f, "alice", v4(2, 1));
+    asked.waits = true;
+    for (int n = 0; n < 2; n++)
+        assert_int_equal(charge_as(f, &asked), REASON_NONE);
+    assert_int_equal(charge_as(f, &asked), REASON_RATE_INSTANCE);
+    f->limits.allocations_per_instance = (struct rate){0};
+    assert_int_equal(charge_as(f, &asked), REASON_LIMITS_PENDING);
 }
 
 #define RATES(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -236,6 +285,8 @@ int main(void)
         RATES(test_allocation_rates_refused_at_one_takes_nothing_from_others),
         RATES(test_allocation_rates_users_of_realms_are_apart),
         RATES(test_allocation_rates_shared_and_alone),
+        RATES(test_allocation_rates_pending_names_its_level_and_charges_nothing),
+        RATES(test_allocation_rates_over_a_limit_does_not_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

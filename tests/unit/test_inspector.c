@@ -190,7 +190,7 @@ static enum reason charge(const char *user)
         .account = slice_of_string(user),
         .client = addr_ipv4(192, 0, 2, 1, 0),
         .now_us = clock_now().mono_us};
-    return allocation_rates_charge(inspector.rates, &asked, &report);
+    return allocation_rates_charge(inspector.rates, &asked, NULL, &report);
 }
 
 static void test_inspector_left_is_what_is_admitted(void **state)

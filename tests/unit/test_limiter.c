@@ -41,7 +41,7 @@ struct fixture {
     /* The reports. */
     struct rate_reports_deps rates;
     struct share quotas;
-    unsigned runs, agains, freed;
+    unsigned runs, agains, freed, told;
     uint64_t due_in; /* of the next run; 0: nothing is due */
     struct {
         bool answered;
@@ -220,9 +220,18 @@ static int report_quotas(void)
     return f->quotas.lease(f->quotas.ctx, items, 1, leased, f->heard);
 }
 
+/* In place of workers: the reports have had it before. */
+static void answered(void *ctx)
+{
+    assert_ptr_equal(ctx, f);
+    assert_true(f->heard_count > 0 && f->heard[f->heard_count - 1].answered);
+    f->told++;
+}
+
 static void make(const char *url, bool limits, uint32_t fleet_size, const char *nonce_secret)
 {
-    const struct limiter_deps deps = {.loop = &f->loop, .counters = &f->counters};
+    const struct limiter_deps deps = {
+        .loop = &f->loop, .counters = &f->counters, .answered = answered, .answered_ctx = f};
     f->config.redis.url = (char *)(uintptr_t)url;
     f->config.redis.limits = limits;
     f->config.redis.fleet_size = fleet_size;
@@ -419,6 +428,7 @@ static void test_limiter_answers_are_passed_on_counted_and_run_again(void **stat
     assert_int_equal(f->heard_count, 2);
     assert_true(f->heard[0].answered && f->heard[0].value == 123);
     assert_true(f->heard[1].answered && f->heard[1].value == 4);
+    assert_int_equal(f->told, 2);
     run_once_more();
     assert_int_equal(counted(METRIC_LIMIT_RATES_ANSWERED), 1);
     assert_int_equal(counted(METRIC_LIMIT_QUOTAS_ANSWERED), 1);
@@ -435,6 +445,7 @@ static void test_limiter_is_alone_until_a_report_is_answered_again(void **state)
     assert_int_equal(report_quotas(), 0);
     answer(0, false, 0);
     assert_int_equal(f->heard[0].value, UINT64_MAX);
+    assert_int_equal(f->told, 0);
     assert_int_equal(limiter_mode(f->limiter), LIMITER_ALONE);
     limiter_measure(f->limiter);
     assert_int_equal(gauge(GAUGE_LIMITS_SHARED), 0);

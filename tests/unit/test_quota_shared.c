@@ -81,7 +81,7 @@ static void pass(struct rig *f, uint64_t us)
 struct ask {
     uint32_t per_user, per_realm;
     const char *user;
-    bool deny_alone;
+    bool deny_alone, waits;
 };
 
 static enum reason open_one(
@@ -95,7 +95,8 @@ static enum reason open_one(
         .user = slice_of_string(ask->user ? ask->user : "alice"),
         .client = addr_ipv4(10, 0, (uint8_t)i, 1, 1000),
         .now_us = f->now_us,
-        .deny_alone = ask->deny_alone};
+        .deny_alone = ask->deny_alone,
+        .waits = ask->waits};
     f->of[i].report = false;
     return quota_open(f->of[i].t, c, &asked, &f->of[i].report);
 }
@@ -137,6 +138,32 @@ static void test_shared_quota_unreported_at_most_u(void **state)
         close_many(f, 0, c, cases[i].u);
         pass(f, 20 * US_PER_MS);
     }
+}
+
+/* Who can wait is told to, as long as there is room; and takes nothing meanwhile. */
+static void test_shared_quota_pending_is_heard_of_later(void **state)
+{
+    struct rig *f = *state;
+    static struct quota_charge c[20];
+    struct ask ask = {.per_user = 10, .waits = true};
+    assert_int_equal(open_many(f, 0, c, 20, &ask), 4);
+    for (unsigned i = 0; i < 10; i++)
+        assert_int_equal(open_one(f, 0, &c[4], &ask), REASON_LIMITS_PENDING);
+    assert_int_equal(state_of(f, 0).held, 4);
+    pass(f, 10 * US_PER_MS);
+    assert_int_equal(open_many(f, 0, c + 4, 20, &ask), 4);
+    pass(f, 10 * US_PER_MS);
+    assert_int_equal(open_many(f, 0, c + 8, 20, &ask), 2);
+    assert_int_equal(open_one(f, 0, &c[10], &ask), REASON_QUOTA_USER); /* full, whoever waits */
+    close_many(f, 0, c, 10);
+    /* Of a realm likewise, and of a user without limit of his own. */
+    ask = (struct ask){.per_realm = 10, .user = "bob", .waits = true};
+    pass(f, 20 * US_PER_MS);
+    assert_int_equal(open_many(f, 0, c, 20, &ask), 4);
+    assert_int_equal(open_one(f, 0, &c[4], &ask), REASON_LIMITS_PENDING);
+    ask.waits = false;
+    assert_int_equal(open_one(f, 0, &c[4], &ask), REASON_QUOTA_REALM);
+    close_many(f, 0, c, 4);
 }
 
 static void test_shared_quota_is_the_fleets(void **state)
@@ -407,6 +434,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_shared_quota_unreported_at_most_u),
+        TEST(test_shared_quota_pending_is_heard_of_later),
         TEST(test_shared_quota_is_the_fleets),
         TEST(test_shared_quota_of_a_realm_is_the_fleets),
         TEST(test_shared_quota_without_limit_tells_nothing),

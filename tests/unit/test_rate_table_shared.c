@@ -118,7 +118,7 @@ static void test_rate_table_shared_admits_u_until_it_is_answered(void **state)
     assert_int_equal(f.owner.name, rate_table_name(t, &key));
     assert_int_equal(f.owner.scope, RATE_ALLOCATION_USER);
     assert_int_equal(f.owner.realm, 3);
-    assert_int_equal(admit(t, &quick, NOW + 1000), RATE_OVER);
+    assert_int_equal(admit(t, &quick, NOW + 1000), RATE_WAIT);
     land(&f, 0, NOW + 1000);
     assert_int_equal(admit_all(t, &quick, NOW + 1000), 3);
     assert_true(report);
@@ -155,7 +155,7 @@ static void test_rate_table_shared_silence_leaves_it_to_the_share(void **state)
     struct flight f;
     assert_int_equal(admit_all(t, &slow, NOW), 2);
     assert_true(fly(t, &f));
-    assert_int_equal(admit(t, &slow, NOW + 50999), RATE_OVER);
+    assert_int_equal(admit(t, &slow, NOW + 50999), RATE_WAIT);
     assert_false(state_of(t, NOW + 50999).silent);
     assert_true(state_of(t, NOW + 51000).silent);
     /* Two of the ten are gone: the bucket here has been paying all the time. */
@@ -216,7 +216,7 @@ static void test_rate_table_shared_deny_alone_refuses_in_silence(void **state)
     struct rate_table *t = shared_table(1);
     assert_int_equal(ask_alone(t, &slow, NOW), RATE_ADMITTED);
     assert_int_equal(ask_alone(t, &slow, NOW), RATE_ADMITTED);
-    assert_int_equal(ask_alone(t, &slow, NOW + 50000), RATE_OVER);
+    assert_int_equal(ask_alone(t, &slow, NOW + 50000), RATE_WAIT);
     assert_int_equal(ask_alone(t, &slow, NOW + 51000), RATE_ALONE);
     assert_int_equal(admit(t, &slow, NOW + 51000), RATE_ADMITTED);
     settle(t, 0, NOW + 51000);
@@ -239,7 +239,7 @@ static void test_rate_table_shared_answer_makes_the_rest_young(void **state)
     assert_int_equal(admit_all(t, &quick, NOW + 1000), 2);
     land(&f, 0, NOW + 40000);
     assert_int_equal(admit_all(t, &quick, NOW + 40000), 1);
-    assert_int_equal(admit(t, &quick, NOW + 60000), RATE_OVER); /* its flight is still young */
+    assert_int_equal(admit(t, &quick, NOW + 60000), RATE_WAIT); /* its flight is still young */
     assert_int_equal(admit(t, &quick, NOW + 91000), RATE_ADMITTED);
     rate_table_free(t);
 }
@@ -252,10 +252,10 @@ static void test_rate_table_shared_silence_across_the_wrap(void **state)
         struct rate_table *t = shared_table(1);
         const uint64_t start = 5 * wrap + (uint64_t)(off * 1000);
         assert_int_equal(admit_all(t, &slow, start), 2);
-        assert_int_equal(admit(t, &slow, start + 50999), RATE_OVER);
+        assert_int_equal(admit(t, &slow, start + 50999), RATE_WAIT);
         assert_int_equal(admit_all(t, &slow, start + 51000), 8);
         /* Somebody whose batch began a little earlier. */
-        assert_int_equal(admit(t, &slow, start - 900 * US_PER_MS), RATE_OVER);
+        assert_int_equal(admit(t, &slow, start - 900 * US_PER_MS), RATE_WAIT);
         assert_false(state_of(t, start - 900 * US_PER_MS).silent);
         rate_table_free(t);
     }
