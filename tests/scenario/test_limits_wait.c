@@ -326,6 +326,20 @@ static void test_nobody_is_told_where_nobody_waits(void **state)
     rig_free(r);
 }
 
+static void test_answer_about_somebody_else_leaves_it_waiting_to_be_told(void **state)
+{
+    struct fixture *f = *state;
+    struct rig *r = rig_new(f, &usual);
+    ask(r, 4);
+    tell(r);
+    assert_int_equal(r->told, 1);
+    assert_int_equal(atomic_load(&f->w->shared.limits_awaited), 1);
+    assert_int_equal(waiting(r), 2);
+    pass(r, 10);
+    assert_int_equal(with_code(r, 200), 4);
+    rig_free(r);
+}
+
 static void test_repetition_while_it_waits_is_silent_and_charged_once(void **state)
 {
     struct fixture *f = *state;
@@ -499,6 +513,7 @@ int main(void)
         SCENARIO(test_deny_refuses_those_that_wait),
         SCENARIO(test_worker_that_is_not_told_tries_again),
         SCENARIO(test_nobody_is_told_where_nobody_waits),
+        SCENARIO(test_answer_about_somebody_else_leaves_it_waiting_to_be_told),
         SCENARIO(test_repetition_while_it_waits_is_silent_and_charged_once),
         SCENARIO(test_wait_ends_with_the_deadline),
         SCENARIO(test_flow_that_closes_is_forgotten),
