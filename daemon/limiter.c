@@ -166,7 +166,7 @@ static void limiter_leased(void *ctx, bool answered, const uint32_t *others, uin
 {
     struct limiter_call *c = ctx;
     c->done.leased(c->done_ctx, answered, others, now_us);
-    limiter_end_call(c, answered);
+    limiter_end_call(c, others != NULL);
 }
 
 /* NULL: no memory, or not running. */

@@ -267,11 +267,11 @@ static void on_looked(void *ctx, enum redis_result result, const struct redis_re
     finish_look(c, read ? found : NULL);
 }
 
-static void finish_lease(struct call *c, const uint32_t *others)
+static void finish_lease(struct call *c, bool answered, const uint32_t *others)
 {
     const struct call call = *c;
     free(c);
-    call.leased(call.ctx, others != NULL, others, clock_now().mono_us);
+    call.leased(call.ctx, answered, others, clock_now().mono_us);
 }
 
 static void on_leased(void *ctx, enum redis_result result, const struct redis_reply *reply)
@@ -281,19 +281,19 @@ static void on_leased(void *ctx, enum redis_result result, const struct redis_re
     struct redis_limits_alive alive;
     uint32_t others[SHARE_BATCH_MAX];
     if (result != REDIS_REPLIED) {
-        finish_lease(c, NULL);
+        finish_lease(c, result == REDIS_REFUSED, NULL);
         return;
     }
     if (redis_limits_reply_lease(&alive, others, c->count, reply) < 0) {
         complain(r, reply);
-        finish_lease(c, NULL);
+        finish_lease(c, reply->kind == REDIS_KIND_ERROR, NULL);
         return;
     }
     see_clock(r, c->sent_us, alive.now_us);
     see_known(r, c->shard, alive.known);
     /* Before the answer: what others held may be missing from it. */
     tell_forgotten(r);
-    finish_lease(c, others);
+    finish_lease(c, true, others);
 }
 
 /* Whether a call may be made: its memory, filled in but for whom to tell. */

@@ -42,6 +42,7 @@ struct lease {
     uint32_t prev, next;
     uint8_t place;
     bool told;         /* others may know of it */
+    bool told_before;  /* what it flies with */
     bool acknowledged; /* `sent` is what they know */
     bool changed;      /* since it was sent */
     bool again;        /* to be told again, though it flies */
@@ -196,22 +197,26 @@ static void note_changed(struct quota_reports *r, uint32_t index, uint64_t now_u
         plan(r, id, now_us);
 }
 
-static void answer_one(
-    struct quota_reports *r, uint32_t id, const uint32_t *others, uint64_t now_us)
+/* Refused: it has not happened. */
+static void fail_one(struct quota_reports *r, uint32_t id, bool refused, uint64_t now_us)
+{
+    struct lease *l = &r->leases[id];
+    l->place = IDLE;
+    l->acknowledged = l->changed = l->again = false;
+    l->doubtful |= !refused;
+    l->told = !refused || l->told_before;
+    move(r, id, RESTING, now_us + QUOTA_REPORT_EVERY_US);
+}
+
+static void answer_one(struct quota_reports *r, uint32_t id, uint32_t others, uint64_t now_us)
 {
     struct lease *l = &r->leases[id];
     const bool changed = l->changed, again = l->again;
     l->place = IDLE;
     l->changed = l->again = false;
-    if (!others) {
-        l->acknowledged = false;
-        l->doubtful = true;
-        move(r, id, RESTING, now_us + QUOTA_REPORT_EVERY_US);
-        return;
-    }
     const bool hold = r->hold || now_us < r->hold_us;
     const struct quota_answer answer = {
-        .sent = l->sent, .others = *others, .at_least = hold, .now_us = now_us};
+        .sent = l->sent, .others = others, .at_least = hold, .now_us = now_us};
     quota_shared_answered(r->shared, l->index, &answer);
     l->acknowledged = !again;
     if (changed || again) {
@@ -229,14 +234,18 @@ static void answered(void *ctx, bool ok, const uint32_t *others, uint64_t now_us
 {
     struct flight *f = ctx;
     struct quota_reports *r = f->reports;
-    r->stats.failed += !ok;
-    if (!ok)
+    r->stats.failed += !others;
+    if (!others)
         r->retry_us = now_us + RETRY_US;
     else if (r->failing)
         r->retry_us = 0;
-    r->failing = !ok;
-    for (size_t i = 0; i < f->count; i++)
-        answer_one(r, f->leases[i], ok ? &others[i] : NULL, now_us);
+    r->failing = !others;
+    for (size_t i = 0; i < f->count; i++) {
+        if (others)
+            answer_one(r, f->leases[i], others[i], now_us);
+        else
+            fail_one(r, f->leases[i], ok, now_us);
+    }
     f->count = 0;
 }
 
@@ -296,6 +305,7 @@ static bool send_flight(struct quota_reports *r, unsigned shard, uint64_t now_us
     }
     for (size_t i = 0; i < f->count; i++) {
         r->leases[f->leases[i]].sent_us = now_us;
+        r->leases[f->leases[i]].told_before = r->leases[f->leases[i]].told;
         r->leases[f->leases[i]].told = true;
     }
     r->stats.reports++;

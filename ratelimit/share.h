@@ -45,7 +45,8 @@ struct quota_lease {
  * answer came, or was given up, on the clock of the run that asked. */
 typedef void rate_debited_fn(void *ctx, bool answered, const uint64_t *deny_us, uint64_t now_us);
 typedef void rate_found_fn(void *ctx, bool answered, const struct rate_found *found);
-/* What living instances hold of each beside this one. */
+/* What living instances hold of each beside this one. NULL although it was answered: Redis has
+ * refused it, and it has certainly not happened. */
 typedef void quota_leased_fn(void *ctx, bool answered, const uint32_t *others, uint64_t now_us);
 
 struct share {

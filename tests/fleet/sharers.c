@@ -127,9 +127,9 @@ void shared_leased(void *ctx, bool answered, const uint32_t *others, uint64_t no
 {
     struct shared *a = ctx;
     a->calls++;
-    a->answered = answered;
+    a->answered = others != NULL;
     a->now_us = now_us;
-    if (answered)
+    if (others)
         memcpy(a->others, others, a->count * sizeof(others[0]));
 }
 

@@ -26,6 +26,7 @@ enum fake_fate {
     FAKE_UNHEARD,    /* does not arrive; given up after `patience_us` */
     FAKE_UNANSWERED, /* happens, but the answer is lost; given up */
     FAKE_LATE,       /* happens after it was given up, and some more time */
+    FAKE_ERROR,      /* Redis says no: it does not happen */
     FAKE_REFUSED     /* -EAGAIN */
 };
 
@@ -148,7 +149,8 @@ static inline void fake_end(struct fake_fleet *f, struct fake_call *c)
     quota_leased_fn *done = c->done;
     c->done = NULL;
     if (done && !f->dead[c->instance])
-        done(c->ctx, heard, heard ? c->others : NULL, c->ends_us + c->ahead_us);
+        done(c->ctx, heard || c->fate == FAKE_ERROR, heard ? c->others : NULL,
+            c->ends_us + c->ahead_us);
 }
 
 /* What happens until now, in the order of its time. */
@@ -161,7 +163,7 @@ static inline void fake_run(struct fake_fleet *f, uint64_t now_us)
             struct fake_call *c = &f->calls[i];
             if (!c->made)
                 continue;
-            const bool waits = !c->happened && c->fate != FAKE_UNHEARD;
+            const bool waits = !c->happened && c->fate != FAKE_UNHEARD && c->fate != FAKE_ERROR;
             uint64_t due_us = waits ? c->happens_us : UINT64_MAX;
             if (c->done && c->ends_us < due_us)
                 due_us = c->ends_us;
@@ -172,12 +174,14 @@ static inline void fake_run(struct fake_fleet *f, uint64_t now_us)
         }
         if (!next)
             return;
-        const bool waits = !next->happened && next->fate != FAKE_UNHEARD;
+        const bool waits =
+            !next->happened && next->fate != FAKE_UNHEARD && next->fate != FAKE_ERROR;
         if (waits && next->happens_us == at_us)
             fake_happen(f, next);
         else
             fake_end(f, next);
-        if (!next->done && (next->happened || next->fate == FAKE_UNHEARD))
+        if (!next->done &&
+            (next->happened || next->fate == FAKE_UNHEARD || next->fate == FAKE_ERROR))
             next->made = false;
     }
 }

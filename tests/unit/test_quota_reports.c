@@ -303,15 +303,15 @@ static void test_reports_refused_asks_again_not_each_time(void **state)
     quota_close(f->t, &c);
 }
 
-/* Redis is away for long: who comes and goes meanwhile keeps no entry, or nobody would find room.
- */
-static void test_reports_outage_keeps_no_entries_of_those_that_left(void **state)
+/* Redis is away for long, or full: who comes and goes meanwhile keeps no entry, or nobody would
+ * find room. */
+static void outlast(struct rig *f, enum fake_fate fate)
 {
     enum { STAY = 200, COME_AND_GO = 30000 };
-    struct rig *f = *state;
     struct quota_charge stay[STAY], c;
     char user[16];
-    f->member.fate = FAKE_REFUSED;
+    f->member.fate = fate;
+    f->member.patience_us = 200;
     for (unsigned i = 0; i < STAY; i++) {
         snprintf(user, sizeof(user), "stays%u", i);
         open_one(f, &stay[i], user);
@@ -320,6 +320,7 @@ static void test_reports_outage_keeps_no_entries_of_those_that_left(void **state
         snprintf(user, sizeof(user), "u%u", i);
         open_one(f, &c, user);
         f->now_us += US_PER_MS;
+        fake_run(&f->fleet, f->now_us);
         run(f);
         quota_close(f->t, &c);
     }
@@ -331,6 +332,16 @@ static void test_reports_outage_keeps_no_entries_of_those_that_left(void **state
     pass(f, 100 * US_PER_MS);
     assert_int_equal(fake_held(&f->fleet), 0);
     assert_int_equal(quota_reports_stats(f->r).leases, 0);
+}
+
+static void test_reports_outage_keeps_no_entries_of_those_that_left(void **state)
+{
+    outlast(*state, FAKE_REFUSED);
+}
+
+static void test_reports_full_redis_keeps_no_entries_of_those_that_left(void **state)
+{
+    outlast(*state, FAKE_ERROR);
 }
 
 /* Redis refuses all: it is asked now and then, and not by everybody at once. */
@@ -368,6 +379,7 @@ int main(void)
         TEST(test_reports_again_in_flight_tells_once_more),
         TEST(test_reports_refused_asks_again_not_each_time),
         TEST(test_reports_outage_keeps_no_entries_of_those_that_left),
+        TEST(test_reports_full_redis_keeps_no_entries_of_those_that_left),
         TEST(test_reports_refused_by_redis_are_few),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

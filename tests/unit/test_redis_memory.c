@@ -116,7 +116,7 @@ static void on_leased(void *ctx, bool answered, const uint32_t *others, uint64_t
 {
     struct used *u = ctx;
     u->shared++;
-    u->debited += answered;
+    u->debited += others != NULL;
 }
 
 /* How many of the two will be answered. */
