@@ -17,8 +17,8 @@
 #include "fleet/redis_link_internal.h"
 #include "fleet/redis_script.h"
 
-#define DEADLINE_MS  2000u    /* the link itself gives up a silent server sooner */
-#define TICK_SLACK   US_PER_S /* a heartbeat may be so early rather than a tick late */
+#define DEADLINE_MS  2000u /* the link itself gives up a silent server sooner */
+#define EARLY_TENTH  10u   /* a heartbeat may be a tenth early rather than a tick late */
 #define FORGOTTEN_US US_PER_S
 #define ERROR_MAX    80u /* bytes of an error, in the log */
 
@@ -399,7 +399,7 @@ void redis_limits_tick(struct redis_limits *r)
         r->forgotten.due = true;
     tell_forgotten(r);
     if (redis_link_is_up(r->link) && r->beats.in_flight == 0 &&
-        now - r->beats.last_us + TICK_SLACK / 2 >= r->beats.every_us)
+        now - r->beats.last_us >= r->beats.every_us - r->beats.every_us / EARLY_TENTH)
         send_beats(r);
 }
 
