@@ -80,7 +80,7 @@ static void pass(struct rig *f, uint64_t us)
 
 struct ask {
     uint32_t per_user, per_realm;
-    const char *user;
+    const char *user, *realm;
     bool deny_alone, waits;
 };
 
@@ -91,7 +91,7 @@ static enum reason open_one(
         .allocations_per_user = ask->per_user, .allocations_per_realm = ask->per_realm};
     const struct quota_asked asked = {.limits = &limits,
         .realm = 3 + i, /* ids differ between instances */
-        .realm_name = slice_of_string("example.org"),
+        .realm_name = slice_of_string(ask->realm ? ask->realm : "example.org"),
         .user = slice_of_string(ask->user ? ask->user : "alice"),
         .client = addr_ipv4(10, 0, (uint8_t)i, 1, 1000),
         .now_us = f->now_us,
@@ -215,6 +215,22 @@ static void test_shared_quota_of_a_realm_is_the_fleets(void **state)
     assert_int_equal(names, 1);
     close_many(f, 0, a, 4);
     close_many(f, 1, b, 2);
+}
+
+static void test_shared_quota_of_another_realm_is_its_own(void **state)
+{
+    struct rig *f = *state;
+    struct quota_charge a[4], b[4];
+    const struct ask here = {.per_user = 4, .per_realm = 4},
+                     there = {.per_user = 4, .per_realm = 4, .realm = "example.net"};
+    assert_int_equal(open_many(f, 0, a, 4, &here), 4);
+    pass(f, 10 * US_PER_MS);
+    assert_int_equal(open_many(f, 1, b, 1, &there), 1);
+    pass(f, 10 * US_PER_MS); /* it has heard */
+    assert_int_equal(state_of(f, 1).others, 0);
+    assert_int_equal(open_many(f, 1, b + 1, 3, &there), 3);
+    close_many(f, 0, a, 4);
+    close_many(f, 1, b, 4);
 }
 
 static void test_shared_quota_without_limit_tells_nothing(void **state)
@@ -437,6 +453,7 @@ int main(void)
         TEST(test_shared_quota_pending_is_heard_of_later),
         TEST(test_shared_quota_is_the_fleets),
         TEST(test_shared_quota_of_a_realm_is_the_fleets),
+        TEST(test_shared_quota_of_another_realm_is_its_own),
         TEST(test_shared_quota_without_limit_tells_nothing),
         TEST(test_shared_quota_limit_of_a_reload_tells_what_is_held),
         TEST(test_shared_quota_first_open_after_a_reload_tells_of_others),
