@@ -324,6 +324,19 @@ static void test_bandwidth_clock_that_steps_back_finds_it_empty_not_shut(void **
     }
 }
 
+/* Workers take the time once a batch. */
+static void test_bandwidth_worker_that_is_behind_gives_nothing_back(void **state)
+{
+    struct fixture *f = *state;
+    for (unsigned level = 0; level < LEVELS; level++) {
+        limit(f, level, MEGA, BURST_MS);
+        assert_int_equal(drain(f, BANDWIDTH_TO_PEER, 1000, NOW), 500000);
+        assert_int_equal(drain(f, BANDWIDTH_TO_PEER, 1000, NOW - 50 * US_PER_MS), 0);
+        assert_int_equal(drain(f, BANDWIDTH_TO_PEER, 1000, NOW), 0);
+        assert_int_equal(drain(f, BANDWIDTH_TO_PEER, 1000, NOW + 50 * US_PER_MS), 50000);
+    }
+}
+
 static void test_bandwidth_extremes_stay_within_the_arithmetic(void **state)
 {
     struct fixture *f = *state;
@@ -511,6 +524,7 @@ int main(void)
         TEST(test_bandwidth_lease_is_worth_its_time_after_a_reload),
         TEST(test_bandwidth_after_years_of_silence_is_a_burst),
         TEST(test_bandwidth_clock_that_steps_back_finds_it_empty_not_shut),
+        TEST(test_bandwidth_worker_that_is_behind_gives_nothing_back),
         TEST(test_bandwidth_extremes_stay_within_the_arithmetic),
         TEST(test_bandwidth_threads_together_stay_within_the_bound),
         TEST(test_bandwidth_threads_that_rush_share_one_burst),
