@@ -233,6 +233,24 @@ static void test_shared_quota_of_another_realm_is_its_own(void **state)
     close_many(f, 1, b, 4);
 }
 
+/* Near its limit an instance hears of the others though nothing happens there. */
+static void test_shared_quota_near_the_limit_is_asked_after(void **state)
+{
+    struct rig *f = *state;
+    struct quota_charge a[4], b[4];
+    const struct ask ask = {.per_user = 6};
+    assert_int_equal(open_many(f, 0, a, 2, &ask), 2);
+    pass(f, 10 * US_PER_MS);
+    assert_int_equal(open_many(f, 1, b, 3, &ask), 3);
+    pass(f, 10 * US_PER_MS);
+    assert_int_equal(state_of(f, 0).others, 0);
+    pass(f, 5 * US_PER_S);
+    assert_int_equal(state_of(f, 0).others, 3);
+    assert_int_equal(open_many(f, 0, a + 2, 2, &ask), 1);
+    close_many(f, 0, a, 3);
+    close_many(f, 1, b, 3);
+}
+
 static void test_shared_quota_without_limit_tells_nothing(void **state)
 {
     struct rig *f = *state;
@@ -454,6 +472,7 @@ int main(void)
         TEST(test_shared_quota_is_the_fleets),
         TEST(test_shared_quota_of_a_realm_is_the_fleets),
         TEST(test_shared_quota_of_another_realm_is_its_own),
+        TEST(test_shared_quota_near_the_limit_is_asked_after),
         TEST(test_shared_quota_without_limit_tells_nothing),
         TEST(test_shared_quota_limit_of_a_reload_tells_what_is_held),
         TEST(test_shared_quota_first_open_after_a_reload_tells_of_others),
