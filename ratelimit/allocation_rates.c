@@ -56,6 +56,8 @@ unsigned allocation_rates_levels(const struct rate_table *t, const struct alloca
     add_prefixes(levels, &count, asked);
     add(levels, &count, &realm, &asked->rates->allocations_per_realm, REASON_RATE_REALM);
     add(levels, &count, &instance, &asked->limits->allocations_per_instance, REASON_RATE_INSTANCE);
+    for (unsigned i = 0; i < count; i++) /* asked and charged */
+        levels[i].key.name = rate_table_name(t, &levels[i].key);
     return count;
 }
 

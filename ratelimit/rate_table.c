@@ -23,6 +23,7 @@ struct rate_table {
      */
     _Atomic uint64_t *overflow;
     size_t mask;
+    unsigned shift;                /* of 64 bits to as many as the mask has */
     uint8_t key[16], name_key[16]; /* the same until the table is shared */
     bool shared;
     _Atomic bool unreachable, alone;
@@ -38,7 +39,8 @@ struct rate_table *rate_table_new(size_t entries, const uint8_t key[16])
     struct rate_table *t = aligned_alloc(64, sizeof(*t));
     if (!t)
         return NULL;
-    *t = (struct rate_table){.mask = sets - 1, .instances = 1};
+    *t = (struct rate_table){
+        .mask = sets - 1, .shift = (unsigned)__builtin_clzll(sets) + 1, .instances = 1};
     t->sets = aligned_alloc(64, sets * sizeof(*t->sets));
     t->overflow = calloc(sets * RATE_SCOPES, sizeof(*t->overflow));
     const bool listed = rate_dirty_init(&t->dirty, sets * RATE_WAYS);
@@ -101,6 +103,8 @@ bool rate_table_is_reachable(const struct rate_table *t)
 
 uint64_t rate_table_name(const struct rate_table *t, const struct rate_key *key)
 {
+    if (key->name != 0)
+        return key->name;
     uint8_t text[3 + 16 + sizeof(key->id)] = {
         (uint8_t)key->scope, key->prefix.family, (uint8_t)key->bits};
     size_t len = sizeof(text) - (key->id == 0 ? sizeof(key->id) : 0);
@@ -120,9 +124,13 @@ uint64_t rate_table_id(const struct rate_table *t, struct slice realm, struct sl
     return id ? id : 1;
 }
 
+/* Of a shared table others may know the names: what they meet in is a product with a number that
+ * nobody knows, of which they never see anything. */
 static size_t place_of(const struct rate_table *t, uint64_t tag)
 {
-    return (t->shared ? crypto_siphash(t->key, &tag, sizeof(tag)) : tag) & t->mask;
+    uint64_t odd;
+    memcpy(&odd, t->key, sizeof(odd));
+    return t->shared ? tag * (odd | 1) >> t->shift : tag & t->mask;
 }
 
 typedef enum entry_says ask_fn(struct rate_table *t, const struct rate_asked *a, bool *report);
@@ -180,6 +188,7 @@ static unsigned parent_bits(const struct rate_key *key, unsigned bits)
 static _Atomic uint64_t *overflow_of(const struct rate_table *t, const struct rate_key *key)
 {
     struct rate_key wide = *key;
+    wide.name = 0;
     if (key->prefix.family != ADDR_NONE) {
         wide.id = 0;
         wide.bits = key->prefix.family == ADDR_IPV4 ? 24 : 32;

@@ -50,7 +50,8 @@ struct rate_key {
     struct addr prefix; /* masked; ADDR_NONE: any address */
     unsigned bits;      /* of the prefix; 0 without one */
     uint64_t id;        /* a hash of whatever else names it; 0: nothing else does */
-    uint8_t realm;      /* whose limit it is, by realm id; not part of the name */
+    uint64_t name; /* rate_table_name of the above, for who asks more than once; 0: not made yet */
+    uint8_t realm; /* whose limit it is, by realm id; not part of the name */
 };
 
 struct rate_ask {

@@ -64,7 +64,7 @@ static int set_up(void **state)
     (void)state;
     memset(&fake, 0, sizeof(fake));
     fake.limit = quick;
-    fake.rates = rate_table_new(1 << 16, own_key);
+    fake.rates = rate_table_new(1 << 17, own_key);
     rate_table_share(fake.rates, name_key);
     const struct rate_reports_deps deps = {.rates = fake.rates,
         .share = {.ctx = &fake, .debit = fake_debit},
