@@ -83,6 +83,7 @@ static void inspection_add_rate(struct inspection *n, const struct inspector *i,
     *look = (struct look){n, r, {0}};
     if (shared) {
         look->debit = rate_reports_debit_of(i->rates, rate_table_name(i->rates, key), limit, 0);
+        look->debit.warm = rate_scope_begins_full(key->scope);
     }
 }
 

@@ -74,7 +74,7 @@ static char *put_text(char *at, const char *text)
 /* Room for one more argument, a bound for all that are put so. */
 static char *begin_text(struct redis_limits_call *c)
 {
-    assert(sizeof(c->text) - c->text_len > REDIS_LIMITS_PREFIX_MAX + 4 * 21);
+    assert(sizeof(c->text) - c->text_len > REDIS_LIMITS_PREFIX_MAX + 5 * 21);
     return c->text + c->text_len;
 }
 
@@ -135,7 +135,8 @@ int redis_limits_call_debit(struct redis_limits_call *out, const char *prefix,
         char *begun = begin_text(out), *at = put_decimal(begun, d->count);
         at = put_decimal(put_text(at, " "), bounded(d->cost_us > 0 ? d->cost_us : 1));
         at = put_decimal(put_text(at, " "), bounded(d->tau_us));
-        end_text(out, begun, put_decimal(put_text(at, " "), bounded(d->cap_us)));
+        at = put_decimal(put_text(at, " "), bounded(d->cap_us));
+        end_text(out, begun, put_decimal(put_text(at, " "), d->warm ? 0 : bounded(d->tau_us)));
     }
     return 0;
 }

@@ -16,7 +16,7 @@
 
 #define REDIS_LIMITS_ARGV_MAX (1 + SHARE_BATCH_MAX + 2 + SHARE_BATCH_MAX)
 #define REDIS_LIMITS_TEXT_MAX                                                                      \
-    ((1 + SHARE_BATCH_MAX) * (REDIS_LIMITS_PREFIX_MAX + 40) + SHARE_BATCH_MAX * 64 + 128)
+    ((1 + SHARE_BATCH_MAX) * (REDIS_LIMITS_PREFIX_MAX + 40) + SHARE_BATCH_MAX * 96 + 128)
 
 /* What stands behind EVALSHA, the SHA-1 and the number of keys. Points into itself: not copied. */
 struct redis_limits_call {

@@ -22,12 +22,13 @@
     "local epoch, floor = number(since), tonumber(ARGV[2])\n"                                      \
     "if id ~= ARGV[1] or epoch > now or (epoch < floor and floor <= now) then epoch = now end\n"   \
     "local function bucket(i, debits)\n"                                                           \
-    "  local count, cost, tau, cap = string.match(ARGV[i + 1], '^(%d+) (%d+) (%d+) (%d+)$')\n"     \
+    "  local count, cost, tau, cap, cold = string.match(ARGV[i + 1],\n"                            \
+    "    '^(%d+) (%d+) (%d+) (%d+) (%d+)$')\n"                                                     \
     "  local tat, was = string.match(stored[i] or '', '^(%d+) (%d+)$')\n"                          \
     "  tat, was = math.max(number(tat), now), number(was)\n"                                       \
     "  local each = tonumber(cost)\n"                                                              \
     "  if was > 0 and was ~= each then tat = now + math.ceil((tat - now) * each / was) end\n"      \
-    "  tat = math.max(tat, epoch + tonumber(tau))\n"                                               \
+    "  tat = math.max(tat, epoch + tonumber(cold))\n"                                              \
     "  if debits then tat = tat + tonumber(count) * each end\n"                                    \
     "  tat = math.min(tat, now + tonumber(tau) + tonumber(cap))\n"                                 \
     "  return tat, cost, math.max(0, tat + each - tonumber(tau) - now)\n"                          \

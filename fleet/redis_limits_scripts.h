@@ -22,14 +22,14 @@
 #define FLEET_REDIS_LIMITS_SCRIPTS_H
 
 /*
- * KEYS: epoch, then buckets. ARGV: RUNID, FLOOR, then for each bucket "COUNT COST TAU CAP".
+ * KEYS: epoch, then buckets. ARGV: RUNID, FLOOR, then for each bucket "COUNT COST TAU CAP COLD".
  *
  * An epoch begins where there is none, where another server began it, where it is older than FLOOR
  * (a time before which nothing counts, since the clock was set; 0: none), and where the clock was
  * set back behind it. From then on no bucket is fuller than if it had been empty when the epoch
  * began: what a server that lost its data, or came up with old data, knows of it, is not believed.
  *
- *   tat  = max(tat, epoch + TAU)                        rescaled first, where COST is another
+ *   tat  = max(tat, epoch + COLD)                       rescaled first, where COST is another
  *   tat  = min(max(tat, now) + COUNT * COST, now + TAU + CAP)
  *   deny = max(0, tat + COST - TAU - now)
  *

@@ -232,13 +232,15 @@ static bool take_first(
         return false;
     *debit = rate_reports_debit_of(
         r->deps.rates, owner.name, &limit, item->taken.unreported + item->taken.owed);
+    debit->warm = rate_scope_begins_full(owner.scope);
     return true;
 }
 
 /* Asks Redis whether it would answer, where nobody has anything to report: a debit of nothing. */
 static void probe(struct rate_reports *r)
 {
-    const struct rate_debit nothing = {r->turn % SHARE_SHARDS, 0, 1, 1, 1};
+    const struct rate_debit nothing = {
+        .name = r->turn % SHARE_SHARDS, .cost_us = 1, .tau_us = 1, .cap_us = 1};
     struct flight *f = flight_new(r);
     if (f && r->deps.share.debit(r->deps.share.ctx, &nothing, 1, debited, f) != 0)
         flight_free(f);

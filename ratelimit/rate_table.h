@@ -36,6 +36,14 @@ enum rate_scope {
     RATE_ALLOCATION_REALM = 11,
     RATE_ALLOCATION_INSTANCE = 12
 };
+/* Where Redis has lost what it knew, or is new, an empty bucket of guesses would leave the first
+ * who mistypes a password without an answer for seconds, and a full one lets a guesser begin again
+ * once. */
+static inline bool rate_scope_begins_full(enum rate_scope scope)
+{
+    return scope == RATE_GUESS_SOURCE || scope == RATE_GUESS_PREFIX || scope == RATE_GUESS_USER;
+}
+
 #define RATE_SCOPES 13 /* one more than the last */
 
 #define RATE_REPORT_WINDOW_US (20 * US_PER_MS) /* of u above */

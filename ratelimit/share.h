@@ -26,6 +26,7 @@ struct rate_debit {
     uint64_t cost_us; /* one admission, at the fleet's rate */
     uint64_t tau_us;  /* burst * cost_us */
     uint64_t cap_us;  /* debt beyond tau_us that is remembered: (instances * u + burst) * cost_us */
+    bool warm;        /* where Redis has lost what it knew, the bucket is full, not empty */
 };
 
 /* How a bucket stands. */

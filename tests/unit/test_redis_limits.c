@@ -360,6 +360,23 @@ static void test_redis_limits_clock_set_forward_mints_nothing(void **state)
     linked_end(&l);
 }
 
+/* After FLUSHALL: one bucket is empty, and one that begins full is full. */
+static void test_redis_limits_what_begins_full_is_full_in_an_epoch(void **state)
+{
+    struct rate_debit both[2] = {item, item};
+    struct shared said;
+    both[1].name += SHARE_SHARDS;
+    both[1].warm = true;
+    begin(&a, 0);
+    assert_true(test_redis_says(&redis, "FLUSHALL", "+OK"));
+    assert_int_equal(sharer_debit(&a, both, 2, &said), 0);
+    assert_true(sharer_answered(&a, &said, 2000));
+    assert_true(said.deny_us[0] > 0);
+    assert_int_equal(said.deny_us[1], 0);
+    sharer_end(&a);
+    linked_end(&l);
+}
+
 /* Who has done nothing yet is not denied because nobody has needed that shard before. */
 static void test_redis_limits_epochs_begin_with_the_link(void **state)
 {
@@ -433,6 +450,7 @@ int main(void)
         TEST(refusal_is_no_answer_and_is_logged_once),
         TEST(clock_set_forward_mints_nothing),
         TEST(epochs_begin_with_the_link),
+        TEST(what_begins_full_is_full_in_an_epoch),
         TEST(monitor_shows_scripts_only),
     };
     return cmocka_run_group_tests(tests, redis_set_up, redis_tear_down);
