@@ -38,7 +38,10 @@ def answer_code(lab, user, password, server=("127.0.0.1", 3478)):
     client = lab.client(server, user=user, password=password)
     answer = client.allocate()
     if answer and answer.kind == stun.SUCCESS:
-        expect(client.refresh(0).kind == stun.SUCCESS, f"{user}: no Refresh")
+        end = client.refresh(0)
+        expect(end, f"{user}: no answer to Refresh")
+        if end.kind != stun.SUCCESS:
+            return end.code  # revoked in between
     client.close()
     return answer.code if answer else None
 
