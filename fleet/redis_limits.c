@@ -297,7 +297,7 @@ static void on_leased(void *ctx, enum redis_result result, const struct redis_re
 }
 
 /* Whether a call may be made: its memory, filled in but for whom to tell. */
-static int begin_call(struct redis_limits *r, struct call **out)
+static int begin_call(struct redis_limits *r, size_t count, void *done_ctx, struct call **out)
 {
     if (!r || !redis_link_is_up(r->link))
         return -EAGAIN;
@@ -305,6 +305,8 @@ static int begin_call(struct redis_limits *r, struct call **out)
     if (!c)
         return -ENOMEM;
     c->limits = r;
+    c->count = count;
+    c->ctx = done_ctx;
     c->sent_us = clock_now().mono_us;
     c->floor_us = r->clock.floor_us;
     *out = c;
@@ -318,38 +320,39 @@ static int end_call(struct call *c, int issued)
     return issued;
 }
 
+/* A debit and a look are asked with the same words. */
+static int issue_rates(struct call *c, struct redis_script *script, const struct rate_debit *items,
+    redis_done_fn *done)
+{
+    struct redis_limits *r = c->limits;
+    struct redis_limits_call command;
+    const struct redis_limits_server server = {r->run_id, c->floor_us};
+    const int result = redis_limits_call_rates(&command, r->prefix, &server, items, c->count);
+    return end_call(c, result < 0 ? result : issue(r, script, &command, done, c));
+}
+
 static int share_debit(
     void *ctx, const struct rate_debit *items, size_t count, rate_debited_fn *done, void *done_ctx)
 {
     struct redis_limits *r = ctx;
-    struct redis_limits_call command;
     struct call *c;
-    int result = begin_call(r, &c);
+    const int result = begin_call(r, count, done_ctx, &c);
     if (result < 0)
         return result;
-    c->count = count;
     c->debited = done;
-    c->ctx = done_ctx;
-    const struct redis_limits_server server = {r->run_id, c->floor_us};
-    result = redis_limits_call_debit(&command, r->prefix, &server, items, count);
-    return end_call(c, result < 0 ? result : issue(r, &r->debit, &command, on_debited, c));
+    return issue_rates(c, &r->debit, items, on_debited);
 }
 
 static int share_look(
     void *ctx, const struct rate_debit *items, size_t count, rate_found_fn *done, void *done_ctx)
 {
     struct redis_limits *r = ctx;
-    struct redis_limits_call command;
     struct call *c;
-    int result = begin_call(r, &c);
+    const int result = begin_call(r, count, done_ctx, &c);
     if (result < 0)
         return result;
-    c->count = count;
     c->found = done;
-    c->ctx = done_ctx;
-    const struct redis_limits_server server = {r->run_id, c->floor_us};
-    result = redis_limits_call_look(&command, r->prefix, &server, items, count);
-    return end_call(c, result < 0 ? result : issue(r, &r->look, &command, on_looked, c));
+    return issue_rates(c, &r->look, items, on_looked);
 }
 
 static int share_lease(
@@ -358,12 +361,10 @@ static int share_lease(
     struct redis_limits *r = ctx;
     struct redis_limits_call command;
     struct call *c;
-    int result = begin_call(r, &c);
+    int result = begin_call(r, count, done_ctx, &c);
     if (result < 0)
         return result;
-    c->count = count;
     c->leased = done;
-    c->ctx = done_ctx;
     result = redis_limits_call_lease(&command, r->prefix, &r->who, items, count);
     if (result < 0)
         return end_call(c, result);

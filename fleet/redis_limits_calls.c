@@ -119,7 +119,7 @@ static bool are_rates(const char *prefix, const struct redis_limits_server *serv
     return true;
 }
 
-int redis_limits_call_debit(struct redis_limits_call *out, const char *prefix,
+int redis_limits_call_rates(struct redis_limits_call *out, const char *prefix,
     const struct redis_limits_server *server, const struct rate_debit *items, size_t count)
 {
     if (!are_rates(prefix, server, items, count))
@@ -151,12 +151,6 @@ int redis_limits_call_epoch(struct redis_limits_call *out, const char *prefix,
     out->argv[out->argc++] = slice_of_string(server->run_id);
     add(out, "%" PRIu64, server->floor_us);
     return 0;
-}
-
-int redis_limits_call_look(struct redis_limits_call *out, const char *prefix,
-    const struct redis_limits_server *server, const struct rate_debit *items, size_t count)
-{
-    return redis_limits_call_debit(out, prefix, server, items, count);
 }
 
 static void add_instance(struct redis_limits_call *c, const struct redis_limits_instance *who)

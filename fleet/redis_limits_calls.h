@@ -38,13 +38,12 @@ struct redis_limits_server {
 };
 /* Strings are borrowed as long as `out` is used. All: 0, or -EINVAL: no items or more than
  * SHARE_BATCH_MAX, names of several shards, no run id, or an instance that is none. */
-int redis_limits_call_debit(struct redis_limits_call *out, const char *prefix,
+/* Of a debit and of a look alike. */
+int redis_limits_call_rates(struct redis_limits_call *out, const char *prefix,
     const struct redis_limits_server *server, const struct rate_debit *items, size_t count);
 /* A debit of nothing: the shard's epoch begins, if it has to. */
 int redis_limits_call_epoch(struct redis_limits_call *out, const char *prefix,
     const struct redis_limits_server *server, unsigned shard);
-int redis_limits_call_look(struct redis_limits_call *out, const char *prefix,
-    const struct redis_limits_server *server, const struct rate_debit *items, size_t count);
 
 /* Who calls, and for how long it counts as alive from then on; 0: it leaves. */
 struct redis_limits_instance {

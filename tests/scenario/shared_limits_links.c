@@ -134,7 +134,7 @@ static void execute(struct sim *s, struct sim_call *c)
         return;
     snprintf(run_id, sizeof(run_id), "%040" PRIx64, c->server);
     const struct redis_limits_server server = {.run_id = run_id, .floor_us = c->floor_us};
-    if (redis_limits_call_debit(&call, PREFIX, &server, c->items, c->count) != 0)
+    if (redis_limits_call_rates(&call, PREFIX, &server, c->items, c->count) != 0)
         abort();
     const struct fake_call debit_call = {.script = redis_limits_debit,
         .key_count = call.key_count,

@@ -90,7 +90,7 @@ static struct said ask_debit(
 {
     static struct redis_limits_call c;
     struct said s = {.count = count, .kind = DEBIT};
-    assert_int_equal(redis_limits_call_debit(&c, PREFIX, known, items, count), 0);
+    assert_int_equal(redis_limits_call_rates(&c, PREFIX, known, items, count), 0);
     issue(&debit, &c, &s);
     return s;
 }
@@ -100,7 +100,7 @@ static struct said ask_look(
 {
     static struct redis_limits_call c;
     struct said s = {.count = count, .kind = LOOK};
-    assert_int_equal(redis_limits_call_look(&c, PREFIX, known, items, count), 0);
+    assert_int_equal(redis_limits_call_rates(&c, PREFIX, known, items, count), 0);
     issue(&look, &c, &s);
     return s;
 }
@@ -460,24 +460,24 @@ static void test_redis_limits_calls_what_cannot_be_is_refused(void **state)
     char prefix[REDIS_LIMITS_PREFIX_MAX + 2];
     memset(prefix, 'p', sizeof(prefix));
     prefix[sizeof(prefix) - 1] = '\0';
-    assert_int_equal(redis_limits_call_debit(&c, PREFIX, &server, rates, 0), -EINVAL);
+    assert_int_equal(redis_limits_call_rates(&c, PREFIX, &server, rates, 0), -EINVAL);
     assert_int_equal(
-        redis_limits_call_debit(&c, PREFIX, &server, rates, SHARE_BATCH_MAX + 1), -EINVAL);
-    assert_int_equal(redis_limits_call_debit(&c, PREFIX, &unknown, rates, 1), -EINVAL);
-    assert_int_equal(redis_limits_call_debit(&c, prefix, &server, rates, 1), -EINVAL);
+        redis_limits_call_rates(&c, PREFIX, &server, rates, SHARE_BATCH_MAX + 1), -EINVAL);
+    assert_int_equal(redis_limits_call_rates(&c, PREFIX, &unknown, rates, 1), -EINVAL);
+    assert_int_equal(redis_limits_call_rates(&c, prefix, &server, rates, 1), -EINVAL);
     assert_int_equal(redis_limits_call_lease(&c, PREFIX, &a, held, 0), -EINVAL);
     assert_int_equal(redis_limits_call_lease(&c, PREFIX, &a, held, SHARE_BATCH_MAX + 1), -EINVAL);
     assert_int_equal(redis_limits_call_lease(&c, PREFIX, &nobody, held, 1), -EINVAL);
     assert_int_equal(redis_limits_call_heartbeat(&c, PREFIX, &a, SHARE_SHARDS), -EINVAL);
     rates[1].name = held[1].name = 1; /* another shard */
-    assert_int_equal(redis_limits_call_look(&c, PREFIX, &server, rates, 2), -EINVAL);
+    assert_int_equal(redis_limits_call_rates(&c, PREFIX, &server, rates, 2), -EINVAL);
     assert_int_equal(redis_limits_call_lease(&c, PREFIX, &a, held, 2), -EINVAL);
     static const char *const bad[] = {"", "a b", "{a}", "a}", "\x7f", "a\n"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         assert_false(redis_limits_is_prefix(bad[i]));
     prefix[REDIS_LIMITS_PREFIX_MAX] = '\0';
     assert_true(redis_limits_is_prefix(prefix));
-    assert_int_equal(redis_limits_call_debit(&c, prefix, &server, rates, 1), 0);
+    assert_int_equal(redis_limits_call_rates(&c, prefix, &server, rates, 1), 0);
     assert_int_equal(c.argc, 5);
     assert_int_equal(c.key_count, 2);
 }
