@@ -289,15 +289,25 @@ static bool is_still_pending(const struct parked *p, const struct instant *now)
            allocation_rates_pending(r->deps.shared->rates, &p->limits.level, &ask);
 }
 
+/* From the first on. False: nobody waits. */
+static bool look_at_all(struct relay *r)
+{
+    struct park_queue *queue = &r->limits_waiting;
+    if (!queue->first) {
+        return false;
+    }
+    park_heed_answers(r);
+    queue->next = queue->first;
+    return true;
+}
+
 void park_limits_answered(struct relay *r, const struct instant *now)
 {
     struct park_queue *queue = &r->limits_waiting;
     struct parked *p;
-    if (!queue->first) {
+    if (!look_at_all(r)) {
         return;
     }
-    park_heed_answers(r);
-    queue->next = queue->first;
     for (unsigned runs = 0; runs < PARKED_AGAIN_MAX && (p = next_of(queue));) {
         if (!is_still_pending(p, now)) {
             run_again(p, now);
@@ -309,14 +319,11 @@ void park_limits_answered(struct relay *r, const struct instant *now)
 
 void park_tick(struct relay *r, const struct instant *now)
 {
-    struct park_queue *queue = &r->limits_waiting;
     struct parked *p;
-    if (!queue->first) {
+    if (!look_at_all(r)) {
         return;
     }
-    park_heed_answers(r);
-    queue->next = queue->first;
-    while ((p = next_of(queue))) {
+    while ((p = next_of(&r->limits_waiting))) {
         if (now->mono_us - p->limits.since_us > RATE_SILENCE_US) {
             run_again(p, now);
         }
