@@ -1,12 +1,12 @@
 /*
- * Commands are made by hiredis's redisFormatCommandArgv from argument vectors only: there is no
- * format string, and no byte of an argument can end it. Called by redis_link.c, redis_stream.c and
- * redis_hello.c.
+ * Commands are made from argument vectors only, each with its length in front: there is no format
+ * string, and no byte of an argument can end it. They are written where they are to stay: hiredis's
+ * formatter makes a copy that has to be wiped and prints every length, which cost a report of
+ * limits as much as all the rest of it. Called by redis_link.c, redis_stream.c and redis_hello.c.
  */
 #include "fleet/redis_buffer.h"
 
 #include <errno.h>
-#include <hiredis/hiredis.h>
 #include <stdlib.h>
 
 #include "base/secret.h"
@@ -78,22 +78,40 @@ size_t redis_command_len_max(const struct slice *argv, size_t argc)
     return len;
 }
 
+/* "*3\r\n", "$12\r\n" (RESP: a type, a decimal number, CR LF) */
+static uint8_t *put_frame(uint8_t *at, char type, size_t number)
+{
+    uint8_t digits[20];
+    unsigned count = 0;
+    do
+        digits[count++] = (uint8_t)('0' + number % 10);
+    while ((number /= 10) > 0);
+    *at++ = (uint8_t)type;
+    while (count > 0)
+        *at++ = digits[--count];
+    *at++ = '\r';
+    *at++ = '\n';
+    return at;
+}
+
 int redis_buffer_append_command(struct redis_buffer *b, const struct slice *argv, size_t argc)
 {
-    const char *text[REDIS_ARGUMENTS_MAX];
-    size_t len[REDIS_ARGUMENTS_MAX];
-    if (argc == 0 || argc > REDIS_ARGUMENTS_MAX || redis_command_len_max(argv, argc) > COMMAND_MAX)
+    if (argc == 0 || argc > REDIS_ARGUMENTS_MAX)
         return -E2BIG;
-    for (size_t i = 0; i < argc; i++) {
-        text[i] = argv[i].len > 0 ? (const char *)argv[i].data : "";
-        len[i] = argv[i].len;
-    }
-    char *command = NULL;
-    const int made = redisFormatCommandArgv(&command, (int)argc, text, len);
-    if (made < 0)
+    const size_t len_max = redis_command_len_max(argv, argc);
+    if (len_max > COMMAND_MAX)
+        return -E2BIG;
+    if (reserve(b, len_max) < 0)
         return -ENOMEM;
-    const int result = redis_buffer_append(b, slice_of(command, (size_t)made));
-    secret_cleanse(command, (size_t)made);
-    redisFreeCommand(command);
-    return result;
+    uint8_t *at = put_frame(b->data + b->len, '*', argc);
+    for (size_t i = 0; i < argc; i++) {
+        at = put_frame(at, '$', argv[i].len);
+        if (argv[i].len > 0)
+            memcpy(at, argv[i].data, argv[i].len);
+        at += argv[i].len;
+        *at++ = '\r';
+        *at++ = '\n';
+    }
+    b->len = (size_t)(at - b->data);
+    return 0;
 }

@@ -119,6 +119,21 @@ static bool are_rates(const char *prefix, const struct redis_limits_server *serv
     return true;
 }
 
+static void add_terms(struct redis_limits_call *c, const struct rate_debit *d)
+{
+    char *begun = begin_text(c), *at = put_decimal(begun, d->count);
+    at = put_decimal(put_text(at, " "), bounded(d->cost_us > 0 ? d->cost_us : 1));
+    at = put_decimal(put_text(at, " "), bounded(d->tau_us));
+    at = put_decimal(put_text(at, " "), bounded(d->cap_us));
+    end_text(c, begun, put_decimal(put_text(at, " "), d->warm ? 0 : bounded(d->tau_us)));
+}
+
+static bool are_equal_terms(const struct rate_debit *a, const struct rate_debit *b)
+{
+    return a->count == b->count && a->cost_us == b->cost_us && a->tau_us == b->tau_us &&
+           a->cap_us == b->cap_us && a->warm == b->warm;
+}
+
 int redis_limits_call_rates(struct redis_limits_call *out, const char *prefix,
     const struct redis_limits_server *server, const struct rate_debit *items, size_t count)
 {
@@ -131,12 +146,13 @@ int redis_limits_call_rates(struct redis_limits_call *out, const char *prefix,
     out->argv[out->argc++] = slice_of_string(server->run_id);
     add(out, "%" PRIu64, server->floor_us);
     for (size_t i = 0; i < count; i++) {
-        const struct rate_debit *d = &items[i];
-        char *begun = begin_text(out), *at = put_decimal(begun, d->count);
-        at = put_decimal(put_text(at, " "), bounded(d->cost_us > 0 ? d->cost_us : 1));
-        at = put_decimal(put_text(at, " "), bounded(d->tau_us));
-        at = put_decimal(put_text(at, " "), bounded(d->cap_us));
-        end_text(out, begun, put_decimal(put_text(at, " "), d->warm ? 0 : bounded(d->tau_us)));
+        /* Most are one admission of one limit: their words may be the same bytes. */
+        if (i > 0 && are_equal_terms(&items[i - 1], &items[i])) {
+            out->argv[out->argc] = out->argv[out->argc - 1];
+            out->argc++;
+        } else {
+            add_terms(out, &items[i]);
+        }
     }
     return 0;
 }
