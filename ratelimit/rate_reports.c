@@ -212,6 +212,13 @@ struct rate_debit rate_reports_debit_of(
         .cap_us = times(unreported + burst, cost)};
 }
 
+static bool forget(
+    const struct rate_reports *r, struct rate_set *s, unsigned way, const struct rate *limit)
+{
+    const struct gcra local = rate_share_of(limit, rate_table_fleet(r->deps.rates));
+    return rate_entry_forget(s, way, local.cost_us, r->now_us);
+}
+
 /* Takes what the first of the queue has to report. False: nothing. */
 static bool take_first(
     struct rate_reports *r, struct queue *q, struct item *item, struct rate_debit *debit)
@@ -226,9 +233,7 @@ static bool take_first(
         return false;
     }
     *item = (struct item){.index = index, .owed_max = rate_owed_max(&limit)};
-    const struct gcra local = rate_share_of(&limit, rate_table_fleet(r->deps.rates));
-    if ((r->alone && rate_entry_forget(s, way, local.cost_us, r->now_us)) ||
-        !rate_entry_take(s, way, &item->taken))
+    if ((r->alone && forget(r, s, way, &limit)) || !rate_entry_take(s, way, &item->taken))
         return false;
     *debit = rate_reports_debit_of(
         r->deps.rates, owner.name, &limit, item->taken.unreported + item->taken.owed);
