@@ -37,6 +37,7 @@ static const char usage[] =
     "  --to-client            from the peer to the clients instead of the other way\n"
     "  --indications          Send and Data indications instead of channels\n"
     "  --pps N (20000)        packets a second in all; 0: as fast as goes\n"
+    "                         of setup and binding: sessions; 0 unless it is given\n"
     "  --window N (128)       in flight at once when not paced\n"
     "  --flood malformed|unauthenticated|wrong-password  --flood-pps N (20000)\n"
     "  --seconds S (2)  --warmup S (0.5)\n"
@@ -410,6 +411,9 @@ int options_parse(struct options *out, int argc, char **argv)
     if (argc < 2 || !parse_kind(argv[1], &o.work.kind)) {
         fputs(usage, stderr);
         return -EINVAL;
+    }
+    if (o.work.kind == ROW_SETUP || o.work.kind == ROW_BINDING) {
+        o.work.pps = 0;
     }
     o.work.flood_pps = o.work.kind == ROW_FLOOD ? 20000 : 0;
     optind = 2;

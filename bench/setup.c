@@ -6,6 +6,7 @@
  */
 #include "bench/setup.h"
 
+#include "bench/pace.h"
 #include "bench/turn_client.h"
 
 #include <errno.h>
@@ -22,6 +23,8 @@ struct setup {
     struct turn_client *client;
     struct setup_window *window; /* NULL: warm-up */
     uint64_t *started_ns;        /* one a session */
+    unsigned *idle, idle_count;  /* sessions that wait for their turn, where turns are paced */
+    struct pace pace;
     unsigned next_address;
     uint64_t finished;
     uint64_t counted_repeats;
@@ -49,7 +52,22 @@ static void finish_session(struct setup *u, struct session *s)
         u->window->failed++;
         u->window->error = s->error;
     }
-    start_session(u, s);
+    if (u->options->work.pps > 0) {
+        u->idle[u->idle_count++] = index;
+    } else {
+        start_session(u, s);
+    }
+}
+
+/* What is due and finds no session free, because the server is late, is not made up for. */
+static void start_due(struct setup *u, uint64_t now)
+{
+    const uint64_t due = pace_due(&u->pace, now);
+
+    for (uint64_t i = 0; i < due && u->idle_count > 0; i++) {
+        start_session(u, turn_client_session(u->client, u->idle[--u->idle_count]));
+    }
+    u->pace.done += due;
 }
 
 static void receive_answer(void *ctx, struct slice bytes, uint64_t arrived_ns)
@@ -86,8 +104,14 @@ static void run_for(struct setup *u, double seconds)
     uint64_t now = monotonic_ns(), end = now + (uint64_t)(seconds * 1e9);
     uint64_t next_check = now + REPEAT_CHECK_NS;
 
+    if (u->options->work.pps > 0) {
+        pace_start(&u->pace, u->options->work.pps, now);
+    }
     while ((now = monotonic_ns()) < end) {
         uint64_t before = u->finished;
+        if (u->options->work.pps > 0) {
+            start_due(u, now);
+        }
         for (unsigned i = 0; i < CLIENT_TURNS; i++) {
             endpoint_receive(e, &reader);
             endpoint_flush(e);
@@ -152,15 +176,21 @@ int setup_run(const struct options *options, struct setup_window *out)
     memset(out, 0, sizeof(*out));
     u.client = turn_client_new(&settings, sessions);
     u.started_ns = calloc(sessions, sizeof(*u.started_ns));
-    if (u.client == NULL || u.started_ns == NULL) {
+    u.idle = calloc(sessions, sizeof(*u.idle));
+    if (u.client == NULL || u.started_ns == NULL || u.idle == NULL) {
         goto out;
     }
     for (unsigned i = 0; i < sessions; i++) {
-        start_session(&u, turn_client_session(u.client, i));
+        if (options->work.pps > 0) {
+            u.idle[u.idle_count++] = i;
+        } else {
+            start_session(&u, turn_client_session(u.client, i));
+        }
     }
     endpoint_flush(turn_client_endpoint(u.client));
     rc = measure(&u, out);
 out:
+    free(u.idle);
     free(u.started_ns);
     turn_client_free(u.client);
     return rc;
