@@ -109,6 +109,15 @@ static void write_ratelimit_hits(FILE *out, const struct counters_sum *sum)
     }
 }
 
+static void write_guard_dropped(FILE *out, const struct counters_sum *sum)
+{
+    for (int i = 0; i < REASON_COUNT; i++) {
+        if (reason_is_guard(i)) {
+            write_labelled(out, FAMILY_GUARD_DROPPED, "reason", reason_name(i), sum->dropped[i]);
+        }
+    }
+}
+
 static void write_microseconds(FILE *out, enum family f, uint64_t us)
 {
     fprintf(out, "%s %llu.%06llu\n", families[f].name, (unsigned long long)us / 1000000,
@@ -135,6 +144,9 @@ static void write_family(const struct metrics_text *m, FILE *out, enum family f)
         break;
     case FAMILY_RATELIMIT_HITS:
         write_ratelimit_hits(out, m->sum);
+        break;
+    case FAMILY_GUARD_DROPPED:
+        write_guard_dropped(out, m->sum);
         break;
     case FAMILY_REDIS_RTT:
         write_microseconds(out, f, m->sum->gauge[GAUGE_REDIS_RTT]);

@@ -10,6 +10,8 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "ratelimit/ratelimit_settings.h"
+#include "relay/sessions.h"
+#include "srtp/keys.h"
 
 /* Where the daemon is in its life. Only ADMIN_RUNNING is ready for clients. */
 enum admin_state { ADMIN_STARTING, ADMIN_RUNNING, ADMIN_STOPPING };
@@ -114,6 +116,31 @@ struct admin_limits {
     void *ctx;
 };
 
+/* Keys of media; see srtp/keys.h. Texts are borrowed for the call. */
+struct admin_srtp_key {
+    uint64_t allocation; /* 0: by user */
+    struct slice realm;  /* of a user, by name; empty: the first */
+    struct slice user;
+    bool has_ssrc, has_roc, take_back;
+    uint32_t ssrc, roc;
+    uint8_t direction;   /* enum srtp_direction */
+    struct slice crypto; /* RFC 4568's crypto attribute; empty to take back */
+    uint32_t seconds;    /* from now */
+};
+
+/* Sessions of all workers, one worker after the other. `found` is called exactly once, with what is
+ * borrowed; NULL: no such realm, a cursor that is none, or the daemon is stopping. */
+struct admin_sessions {
+    uint64_t cursor;    /* 0 at first, then what the answer before said */
+    uint16_t max;       /* of a page */
+    bool media;         /* streams of RTP too */
+    uint64_t id;        /* 0: all */
+    struct slice realm; /* of a user, by name; empty: the first. Borrowed for the call */
+    struct slice user;  /* empty: all */
+    void (*found)(void *ctx, const struct session_page *page, uint64_t next_cursor);
+    void *ctx;
+};
+
 struct admin_ops {
     void *ctx;
     /* 0: in force here, and handed to the fleet where there is one. -ENOENT: no such realm;
@@ -124,6 +151,13 @@ struct admin_ops {
     void (*explain)(void *ctx, const struct admin_explain *what);
     /* The same of `found`. */
     void (*limits)(void *ctx, const struct admin_limits *what);
+    /* 0: it is kept, and on its way to the workers. -ENOENT: no such realm; -ENOSPC: too many;
+     * -ENOSYS: this build verifies nothing; -EINVAL with *why, a constant: what is wrong with it.
+     */
+    int (*srtp_key)(void *ctx, const struct admin_srtp_key *what, const char **why);
+    /* The same as of explain; a realm's name by its id is realm_name. */
+    void (*sessions)(void *ctx, const struct admin_sessions *what);
+    struct slice (*realm_name)(void *ctx, uint32_t realm);
     enum admin_state (*state)(void *ctx);
     void (*status)(void *ctx, struct admin_status *out);
     /* All threads' counters; *out is overwritten. */

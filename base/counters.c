@@ -28,6 +28,14 @@ static const char *const limit_scopes[REASON_COUNT] = {
 #undef REASON
 };
 
+static const bool guarded[REASON_COUNT] = {
+#define REASON(id, name, help)
+#define REASON_GUARD(id, name, help) [REASON_##id] = true,
+#include "base/reason.def"
+#undef REASON_GUARD
+#undef REASON
+};
+
 static const bool closings[REASON_COUNT] = {
 #define REASON(id, name, help)
 #define REASON_CLOSE(id, name, help) [REASON_##id] = true,
@@ -80,6 +88,11 @@ const char *reason_help(enum reason r)
 bool reason_is_auth_failure(enum reason r)
 {
     return auth_failures[r];
+}
+
+bool reason_is_guard(enum reason r)
+{
+    return guarded[r];
 }
 
 const char *reason_limit_scope(enum reason r)

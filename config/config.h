@@ -14,6 +14,7 @@
 #include "net/net_settings.h"
 #include "ratelimit/ratelimit_settings.h"
 #include "relay/relay_settings.h"
+#include "srtp/srtp_settings.h"
 #include "tls/tls_settings.h"
 
 struct config {
@@ -27,7 +28,10 @@ struct config {
                                                  the first of tls.certificates */
     struct quota_limits realm_quotas[AUTH_REALMS_MAX]; /* by realm id; of the first: limits.quota */
     struct realm_rates realm_rates[AUTH_REALMS_MAX];   /* likewise: limits.rates */
-    struct redis_settings redis;                       /* url NULL: there is none */
+    struct srtp_settings srtp;
+    uint8_t realm_guards[AUTH_REALMS_MAX]; /* enum srtp_guard_level by realm id, or
+                                              SRTP_GUARD_INHERIT: srtp.guard */
+    struct redis_settings redis;           /* url NULL: there is none */
     struct admin_settings admin;
     enum log_level log_level;
     enum log_format log_format;

@@ -29,6 +29,10 @@ struct fleet_hooks {
     /* Others have counted this instance as gone, or Redis is another or has lost its data, or a day
      * has gone by: what it holds is to be told again (ratelimit/quota_reports.h). */
     void (*forgotten)(void *ctx);
+    /* Somebody has deposited keys of media, or fleet_srtp_ask has been asked for them: the value as
+     * it lies in Redis, of a place and a field (srtp/wrapped_key.h). Borrowed. Empty: taken back.
+     */
+    void (*srtp_key)(void *ctx, struct slice place, struct slice field, struct slice value);
     void *ctx;
 };
 
@@ -62,6 +66,9 @@ struct share fleet_share(struct fleet *f);
  * wait (8192); -EINVAL: no such realm, kind or id; -ENOMEM.
  */
 int fleet_revoke(struct fleet *f, const struct revocation *v);
+/* Looks whether keys of media lie in Redis for "allocation/0123456789abcdef" or "user/REALM/USER":
+ * those that do come by the hook. 0: asked; -EAGAIN: cannot be reached now; -EINVAL; -ENOMEM. */
+int fleet_srtp_ask(struct fleet *f, struct slice place);
 /* Reads certificates and keys of the link again; see redis_link_renew. */
 int fleet_renew(struct fleet *f, char *error, size_t error_cap);
 

@@ -12,6 +12,8 @@
 #include "auth/revocation.h"
 #include "auth/store.h"
 #include "relay/message.h"
+#include "relay/sessions.h"
+#include "srtp/keys.h"
 
 struct net_snapshot;
 
@@ -24,7 +26,11 @@ enum mailbox_kind {
     MAILBOX_SECRETS, /* secrets: to a worker; owned, freed by it */
     MAILBOX_LIMITS,  /* to a worker: other instances were heard of; one that is lost does no harm */
     MAILBOX_REVOKE,  /* revocation: to a worker; owned, freed by it */
-    MAILBOX_STOP,    /* to a worker: end the thread */
+    MAILBOX_SRTP_WANTED, /* wanted: to control, which keys of media there are; owned, freed by it */
+    MAILBOX_SRTP_DEPOSIT,  /* deposit: to a worker; owned, wiped and freed by it */
+    MAILBOX_SESSIONS,      /* page: to a worker, to be filled in; owned */
+    MAILBOX_SESSIONS_READ, /* page: to control, from worker `from`; owned, freed by it */
+    MAILBOX_STOP,          /* to a worker: end the thread */
     MAILBOX_STARTED, /* to control: the loop of worker `from` runs, its listeners are polled */
     MAILBOX_STOPPED  /* to control: the thread of worker `from` is about to end */
 };
@@ -40,6 +46,9 @@ struct mailbox_message {
         struct store_answer *answer;
         struct store_secrets *secrets;
         struct revocation *revocation;
+        struct srtp_wanted *wanted;
+        struct srtp_deposit *deposit;
+        struct session_page *page;
         uint8_t bytes[120];
     } u;
 };

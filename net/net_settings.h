@@ -13,6 +13,7 @@ struct listener_settings {
     uint64_t realms;   /* ids that requests may name, a bit for each; `realm` is one of them */
     uint8_t transport; /* enum transport. A UDP listener takes DTLS too, by the first byte, where a
                           certificate is configured; a DTLS listener takes nothing else */
+    uint8_t guard;     /* enum srtp_guard_level, or SRTP_GUARD_INHERIT: what the realm says */
     bool optional; /* of the built-in list: a port that cannot be had is a warning, not the end */
     /* Streams only. */
     bool accept_plain;       /* TLS only: a connection whose first bytes are STUN is served plain */

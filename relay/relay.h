@@ -23,6 +23,7 @@
 #include "relay/packet.h"
 #include "relay/snapshot.h"
 #include "relay/sockets.h"
+#include "srtp/guard.h"
 
 struct relay;
 
@@ -51,6 +52,10 @@ struct relay_deps {
      * NULL: there is no store. */
     int (*ask)(void *ctx, const struct store_question *question);
     void *ask_ctx;
+    /* Asks for keys of media for a new allocation: what there is comes by relay_srtp_deposit. 0, or
+     * -EAGAIN: nobody was asked. NULL: there are none. */
+    int (*want_keys)(void *ctx, const struct srtp_wanted *wanted);
+    void *want_keys_ctx;
     /* Wakes control: instances that share limits are to be told something. NULL: none are. */
     void (*report)(void *ctx);
     void *report_ctx;
@@ -86,6 +91,10 @@ void relay_store_answer(
 void relay_limits_answered(struct relay *r, const struct instant *now);
 /* REST secrets of a realm as the store has them now. Copied. */
 void relay_store_secrets(struct relay *r, const struct store_secrets *secrets);
+/* Keys of media, for those of this worker's allocations that they are bound to. Returns how many.
+ */
+unsigned relay_srtp_deposit(
+    struct relay *r, const struct srtp_deposit *deposit, const struct instant *now);
 /* From now on refused; live allocations that it covers end at once. */
 void relay_revoke(struct relay *r, const struct revocation *v, const struct instant *now);
 /*

@@ -11,6 +11,10 @@
 #include "ratelimit/ratelimit_settings.h"
 #include "relay/peer_policy.h"
 #include "relay/relay_settings.h"
+#include "srtp/guard.h"
+
+/* Listeners behind this one have the level of their realms. */
+#define GUARD_LISTENERS_MAX 256
 
 struct relay_snapshot {
     uint64_t version; /* grows with each reload */
@@ -22,6 +26,10 @@ struct relay_snapshot {
     struct quota_limits quotas[AUTH_REALMS_MAX];
     struct realm_rates rates[AUTH_REALMS_MAX];         /* by realm id */
     struct bandwidth_rates bandwidth[AUTH_REALMS_MAX]; /* by realm id; made of the limits here */
+    struct srtp_policy srtp;
+    uint8_t guard_of_realm[AUTH_REALMS_MAX];        /* enum srtp_guard_level, by realm id */
+    uint8_t guard_of_listener[GUARD_LISTENERS_MAX]; /* by flow.listener; SRTP_GUARD_INHERIT: what
+                                                       the realm says */
     struct relay_settings relay; /* lists inside `policy` are not used by workers */
     struct {
         struct relay_address address;

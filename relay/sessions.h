@@ -1,0 +1,60 @@
+/*
+ * Allocations as people see them, a page at a time: control hands an empty page to a worker, which
+ * fills it in and hands it back. Plain values.
+ */
+#ifndef RELAY_SESSIONS_H
+#define RELAY_SESSIONS_H
+
+#include "base/addr.h"
+#include "base/clock.h"
+#include "srtp/streams.h"
+
+#define SESSIONS_PAGE_MAX    32
+#define SESSIONS_STREAMS_MAX 256 /* of all sessions of a page */
+#define SESSIONS_USER_MAX    508
+
+struct relay;
+
+struct session_info {
+    uint64_t id;    /* as in the log */
+    uint32_t realm; /* id */
+    uint16_t user_len;
+    uint8_t user[SESSIONS_USER_MAX];
+    uint8_t transport; /* enum transport */
+    struct addr client, relayed[2];
+    uint8_t relayed_count;
+    uint32_t age_s, expires_s;
+    uint64_t packets_to_peer, bytes_to_peer, packets_to_client, bytes_to_client;
+    uint32_t permissions, channels;
+    uint8_t guard;         /* enum srtp_guard_level */
+    uint16_t keys;         /* of media, in force */
+    uint32_t stream_count; /* there are so many; in the page are streams[first_stream…], at most
+                              streams_kept */
+    uint32_t first_stream, streams_kept;
+    uint32_t untracked;
+};
+
+struct session_page {
+    /* Asked: */
+    uint32_t from_slot; /* 0 at first, then next_slot of the page before */
+    uint16_t max;       /* sessions, at most SESSIONS_PAGE_MAX */
+    bool media;         /* streams too */
+    uint64_t only_id;   /* 0: all */
+    bool by_user;
+    uint32_t realm;
+    uint16_t user_len;
+    uint8_t user[SESSIONS_USER_MAX]; /* as on the wire, or the account */
+    /* Answered: */
+    uint32_t next_slot; /* where the next page begins */
+    bool more;
+    uint16_t count;
+    uint16_t streams;
+    struct session_info sessions[SESSIONS_PAGE_MAX];
+    struct srtp_stream stream[SESSIONS_STREAMS_MAX];
+};
+
+/* Worker's thread. Looks at so many slots at most that media does not wait; *page then says more,
+ * maybe with no session in it. */
+void relay_sessions(const struct relay *r, struct session_page *page, const struct instant *now);
+
+#endif

@@ -1,0 +1,44 @@
+/*
+ * Tags and replays of one deposit's packets, by libsrtp2 (verifier_libsrtp2.c), or not at all where
+ * it was built without (verifier_none.c: srtp_verifier_new says -ENOSYS). The packet is never
+ * changed. Streams are made by the first packet of an SSRC that verifies; a forged one makes none.
+ * One thread.
+ */
+#ifndef SRTP_VERIFIER_H
+#define SRTP_VERIFIER_H
+
+#include "srtp/keys.h"
+
+enum srtp_verdict {
+    SRTP_VERIFIED,
+    SRTP_REPLAYED, /* its index was seen: the packet that was seen, to the last bit; only where
+                      options.remember is set */
+    SRTP_FAILED,   /* the tag is wrong, of a new index, or of one that was seen by another packet */
+    SRTP_SEEN,     /* its index was seen, and nobody remembers which packet it was */
+    SRTP_TOO_OLD,  /* before the window */
+    SRTP_UNVERIFIED, /* a new SSRC that fits no roll-over counter tried so far, but may one day */
+    SRTP_CROWDED,    /* it would verify, but there are as many SSRCs as may be */
+    SRTP_VERDICT_COUNT
+};
+
+struct srtp_verifier_options {
+    uint32_t window;  /* SRTP_WINDOW_MIN to SRTP_WINDOW_MAX */
+    uint32_t streams; /* SSRCs at most */
+    bool remember;    /* digests of what verified, so that duplicates can be told from forgeries */
+    const uint8_t *digest_key; /* 16 random bytes, borrowed for the call */
+};
+
+struct srtp_verifier;
+
+/* Once for the process, before any thread makes a verifier; again is fine. 0 or -EIO. */
+int srtp_verifier_init(void);
+bool srtp_verifier_available(void);
+/* 0, -ENOSYS, -ENOMEM, -EINVAL (keys that libsrtp2 refuses). */
+int srtp_verifier_new(struct srtp_verifier **out, const struct srtp_keys *keys,
+    const struct srtp_verifier_options *options);
+void srtp_verifier_free(struct srtp_verifier *v); /* wipes; NULL is fine */
+/* `packet`: one whose header is plausible (wire/rtp.h). */
+enum srtp_verdict srtp_verifier_judge(
+    struct srtp_verifier *v, struct slice packet, bool rtcp, uint64_t now_us);
+
+#endif
