@@ -44,6 +44,16 @@ void mailbox_message_free(struct mailbox_message *message)
     case MAILBOX_REVOKE:
         free(message->u.revocation);
         break;
+    case MAILBOX_SRTP_WANTED:
+        free(message->u.wanted);
+        break;
+    case MAILBOX_SRTP_DEPOSIT:
+        srtp_deposit_free(message->u.deposit);
+        break;
+    case MAILBOX_SESSIONS:
+    case MAILBOX_SESSIONS_READ:
+        free(message->u.page);
+        break;
     default:
         break;
     }
@@ -113,11 +123,16 @@ static uint32_t mailbox_limit(const struct mailbox *m, uint8_t kind)
 {
     switch (kind) {
     case MAILBOX_ASK:
+    case MAILBOX_SRTP_WANTED:
         return m->capacity / 2;
     case MAILBOX_RELAY:
     case MAILBOX_ANSWER:
     case MAILBOX_SECRETS:
     case MAILBOX_LIMITS:
+    case MAILBOX_SRTP_UNWANTED:
+    case MAILBOX_SRTP_DEPOSIT:
+    case MAILBOX_SESSIONS:
+    case MAILBOX_SESSIONS_READ:
         return m->capacity - MAILBOX_RESERVED;
     case MAILBOX_REVOKE:
         return m->capacity - MAILBOX_RESERVED_STOP;

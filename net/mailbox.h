@@ -27,6 +27,8 @@ enum mailbox_kind {
     MAILBOX_LIMITS,  /* to a worker: other instances were heard of; one that is lost does no harm */
     MAILBOX_REVOKE,  /* revocation: to a worker; owned, freed by it */
     MAILBOX_SRTP_WANTED, /* wanted: to control, which keys of media there are; owned, freed by it */
+    MAILBOX_SRTP_UNWANTED, /* allocation: to control, one that had asked for keys has ended; one
+                              that is lost costs control some room until it has aged */
     MAILBOX_SRTP_DEPOSIT,  /* deposit: to a worker; owned, wiped and freed by it */
     MAILBOX_SESSIONS,      /* page: to a worker, to be filled in; owned */
     MAILBOX_SESSIONS_READ, /* page: to control, from worker `from`; owned, freed by it */
@@ -47,6 +49,7 @@ struct mailbox_message {
         struct store_secrets *secrets;
         struct revocation *revocation;
         struct srtp_wanted *wanted;
+        uint64_t allocation; /* its id */
         struct srtp_deposit *deposit;
         struct session_page *page;
         uint8_t bytes[120];
@@ -56,8 +59,9 @@ _Static_assert(sizeof(struct mailbox_message) == 128, "a message is 128 bytes");
 
 /*
  * Slots that others leave free: revocations leave those of reloads and stops; the traffic between
- * workers (MAILBOX_RELAY) and what the store is asked and answers leave those of revocations too,
- * and questions, of which clients make as many as they like, no more than half of the ring.
+ * workers (MAILBOX_RELAY), keys of media, sessions, and what the store is asked and answers leave
+ * those of revocations too, and questions, of which clients make as many as they like, no more than
+ * half of the ring: MAILBOX_ASK and MAILBOX_SRTP_WANTED together.
  */
 #define MAILBOX_RESERVED_STOP 16
 #define MAILBOX_RESERVED      32

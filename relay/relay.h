@@ -52,9 +52,12 @@ struct relay_deps {
      * NULL: there is no store. */
     int (*ask)(void *ctx, const struct store_question *question);
     void *ask_ctx;
-    /* Asks for keys of media for a new allocation: what there is comes by relay_srtp_deposit. 0, or
-     * -EAGAIN: nobody was asked. NULL: there are none. */
+    /* Asks for keys of media for an allocation: what there is, and comes later, comes by
+     * relay_srtp_deposit. Asked again, the same once more. 0, or -EAGAIN: nobody was asked. NULL:
+     * there are none. */
     int (*want_keys)(void *ctx, const struct srtp_wanted *wanted);
+    /* An allocation that had asked (want_keys returned 0) has ended. NULL: nobody needs to know. */
+    void (*unwant_keys)(void *ctx, uint64_t allocation);
     void *want_keys_ctx;
     /* Wakes control: instances that share limits are to be told something. NULL: none are. */
     void (*report)(void *ctx);

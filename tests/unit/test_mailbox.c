@@ -156,14 +156,26 @@ static unsigned fill(struct mailbox *mailbox, enum mailbox_kind kind)
 static void test_mailbox_floods_leave_room_by_what_matters(void **state)
 {
     struct fixture *f = *state;
-    const enum mailbox_kind bulk[] = {MAILBOX_RELAY, MAILBOX_ANSWER, MAILBOX_SECRETS};
+    const enum mailbox_kind bulk[] = {MAILBOX_RELAY, MAILBOX_ANSWER, MAILBOX_SECRETS,
+        MAILBOX_SRTP_UNWANTED, MAILBOX_SRTP_DEPOSIT, MAILBOX_SESSIONS, MAILBOX_SESSIONS_READ};
     for (unsigned i = 0; i < sizeof(bulk) / sizeof(bulk[0]); i++) {
-        assert_int_equal(fill(f->mailbox, MAILBOX_ASK), i ? 0 : CAPACITY / 2);
+        assert_int_equal(fill(f->mailbox, MAILBOX_SRTP_WANTED), i ? 0 : CAPACITY / 2);
+        assert_int_equal(fill(f->mailbox, MAILBOX_ASK), 0);
         assert_int_equal(fill(f->mailbox, bulk[i]), i ? 0 : CAPACITY / 2 - MAILBOX_RESERVED);
     }
     assert_int_equal(fill(f->mailbox, MAILBOX_REVOKE), MAILBOX_RESERVED - MAILBOX_RESERVED_STOP);
     assert_int_equal(fill(f->mailbox, MAILBOX_SNAPSHOT), MAILBOX_RESERVED_STOP);
     assert_int_equal(mailbox_drain(f->mailbox), CAPACITY);
+}
+
+/* Allocations ask whenever they begin: that must not stop what is asked of the store for good. */
+static void test_mailbox_questions_of_both_kinds_share_half_of_it(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(fill(f->mailbox, MAILBOX_ASK), CAPACITY / 2);
+    assert_int_equal(fill(f->mailbox, MAILBOX_SRTP_WANTED), 0);
+    assert_int_equal(fill(f->mailbox, MAILBOX_RELAY), CAPACITY / 2 - MAILBOX_RESERVED);
+    assert_int_equal(mailbox_drain(f->mailbox), CAPACITY - MAILBOX_RESERVED);
 }
 
 /* The leak checker is the judge of the heap. */
@@ -183,6 +195,18 @@ static void test_mailbox_message_free_frees_what_a_message_owns(void **state)
     mailbox_message_free(&m);
     m.kind = MAILBOX_REVOKE;
     m.u.revocation = calloc(1, sizeof(*m.u.revocation));
+    mailbox_message_free(&m);
+    m.kind = MAILBOX_SRTP_WANTED;
+    m.u.wanted = calloc(1, sizeof(*m.u.wanted));
+    mailbox_message_free(&m);
+    m.kind = MAILBOX_SRTP_DEPOSIT;
+    m.u.deposit = calloc(1, sizeof(*m.u.deposit));
+    mailbox_message_free(&m);
+    m.kind = MAILBOX_SESSIONS;
+    m.u.page = calloc(1, sizeof(*m.u.page));
+    mailbox_message_free(&m);
+    m.kind = MAILBOX_SESSIONS_READ;
+    m.u.page = calloc(1, sizeof(*m.u.page));
     mailbox_message_free(&m);
     m = relay_message_of(0, 7);
     mailbox_message_free(&m);
@@ -218,6 +242,7 @@ int main(void)
         CASE(test_mailbox_full_refuses_and_keeps_what_it_has),
         CASE(test_mailbox_full_of_relay_messages_takes_a_stop),
         CASE(test_mailbox_floods_leave_room_by_what_matters),
+        CASE(test_mailbox_questions_of_both_kinds_share_half_of_it),
         cmocka_unit_test(test_mailbox_message_free_frees_what_a_message_owns),
         CASE(test_mailbox_post_wakes_the_loop),
         CASE(test_mailbox_capacity_that_is_no_power_of_two_is_refused),
