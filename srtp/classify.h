@@ -28,11 +28,13 @@ struct srtp_class {
 };
 
 /*
- * By the first byte, and then: STUN has its magic cookie and the length that it says; DTLS has
- * records of a known type, version and length; a channel number has the length that it says; RTP
- * and RTCP as wire/rtp.h. Not plausible is REASON_GUARD_{STUN,DTLS,CHANNEL,RTP,RTCP}_MALFORMED, no
- * kind at all is REASON_GUARD_NOT_MEDIA.
+ * By the first byte, and then: STUN has its magic cookie and the length that it says; DTLS's first
+ * record has a known type and version and ends inside the datagram, or is DTLS 1.3's and not too
+ * short; ChannelData has the length that it says, with at most its padding behind; RTP and RTCP as
+ * wire/rtp.h. Not plausible is REASON_GUARD_{STUN,DTLS,CHANNEL,RTP,RTCP}_MALFORMED, no kind at all
+ * is REASON_GUARD_NOT_MEDIA. `kind` is said of what is not plausible, too; `u` then is zeros. By
+ * pointer: a returned struct costs as much again as all checks.
  */
-struct srtp_class srtp_classify(struct slice datagram);
+void srtp_classify(struct srtp_class *out, struct slice datagram);
 
 #endif

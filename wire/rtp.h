@@ -25,12 +25,14 @@ struct rtcp_header {
     uint8_t packet_type; /* 192–223 */
 };
 
-/* Of a datagram whose first byte says RTP or RTCP (demux). */
+/* Of a datagram whose first byte says RTP or RTCP (demux): packet types 192–223. What is too short
+ * to say is RTP. */
 bool rtp_is_rtcp(struct slice datagram);
 /* REASON_NONE, or REASON_GUARD_RTP_MALFORMED with *out untouched: version, CSRC count and extension
  * lie within the datagram. */
 enum reason rtp_parse(struct rtp_header *out, struct slice datagram);
-/* REASON_NONE, or REASON_GUARD_RTCP_MALFORMED: version, type, and the first packet's length. */
+/* REASON_NONE, or REASON_GUARD_RTCP_MALFORMED with *out untouched: version, type, and the first
+ * packet's length, which takes in its sender's SSRC and ends inside the datagram. */
 enum reason rtcp_parse(struct rtcp_header *out, struct slice datagram);
 
 #endif
