@@ -11,11 +11,12 @@
 
 enum srtp_verdict {
     SRTP_VERIFIED,
-    SRTP_REPLAYED, /* its index was seen: the packet that was seen, to the last bit; only where
-                      options.remember is set */
-    SRTP_FAILED,   /* the tag is wrong, of a new index, or of one that was seen by another packet */
-    SRTP_SEEN,     /* its index was seen, and nobody remembers which packet it was */
-    SRTP_TOO_OLD,  /* before the window */
+    SRTP_REPLAYED, /* its index was seen, and its tag is right: what was seen, to the last bit, for
+                      nobody but the sender can make another one; only with tell_duplicates */
+    SRTP_FAILED,  /* the tag is wrong, of a new index or of one that was seen, or the MKI is none of
+                     ours, or SRTCP says that it is not encrypted */
+    SRTP_SEEN,    /* its index was seen, and nobody looked at the tag */
+    SRTP_TOO_OLD, /* before the window: of SRTP the one of the options, of SRTCP 128 packets */
     SRTP_UNVERIFIED, /* a new SSRC that fits no roll-over counter tried so far, but may one day */
     SRTP_CROWDED,    /* it would verify, but there are as many SSRCs as may be */
     SRTP_VERDICT_COUNT
@@ -24,8 +25,9 @@ enum srtp_verdict {
 struct srtp_verifier_options {
     uint32_t window;  /* SRTP_WINDOW_MIN to SRTP_WINDOW_MAX */
     uint32_t streams; /* SSRCs at most */
-    bool remember;    /* digests of what verified, so that duplicates can be told from forgeries */
-    const uint8_t *digest_key; /* 16 random bytes, borrowed for the call */
+    /* The tag of what comes under a seen index is computed, so that duplicates can be told from
+     * forgeries: SRTP_REPLAYED or SRTP_FAILED; else SRTP_SEEN. */
+    bool tell_duplicates;
 };
 
 struct srtp_verifier;
