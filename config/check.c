@@ -7,6 +7,7 @@
 #include "config/listeners.h"
 #include "config/realms.h"
 #include "config/redis.h"
+#include "config/srtp.h"
 
 #include <string.h>
 
@@ -26,6 +27,8 @@ int check_config(const struct config *c, const struct document_node *root, struc
 
     if (rc == 0)
         rc = realms_check(c, root, fault);
+    if (rc == 0)
+        rc = srtp_check(c, root, fault);
     if (rc < 0)
         return rc;
     if (c->auth.nonce_secret_old.len > 0 && c->auth.nonce_secret.len == 0)

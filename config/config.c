@@ -13,6 +13,7 @@
 #include "config/redis.h"
 #include "config/schema.h"
 #include "config/served.h"
+#include "config/srtp.h"
 #include "config/tls.h"
 
 #include <errno.h>
@@ -27,6 +28,7 @@ int config_init(struct config *c)
     struct config fresh = {0};
     int rc = -ENOMEM;
 
+    memset(fresh.realm_guards, SRTP_GUARD_INHERIT, sizeof(fresh.realm_guards));
     fresh.auth.realms = calloc(1, sizeof(*fresh.auth.realms));
     if (fresh.auth.realms) {
         fresh.auth.realm_count = 1;
@@ -53,6 +55,7 @@ void config_deinit(struct config *c)
     secret_wipe(&c->auth.nonce_secret);
     secret_wipe(&c->auth.nonce_secret_old);
     redis_clear(&c->redis);
+    srtp_clear(&c->srtp);
     listeners_clear(&c->net);
     tls_clear(&c->tls);
     free(c->tls_pair.cert);

@@ -5,6 +5,8 @@
  */
 #include "config/credentials.h"
 
+#include "base/base64.h"
+
 #include "config/file.h"
 #include "config/path.h"
 #include "config/schema.h"
@@ -104,6 +106,50 @@ static int set_secret_file(void *base, const struct schema_key *key,
 const struct schema_type type_secret = {.name = "secret", .form = "text", .set = set_secret};
 const struct schema_type type_secret_file = {
     .name = "path", .form = CREDENTIALS_FILE_FORM, .set = set_secret_file};
+
+static int fill_base64(struct secret *out, const struct schema_key *key,
+    const struct document_node *value, const char *text, struct fault *fault)
+{
+    uint8_t bytes[CREDENTIALS_BASE64_MAX];
+    const int len = base64_decode(bytes, sizeof(bytes), slice_of_string(text));
+    int rc = 0;
+
+    if (out->data)
+        rc = fault_set(fault, value->line,
+            "'%s': the same key is given twice, in text and as a file", key->path);
+    else if (len <= 0)
+        rc = fault_set(fault, value->line, "'%s' must hold %s", key->path, key->type->form);
+    else if (secret_set(out, slice_of(bytes, (size_t)len)) < 0)
+        rc = fault_out_of_memory(fault);
+    secret_cleanse(bytes, sizeof(bytes));
+    return rc;
+}
+
+int credentials_set_base64(struct secret *out, const struct schema_key *key,
+    const struct document_node *value, struct fault *fault)
+{
+    if (value->kind != DOCUMENT_SCALAR)
+        return credentials_fault(key, value, fault);
+    if (strcmp(value->text, CREDENTIALS_MASK) == 0)
+        return fault_set(fault, value->line,
+            "'%s': *** stands for a key that a dump has hidden; write the key itself", key->path);
+    return fill_base64(out, key, value, value->text, fault);
+}
+
+int credentials_read_base64(struct secret *out, const struct schema_key *key,
+    const struct document_node *value, struct fault *fault)
+{
+    struct secret text = {0};
+    int rc = credentials_read(&text, key, value, fault);
+
+    /* What stands behind a NUL would be left out of the key. */
+    if (rc == 0 && memchr(text.data, '\0', text.len))
+        rc = fault_set(fault, value->line, "'%s' must hold %s", key->path, key->type->form);
+    if (rc == 0)
+        rc = fill_base64(out, key, value, (const char *)text.data, fault);
+    secret_wipe(&text);
+    return rc;
+}
 
 static void print_masked(const void *base, const struct schema_key *key, FILE *out)
 {

@@ -6,6 +6,7 @@
 
 #include "config/schema.h"
 #include "config/served.h"
+#include "config/srtp.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -247,7 +248,7 @@ static int check_item(const struct listen_item *item, unsigned line, struct faul
 static int add_listen_item(
     struct net_settings *net, const struct document_node *value, struct fault *fault)
 {
-    struct listen_item item = {0};
+    struct listen_item item = {.listener.guard = SRTP_GUARD_INHERIT};
     int rc;
 
     rc = schema_set_defaults("listen[]", &item) < 0 ? fault_out_of_memory(fault)
@@ -301,7 +302,7 @@ static const struct automatic {
 
 static int add_automatic(struct net_settings *net, const struct automatic *a)
 {
-    struct listener_settings l = {.addr = {.family = ADDR_IPV6}};
+    struct listener_settings l = {.addr = {.family = ADDR_IPV6}, .guard = SRTP_GUARD_INHERIT};
     int rc = 0;
 
     l.transport = a->transport;
@@ -352,7 +353,8 @@ static bool same_entry(
     if (!addr_equal_ip(&l->addr, &first->addr) || l->addr.port != first->addr.port + distance ||
         l->transport != first->transport || l->accept_plain != first->accept_plain ||
         l->client_certificate != first->client_certificate || l->realm != first->realm ||
-        l->realms != first->realms || l->proxy_from_count != first->proxy_from_count)
+        l->realms != first->realms || l->guard != first->guard ||
+        l->proxy_from_count != first->proxy_from_count)
         return false;
     for (size_t i = 0; i < l->proxy_from_count; i++)
         if (!addr_equal_ip(&l->proxy_from[i].ip, &first->proxy_from[i].ip) ||
@@ -384,6 +386,7 @@ static void print_entry(
     fputs(first->accept_plain ? ", accept_plain: true" : "", out);
     fputs(first->client_certificate ? ", client_certificate: true" : "", out);
     served_print(c, first, out);
+    srtp_print_guard(first->guard, out);
     fputs(" }", out);
 }
 

@@ -5,8 +5,6 @@
  */
 #include "config/oauth.h"
 
-#include "base/base64.h"
-
 #include "config/credentials.h"
 #include "config/duplicates.h"
 #include "config/realms.h"
@@ -18,7 +16,6 @@
 
 /* Each is an entry of a table that a request looks into once. */
 #define OAUTH_KEYS_MAX 256
-#define OAUTH_KEY_MAX  32
 
 static size_t key_len(uint8_t algorithm)
 {
@@ -56,51 +53,22 @@ bool oauth_equal_keys(const struct auth_realm_settings *a, const struct auth_rea
     return true;
 }
 
-static int fill_key(struct secret *out, const struct schema_key *key,
-    const struct document_node *value, const char *text, struct fault *fault)
-{
-    uint8_t bytes[OAUTH_KEY_MAX];
-    const int len = base64_decode(bytes, sizeof(bytes), slice_of_string(text));
-    int rc = 0;
-
-    if (out->data)
-        rc = fault_set(fault, value->line,
-            "'%s': the same key is given twice, in text and as a file", key->path);
-    else if (len <= 0)
-        rc = fault_set(fault, value->line, "'%s' must hold %s", key->path, type_oauth_key.form);
-    else if (secret_set(out, slice_of(bytes, (size_t)len)) < 0)
-        rc = fault_out_of_memory(fault);
-    secret_cleanse(bytes, sizeof(bytes));
-    return rc;
-}
-
 static int set_key(void *base, const struct schema_key *key, const struct document_node *value,
     struct fault *fault)
 {
     struct auth_oauth_key_settings *k = base;
 
-    if (value->kind != DOCUMENT_SCALAR)
-        return credentials_fault(key, value, fault);
-    if (strcmp(value->text, CREDENTIALS_MASK) == 0)
-        return fault_set(fault, value->line,
-            "'%s': *** stands for a key that a dump has hidden; write the key itself", key->path);
-    return fill_key(&k->key, key, value, value->text, fault);
+    return credentials_set_base64(&k->key, key, value, fault);
 }
 
 static int set_key_file(void *base, const struct schema_key *key, const struct document_node *value,
     struct fault *fault)
 {
     struct auth_oauth_key_settings *k = base;
-    struct secret text = {0};
-    int rc = credentials_read(&text, key, value, fault);
+    struct schema_key held = *key;
 
-    /* What stands behind a NUL would be left out of the key. */
-    if (rc == 0 && memchr(text.data, '\0', text.len))
-        rc = fault_set(fault, value->line, "'%s' must hold %s", key->path, type_oauth_key.form);
-    if (rc == 0)
-        rc = fill_key(&k->key, key, value, (const char *)text.data, fault);
-    secret_wipe(&text);
-    return rc;
+    held.type = &type_oauth_key;
+    return credentials_read_base64(&k->key, &held, value, fault);
 }
 
 const struct schema_type type_oauth_key = {

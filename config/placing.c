@@ -76,7 +76,9 @@ static void take_places(
 {
     struct quota_limits quotas[AUTH_REALMS_MAX];
     struct realm_rates rates[AUTH_REALMS_MAX];
+    uint8_t guards[AUTH_REALMS_MAX];
 
+    memset(guards, SRTP_GUARD_INHERIT, sizeof(guards));
     for (size_t i = 0; i < AUTH_REALMS_MAX; i++) {
         quotas[i] = next->limits.quota;
         rates[i] = next->limits.rates;
@@ -85,9 +87,11 @@ static void take_places(
         realms[ids[i]] = next->auth.realms[i];
         quotas[ids[i]] = next->realm_quotas[i];
         rates[ids[i]] = next->realm_rates[i];
+        guards[ids[i]] = next->realm_guards[i];
     }
     memcpy(next->realm_quotas, quotas, sizeof(quotas));
     memcpy(next->realm_rates, rates, sizeof(rates));
+    memcpy(next->realm_guards, guards, sizeof(guards));
     free(next->auth.realms);
     next->auth.realms = realms;
     next->auth.realm_count = count;

@@ -82,6 +82,7 @@ static int read_item(const char *section, struct realm_item *item,
         .permissions_per_user = NOT_SET,
         .channels_per_user = NOT_SET};
     item->rates = (struct realm_rates){NO_RATE, NO_RATE, NO_WIDTH, NO_WIDTH, NO_WIDTH};
+    item->guard = SRTP_GUARD_INHERIT;
     if (schema_set_defaults(section, item) < 0)
         return fault_out_of_memory(fault);
     return schema_read(section, value, item, fault);
@@ -121,6 +122,7 @@ static int install(
         realms[i + 1] = items[i].realm;
         c->realm_quotas[i + 1] = items[i].quota;
         c->realm_rates[i + 1] = items[i].rates;
+        c->realm_guards[i + 1] = items[i].guard;
     }
     free(c->auth.realms);
     c->auth.realms = realms;
@@ -181,7 +183,8 @@ static void print_realms(const void *base, const struct schema_key *key, FILE *o
 
     fputc('[', out);
     for (size_t i = 1; i < c->auth.realm_count; i++) {
-        struct realm_item item = {c->auth.realms[i], c->realm_quotas[i], c->realm_rates[i]};
+        struct realm_item item = {
+            c->auth.realms[i], c->realm_quotas[i], c->realm_rates[i], c->realm_guards[i]};
 
         if (item.realm.removed)
             continue;
@@ -255,7 +258,8 @@ static bool tell_side(const struct config *next, const struct config *other, boo
             what = gone ? "removed" : "added";
         else if (!gone && !(equal_sources(before, realm) &&
                               equal_quotas(&other->realm_quotas[id], &next->realm_quotas[i]) &&
-                              equal_rates(&other->realm_rates[id], &next->realm_rates[i])))
+                              equal_rates(&other->realm_rates[id], &next->realm_rates[i]) &&
+                              other->realm_guards[id] == next->realm_guards[i]))
             what = "changed";
         else
             continue;

@@ -13,6 +13,7 @@ struct realm_item {
     struct auth_realm_settings realm;
     struct quota_limits quota; /* UINT32_MAX: not set */
     struct realm_rates rates;  /* count UINT32_MAX, bandwidth UINT64_MAX: not set */
+    uint8_t guard;             /* enum srtp_guard_level, or SRTP_GUARD_INHERIT */
 };
 
 /* The realm that a key of `auth`, or of an item of `realms`, is about. */

@@ -227,6 +227,11 @@ static int set_small_choice(void *base, const struct schema_key *key,
     return schema_bad_value(key, value, fault);
 }
 
+static void print_small_choice(const void *base, const struct schema_key *key, FILE *out)
+{
+    fputs(key->type->choices[*(const uint8_t *)const_field_of(base, key)], out);
+}
+
 _Static_assert(AUTH_REST_SHA1 == 0 && AUTH_REST_SHA256 == 1, "order of rest_hashes");
 _Static_assert(AUTH_OAUTH_A256GCM == 0 && AUTH_OAUTH_A128GCM == 1, "order of oauth_algorithms");
 
@@ -239,3 +244,29 @@ const struct schema_type type_oauth_algorithm = {.name = "choice",
     .form = "A256GCM or A128GCM",
     .set = set_small_choice,
     .choices = oauth_algorithms};
+
+_Static_assert(SRTP_GUARD_OFF == 0 && SRTP_GUARD_OBSERVE == 1 && SRTP_GUARD_CLASSIFY == 2 &&
+                   SRTP_GUARD_VERIFY == 3 && SRTP_GUARD_VERIFY_REQUIRED == 4,
+    "order of srtp_guards");
+_Static_assert(SRTP_REPLAY_DROP == 0 && SRTP_REPLAY_COUNT == 1, "order of srtp_replays");
+
+static const char *const srtp_guards[] = {
+    "off", "observe", "classify", "verify", "verify_required", NULL};
+static const char *const srtp_replays[] = {"drop", "count", NULL};
+
+static bool says_guard(const void *base, const struct schema_key *key)
+{
+    return *(const uint8_t *)const_field_of(base, key) != SRTP_GUARD_INHERIT;
+}
+
+const struct schema_type type_srtp_guard = {.name = "choice",
+    .form = "off, observe, classify, verify or verify_required",
+    .set = set_small_choice,
+    .print = print_small_choice,
+    .present = says_guard,
+    .choices = srtp_guards};
+const struct schema_type type_srtp_replay = {.name = "choice",
+    .form = "drop or count",
+    .set = set_small_choice,
+    .print = print_small_choice,
+    .choices = srtp_replays};

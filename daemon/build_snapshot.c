@@ -136,6 +136,24 @@ static void snapshot_add_rates(struct relay_snapshot *r, const struct config *co
     }
 }
 
+static void snapshot_add_guards(struct net_snapshot *s, const struct snapshot_source *from)
+{
+    struct relay_snapshot *r = &s->relay;
+    const struct config *config = from->config;
+    r->srtp = (struct srtp_policy){.replay = config->srtp.replay,
+        .window = config->srtp.window,
+        .streams_per_direction = config->srtp.streams_per_direction,
+        .key_grace_s = config->srtp.key_grace_s};
+    for (size_t i = 0; i < AUTH_REALMS_MAX; i++) {
+        uint8_t own = config->realm_guards[i];
+        r->guard_of_realm[i] = own == SRTP_GUARD_INHERIT ? config->srtp.guard : own;
+    }
+    memset(r->guard_of_listener, SRTP_GUARD_INHERIT, sizeof(r->guard_of_listener));
+    for (size_t i = 0; i < from->plan->count && i < GUARD_LISTENERS_MAX; i++) {
+        r->guard_of_listener[i] = from->plan->roles[i].settings.guard;
+    }
+}
+
 static bool snapshot_add_relay(struct net_snapshot *s, const struct config *config,
     struct port_maps *ports, char *error, size_t error_cap)
 {
@@ -168,6 +186,7 @@ struct net_snapshot *snapshot_build(
         return NULL;
     }
     s->relay.version = from->version;
+    snapshot_add_guards(s, from);
     s->streams = config->net.streams;
     s->dtls = config->net.dtls;
     /* Ports come last: a relayed address stays in their map for good. */

@@ -83,6 +83,8 @@ static inline char *config_unmask(const char *dump)
         {"A256GCM, key: \"***\"", "A256GCM, key: \"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\""},
         {"A128GCM, key: \"***\"", "A128GCM, key: \"AAECAwQFBgcICQoLDA0ODw==\""},
         {"://***@", "://user:pass%20word@"},
+        {"wrap_key: \"***\"", "wrap_key: \"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\""},
+        {"wrap_key_old: \"***\"", "wrap_key_old: \"HwECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\""},
         {"secret: \"***\"", "secret: \"sixteen bytes at least\""},
         {"key: \"***\"", "key: \"00112233445566778899aabbccddeeff\""},
         {"token: \"***\"", "token: \"sixteen-bytes-at-least\""},

@@ -101,6 +101,63 @@ static void test_config_init_gives_relay_and_limits_defaults(void **state)
     config_deinit(&c);
 }
 
+static void test_config_init_observes_media(void **state)
+{
+    struct config c = {0};
+    assert_int_equal(config_init(&c), 0);
+    assert_int_equal(c.srtp.guard, SRTP_GUARD_OBSERVE);
+    assert_int_equal(c.srtp.replay, SRTP_REPLAY_DROP);
+    assert_int_equal(c.srtp.window, 1024);
+    assert_int_equal(c.srtp.streams_per_direction, 32);
+    assert_int_equal(c.srtp.key_grace_s, 30);
+    assert_int_equal(c.srtp.wrap_key.len + c.srtp.wrap_key_old.len, 0);
+    for (size_t i = 0; i < AUTH_REALMS_MAX; i++)
+        assert_int_equal(c.realm_guards[i], SRTP_GUARD_INHERIT);
+    for (size_t i = 0; i < c.net.listener_count; i++)
+        assert_int_equal(c.net.listeners[i].guard, SRTP_GUARD_INHERIT);
+    config_deinit(&c);
+}
+
+static void test_config_load_every_key_of_media_is_set(void **state)
+{
+    struct config c = {0};
+    load(&c, good);
+    assert_int_equal(c.srtp.guard, SRTP_GUARD_CLASSIFY);
+    assert_int_equal(c.srtp.replay, SRTP_REPLAY_COUNT);
+    assert_int_equal(c.srtp.window, 256);
+    assert_int_equal(c.srtp.streams_per_direction, 5);
+    assert_int_equal(c.srtp.key_grace_s, 0);
+    assert_int_equal(c.srtp.wrap_key.len, 32);
+    assert_int_equal(c.srtp.wrap_key_old.len, 32);
+    for (unsigned i = 0; i < 32; i++) {
+        assert_int_equal(c.srtp.wrap_key.data[i], i);
+        assert_int_equal(c.srtp.wrap_key_old.data[i], i == 0 ? 31 : i);
+    }
+    for (size_t i = 0; i < c.net.listener_count; i++)
+        assert_int_equal(c.net.listeners[i].guard, i < 3 ? SRTP_GUARD_VERIFY : SRTP_GUARD_INHERIT);
+    for (size_t i = 0; i < AUTH_REALMS_MAX; i++)
+        assert_int_equal(
+            c.realm_guards[i], i == 1 ? SRTP_GUARD_VERIFY_REQUIRED : SRTP_GUARD_INHERIT);
+    config_deinit(&c);
+}
+
+static void test_config_load_every_level_of_media(void **state)
+{
+    static const char *const levels[] = {"off", "observe", "classify", "verify", "verify_required"};
+    struct config c = {0};
+    for (unsigned i = 0; i < 5; i++) {
+        char text[200];
+        snprintf(text, sizeof(text),
+            "auth: { users: [{ name: a, password: b }] }\nsrtp: %s\n"
+            "listen: [{ proto: udp, port: 1, srtp: %s }]\n",
+            levels[i], levels[4 - i]);
+        load(&c, text);
+        assert_int_equal(c.srtp.guard, i);
+        assert_int_equal(c.net.listeners[0].guard, 4 - i);
+    }
+    config_deinit(&c);
+}
+
 static void test_config_load_every_network_key_is_set(void **state)
 {
     struct config c = {0};
@@ -443,6 +500,9 @@ int main(void)
         cmocka_unit_test(test_config_init_gives_the_documented_defaults),
         cmocka_unit_test(test_config_init_gives_relay_and_limits_defaults),
         cmocka_unit_test(test_config_init_gives_stream_and_tls_defaults),
+        cmocka_unit_test(test_config_init_observes_media),
+        cmocka_unit_test(test_config_load_every_key_of_media_is_set),
+        cmocka_unit_test(test_config_load_every_level_of_media),
         cmocka_unit_test(test_config_load_every_network_key_is_set),
         cmocka_unit_test(test_config_load_every_listener_key_is_set),
         cmocka_unit_test(test_config_load_every_tls_key_is_set),

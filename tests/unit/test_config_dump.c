@@ -28,12 +28,19 @@ static void assert_dump_reads_back(const struct config *c)
     assert_int_equal(again.auth.realm_count, c->auth.realm_count);
     assert_memory_equal(again.realm_quotas, c->realm_quotas, sizeof(again.realm_quotas));
     assert_memory_equal(again.realm_rates, c->realm_rates, sizeof(again.realm_rates));
+    assert_memory_equal(again.realm_guards, c->realm_guards, sizeof(again.realm_guards));
+    assert_int_equal(again.srtp.guard, c->srtp.guard);
+    assert_int_equal(again.srtp.replay, c->srtp.replay);
+    assert_int_equal(again.srtp.window, c->srtp.window);
+    assert_int_equal(again.srtp.streams_per_direction, c->srtp.streams_per_direction);
+    assert_int_equal(again.srtp.key_grace_s, c->srtp.key_grace_s);
     assert_int_equal(again.redis.limits, c->redis.limits);
     assert_int_equal(again.redis.fleet_size, c->redis.fleet_size);
     assert_string_equal(again.redis.prefix, c->redis.prefix);
     for (size_t i = 0; i < c->net.listener_count; i++) {
         assert_int_equal(again.net.listeners[i].realm, c->net.listeners[i].realm);
         assert_int_equal(again.net.listeners[i].realms, c->net.listeners[i].realms);
+        assert_int_equal(again.net.listeners[i].guard, c->net.listeners[i].guard);
     }
     for (size_t i = 0; i < c->auth.realms[0].user_count; i++)
         assert_string_equal(again.auth.realms[0].users[i].name, c->auth.realms[0].users[i].name);
@@ -124,6 +131,8 @@ static void test_config_dump_shows_no_secret(void **state)
         "  secrets: [{ id: c, secret: canary-2 }]\n  nonce_secret: canary-3-canary-3\n"
         "  nonce_secret_old: canary-5-canary-5\n"
         "  oauth: { keys: [{ kid: d, algorithm: A128GCM, key: Y2FuYXJ5Y2FuYXJ5Y2FuYQ== }] }\n"
+        "srtp_verify: { wrap_key: Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2E=,\n"
+        "  wrap_key_old: Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2E= }\n"
         "redis: { url: redis+sentinel://me:canary-6/@canary@h/m, sentinel_password: canary-7 }\n"
         "admin: { token: canary-4-canary-4 }\n");
     char *dump = config_text(&c);
@@ -132,6 +141,8 @@ static void test_config_dump_shows_no_secret(void **state)
     assert_non_null(strstr(dump, "url: \"redis+sentinel://***@h/m\"\n"));
     assert_non_null(strstr(dump, "{ kid: \"d\", algorithm: A128GCM, key: \"***\" }"));
     assert_non_null(strstr(dump, "sentinel_password: \"***\""));
+    assert_non_null(strstr(dump, "wrap_key: \"***\""));
+    assert_non_null(strstr(dump, "wrap_key_old: \"***\""));
     assert_non_null(strstr(dump, "nonce_secret_old: \"***\""));
     assert_non_null(strstr(dump, "nonce_secret: \"***\""));
     assert_non_null(strstr(dump, "token: \"***\""));
@@ -323,6 +334,28 @@ static void test_config_diff_names_what_is_applied(void **state)
         false);
 }
 
+static void test_config_diff_names_what_becomes_of_media(void **state)
+{
+    bool restart;
+    assert_diff(WHO "srtp: verify\nsrtp_verify: { replay: count, window: 128, key_grace: 1min }\n",
+        "srtp: observe -> verify\nsrtp_verify.replay: drop -> count\n"
+        "srtp_verify.window: 1024 -> 128\nsrtp_verify.key_grace: 30s -> 1min\n",
+        false);
+    assert_diff(WHO "srtp_verify: { wrap_key: AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8= }\n",
+        "srtp_verify.wrap_key: changed\n", false);
+    char *text = diff_of(WHO "listen: [{ proto: udp, port: 1-2 }]\n",
+        WHO "listen: [{ proto: udp, port: 1-2, srtp: off }]\n", &restart);
+    assert_string_equal(text, "listen: changed\n");
+    free(text);
+    text = diff_of(WHO "listen: auto\nrealms: [{ name: b, users: [{ name: a, password: b }] }]\n",
+        WHO "listen: auto\n"
+            "realms: [{ name: b, users: [{ name: a, password: b }], srtp: classify }]\n",
+        &restart);
+    assert_string_equal(text, "realms: \"b\" changed\n");
+    assert_false(restart);
+    free(text);
+}
+
 static void test_config_diff_names_what_is_shared(void **state)
 {
     bool restart;
@@ -502,6 +535,7 @@ int main(void)
         cmocka_unit_test(test_config_dump_of_random_configurations_is_read_back),
         cmocka_unit_test(test_config_diff_of_equals_is_empty),
         cmocka_unit_test(test_config_diff_names_what_is_applied),
+        cmocka_unit_test(test_config_diff_names_what_becomes_of_media),
         cmocka_unit_test(test_config_diff_names_what_is_shared),
         cmocka_unit_test(test_config_diff_names_what_needs_a_restart),
         cmocka_unit_test(test_config_keep_takes_over_what_needs_a_restart),

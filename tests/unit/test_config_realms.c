@@ -186,9 +186,10 @@ static void test_realms_keep_their_ids_over_reloads(void **state)
     assert_int_equal(
         reload(&c,
             WHO LISTEN("d, c, b") "limits: { allocations_per_user: 9 }\n"
-                                  "realms: [" REALM("d") ", { name: c, " SECRET
-                                                         ", allocations_per_user: 4 }, " REALM(
-                                                             "b") "]\n",
+                                  "realms: [" REALM(
+                                      "d") ", { name: c, " SECRET
+                                           ", allocations_per_user: 4, srtp: off }, " REALM(
+                                               "b") "]\n",
             &error),
         0);
     assert_int_equal(c.auth.realm_count, 4);
@@ -201,6 +202,9 @@ static void test_realms_keep_their_ids_over_reloads(void **state)
     assert_int_equal(c.realm_quotas[1].allocations_per_user, 9);
     assert_int_equal(c.realm_quotas[2].allocations_per_user, 4);
     assert_int_equal(c.realm_quotas[3].allocations_per_user, 9);
+    assert_int_equal(c.realm_guards[2], SRTP_GUARD_OFF);
+    assert_int_equal(c.realm_guards[1], SRTP_GUARD_INHERIT);
+    assert_int_equal(c.realm_guards[3], SRTP_GUARD_INHERIT);
     /* Two are gone; what is left keeps its id. */
     assert_int_equal(reload(&c, WHO LISTEN("c") "realms: [" REALM("c") "]\n", &error), 0);
     assert_int_equal(c.auth.realm_count, 4);
@@ -209,6 +213,7 @@ static void test_realms_keep_their_ids_over_reloads(void **state)
     assert_realm(&c, 3, "d", true);
     assert_served(&c.net.listeners[0], 2, 4);
     assert_int_equal(c.realm_quotas[3].allocations_per_user, 0);
+    assert_int_equal(c.realm_guards[2], SRTP_GUARD_INHERIT);
     /* One comes back, another is new. */
     assert_int_equal(
         reload(&c, WHO LISTEN("e, d") "realms: [" REALM("e") ", " REALM("d") "]\n", &error), 0);

@@ -186,6 +186,25 @@ static void test_config_load_bad_secret_files_are_refused(void **state)
     assert_refused(from_files, ":2: 'auth.users[].password_file' must be an absolute path");
 }
 
+static void test_config_load_wrap_keys_from_files(void **state)
+{
+    static const char text[] = "auth: { users: [{ name: a, password: b }] }\nsrtp_verify:\n"
+                               "  wrap_key_file: \"${CREDENTIALS_DIRECTORY}/password\"\n"
+                               "  wrap_key_old_file: \"${CREDENTIALS_DIRECTORY}/rest\"\n";
+    struct config c = {0};
+    write_secrets(KEY_32 "\n", KEY_32, "0123456789abcdef");
+    load(&c, text);
+    assert_int_equal(c.srtp.wrap_key.len, 32);
+    assert_int_equal(c.srtp.wrap_key.data[31], 31);
+    assert_int_equal(c.srtp.wrap_key_old.len, 32);
+    config_deinit(&c);
+    write_secrets("AAECAwQFBgcICQoLDA0ODw==\n", KEY_32, "0123456789abcdef");
+    assert_refused(text, ":3: 'srtp_verify.wrap_key_file' must hold base64 of 32 bytes");
+    assert_refused("auth: { users: [{ name: a, password: b }] }\nsrtp_verify:\n"
+                   "  wrap_key_file: \"${CREDENTIALS_DIRECTORY}/rest\"\n  wrap_key: " KEY_32 "\n",
+        ":4: 'srtp_verify.wrap_key': the same key is given twice");
+}
+
 static void test_config_load_redis_and_keys_from_files(void **state)
 {
     struct config c = {0};
@@ -313,6 +332,7 @@ int main(void)
         cmocka_unit_test(test_config_load_tokens_are_made_for_the_realm_where_nothing_else_is_said),
         cmocka_unit_test(test_config_load_every_redis_key_is_set),
         cmocka_unit_test(test_config_load_every_form_of_a_redis_url_is_taken),
+        cmocka_unit_test_teardown(test_config_load_wrap_keys_from_files, remove_secrets),
         cmocka_unit_test_teardown(test_config_load_redis_and_keys_from_files, remove_secrets),
         cmocka_unit_test_teardown(
             test_config_load_bad_redis_and_key_files_are_refused, remove_secrets),

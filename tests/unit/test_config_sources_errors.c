@@ -73,6 +73,22 @@ static const struct bad cases[] = {
         "'auth.redis_oauth_keys' needs 'redis.url'"},
     {"threat_03_redis_users_word_refused", "auth: { redis_users: \"true\" }\n", 1, "true or false"},
 
+    /* the key that keys of media are wrapped by */
+    {"threat_03_wrap_key_short_refused", "srtp_verify: { wrap_key: AAECAwQFBgcICQoLDA0ODw== }\n", 1,
+        "'srtp_verify.wrap_key' must hold base64 of 32 bytes"},
+    {"threat_03_wrap_key_hex_refused",
+        "srtp_verify: { wrap_key: 000102030405060708090a0b0c0d0e0f0 }\n", 1, "base64 of 32 bytes"},
+    {"threat_03_wrap_key_masked_refused", "srtp_verify: { wrap_key: \"***\" }\n", 1,
+        "a dump has hidden"},
+    {"threat_03_wrap_key_list_refused", "srtp_verify: { wrap_key: [a] }\n", 1,
+        "'srtp_verify.wrap_key' must be base64 of 32 bytes"},
+    {"threat_03_wrap_key_file_missing_refused", "srtp_verify:\n  wrap_key_file: /nonexistent/key\n",
+        2, "cannot read '/nonexistent/key'"},
+    {"threat_03_wrap_key_old_alone_refused",
+        "auth: { users: [{ name: a, password: b }] }\nsrtp_verify:\n  replay: drop\n"
+        "  wrap_key_old: AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n",
+        4, "'srtp_verify.wrap_key_old' means nothing without 'srtp_verify.wrap_key'"},
+
     /* keys of access tokens */
     {"threat_03_oauth_list_refused", "auth: { oauth: [a] }\n", 1, "'auth.oauth' must be a mapping"},
     {"threat_03_oauth_key_without_kid_refused",
