@@ -8,6 +8,7 @@
 #include "bench/options.h"
 #include "bench/report.h"
 #include "bench/setup.h"
+#include "bench/srtp_packets.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,13 +20,25 @@
 #define TIME_LIMIT_S   1300 /* longer than any row may be asked to last */
 #define TIMER_SLACK_NS 1
 
+/* For who has to do something about the sessions before the first packet. */
+static int wait_for_word(const struct options *o)
+{
+    char line[16];
+
+    if (!o->work.waits) {
+        return 0;
+    }
+    fputs("ready\n", stderr);
+    return fgets(line, sizeof(line), stdin) != NULL ? 0 : -1;
+}
+
 static int run_media(const struct options *o)
 {
     struct media_window *w = calloc(1, sizeof(*w));
     struct media *m = w != NULL ? media_new(o) : NULL;
     int rc = -1;
 
-    if (m != NULL && (rc = media_run(m, o->work.seconds, w)) == 0) {
+    if (m != NULL && wait_for_word(o) == 0 && (rc = media_run(m, o->work.seconds, w)) == 0) {
         report_media(o, m, w);
     }
     media_free(m);
@@ -93,6 +106,17 @@ static int run_guess(const struct options *o)
     return rc;
 }
 
+static int run_srtp(const struct options *o)
+{
+    double ns;
+    int rc = srtp_packets_cost(o->work.srtp, o->work.size, o->work.seconds, &ns);
+
+    if (rc == 0) {
+        report_srtp(o, ns);
+    }
+    return rc;
+}
+
 int main(int argc, char **argv)
 {
     struct options o;
@@ -116,6 +140,9 @@ int main(int argc, char **argv)
         break;
     case ROW_GUESS:
         rc = run_guess(&o);
+        break;
+    case ROW_SRTP:
+        rc = run_srtp(&o);
         break;
     default:
         rc = run_media(&o);

@@ -4,8 +4,9 @@
  * millisecond, without anyone waiting for it, so that the server never pays for waking the
  * generator. Arrival times are the kernel's, so that reading late does not show.
  *
- * Each payload begins with an RTP header and the probe: who sent it when, and in which window, so
- * that packets of the warm-up are not counted.
+ * Each payload is RTP, of a stream a session, with the probe: who sent it when, and in which
+ * window, so that packets of the warm-up are not counted. It is a header extension, which SRTP
+ * leaves in the clear.
  *
  * At saturation the generator would cost as much as the server if it received every packet: of its
  * sequence numbers only every 16th is let through to it, and stands for 16.
@@ -14,6 +15,7 @@
  */
 #include "bench/media.h"
 
+#include "bench/srtp_packets.h"
 #include "wire/channel_data.h"
 #include "wire/stun.h"
 #include "wire/stun_writer.h"
@@ -31,7 +33,11 @@
 #define FULL_PAUSE_NS 5000u
 #define PROBE_MAGIC   0x74706b62u
 #define RTP_LEN       12
-#define RTP_SEQUENCE  3 /* offset of its low byte */
+#define RTP_SEQUENCE  3   /* offset of its low byte */
+#define RTP_TICKS     480 /* of the time stamp, from packet to packet: 10 ms at 48 kHz */
+#define SSRC_FIRST    0x10000u
+#define EXTENSION_LEN 4 /* its header, which the probe follows */
+#define PROBE_WORDS   4
 #define SAMPLE        16
 #define DATAGRAM_MAX  1600
 
@@ -44,7 +50,9 @@ struct media {
     struct media_window *window; /* what is being measured; NULL: warm-up */
     uint32_t epoch;              /* tells the packets of one window from those of another */
     unsigned next_session;
-    uint16_t rtp_sequence;
+    uint32_t *sent;            /* packets of each session */
+    struct srtp_packets *srtp; /* NULL: payloads are not protected */
+    uint32_t transactions;     /* of indications */
     uint64_t in_flight_sent, in_flight_received;
     uint64_t moved_ns; /* when a packet last arrived */
     uint64_t spun_ns;  /* waited without sleeping */
@@ -74,6 +82,16 @@ static int sample(struct media *m)
     return endpoint_sample(m->peer, RTP_SEQUENCE, SAMPLE);
 }
 
+static bool open_srtp(struct media *m)
+{
+    const struct work *work = &m->options->work;
+
+    if (work->srtp != NULL) {
+        m->srtp = srtp_packets_new(work->srtp, work->allocations);
+    }
+    return work->srtp == NULL || m->srtp != NULL;
+}
+
 struct media *media_new(const struct options *options)
 {
     const struct target *t = &options->target;
@@ -84,6 +102,11 @@ struct media *media_new(const struct options *options)
     }
     m->options = options;
     m->epoch = (uint32_t)(realtime_ns() >> 16);
+    m->sent = calloc(options->work.allocations, sizeof(*m->sent));
+    if (m->sent == NULL || !open_srtp(m)) {
+        media_free(m);
+        return NULL;
+    }
     m->peer = endpoint_new(options->place.peer, options->place.peer_netns);
     m->client = m->peer != NULL ? new_client(m) : NULL;
     if (m->client == NULL) {
@@ -110,6 +133,8 @@ void media_free(struct media *m)
     }
     turn_client_free(m->client);
     endpoint_free(m->peer);
+    srtp_packets_free(m->srtp);
+    free(m->sent);
     free(m);
 }
 
@@ -130,17 +155,25 @@ const struct usage *media_after(const struct media *m)
 
 static void write_payload(struct media *m, uint8_t *out, uint32_t session)
 {
+    size_t len = m->options->work.size - (m->srtp != NULL ? srtp_packets_tag_len(m->srtp) : 0);
+    uint32_t number = m->sent[session]++;
     struct writer w;
 
-    writer_init(&w, out, m->options->work.size);
-    writer_u16(&w, 0x8060); /* version 2, payload type 96 */
-    writer_u16(&w, m->rtp_sequence++);
-    writer_u32(&w, 0);
-    writer_u32(&w, session);
+    writer_init(&w, out, len);
+    writer_u16(&w, 0x9060); /* version 2, an extension, payload type 96 */
+    /* Sessions are apart, so that those of one round do not all come through a sampling end. */
+    writer_u16(&w, (uint16_t)(number + session));
+    writer_u32(&w, number * RTP_TICKS);
+    writer_u32(&w, SSRC_FIRST + session);
+    writer_u16(&w, 0); /* a profile of nobody's */
+    writer_u16(&w, PROBE_WORDS);
     writer_u32(&w, PROBE_MAGIC);
     writer_u32(&w, m->epoch);
     writer_u64(&w, realtime_ns());
-    writer_zeros(&w, m->options->work.size - writer_len(&w));
+    writer_zeros(&w, len - writer_len(&w));
+    if (m->srtp != NULL) {
+        srtp_packets_protect(m->srtp, session, out, len);
+    }
 }
 
 static void on_payload(struct media *m, struct slice payload, uint64_t arrived_ns)
@@ -148,7 +181,7 @@ static void on_payload(struct media *m, struct slice payload, uint64_t arrived_n
     struct cursor c;
 
     cursor_init(&c, payload);
-    cursor_skip(&c, RTP_LEN);
+    cursor_skip(&c, RTP_LEN + EXTENSION_LEN);
     uint32_t magic = cursor_u32(&c), epoch = cursor_u32(&c);
     uint64_t sent_ns = cursor_u64(&c);
     if (c.failed || magic != PROBE_MAGIC || epoch != m->epoch) {
@@ -207,8 +240,8 @@ static size_t write_from_client(struct media *m, uint32_t session, uint8_t *out)
         return CHANNEL_HEADER_LEN + size;
     }
     addr_from_sockaddr(&peer, (const struct sockaddr *)&peer_sa);
-    transaction[14] = (uint8_t)(m->rtp_sequence >> 8);
-    transaction[15] = (uint8_t)m->rtp_sequence;
+    transaction[14] = (uint8_t)(++m->transactions >> 8);
+    transaction[15] = (uint8_t)m->transactions;
     stun_write_begin(&w, out, DATAGRAM_MAX, STUN_INDICATION, STUN_SEND, transaction);
     stun_write_xor_addr(&w, STUN_ATTR_XOR_PEER_ADDRESS, &peer);
     stun_write_attr_header(&w, STUN_ATTR_DATA, (uint16_t)size);

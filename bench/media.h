@@ -9,6 +9,7 @@
 
 /* An RTP header, so that a relay that looks at media sees some, and the probe. */
 #define MEDIA_SIZE_MIN 32
+#define MEDIA_TAG_MAX  16 /* of SRTP */
 
 /* What one measured window showed. */
 struct media_window {

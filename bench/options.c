@@ -25,6 +25,7 @@
 static const char usage[] =
     "usage: turnpike-bench media|setup|binding|idle|flood|connections|guess --server IP:PORT "
     "[options]\n"
+    "       turnpike-bench srtp --srtp SUITE [--size BYTES] [--seconds S]   libsrtp2 alone\n"
     "  --user NAME --password TEXT  long-term credentials (bench, bench)\n"
     "  --clients IP/BITS            addresses of the clients, all local here (127.77.0.0/16)\n"
     "  --peer IP                    address of the peer (127.0.0.1)\n"
@@ -36,6 +37,8 @@ static const char usage[] =
     "  --allocations N (200)  --size BYTES (160)  --burst N (1)  --coalesced\n"
     "  --to-client            from the peer to the clients instead of the other way\n"
     "  --indications          Send and Data indications instead of channels\n"
+    "  --srtp SUITE           payloads are SRTP, under a key that everybody knows\n"
+    "  --wait                 says ready when all is set up, and waits for a line before it sends\n"
     "  --pps N (20000)        packets a second in all; 0: as fast as goes\n"
     "                         of setup and binding: sessions; 0 unless it is given\n"
     "  --window N (128)       in flight at once when not paced\n"
@@ -63,6 +66,8 @@ enum {
     OPT_COALESCED,
     OPT_TO_CLIENT,
     OPT_INDICATIONS,
+    OPT_SRTP,
+    OPT_WAIT,
     OPT_PPS,
     OPT_WINDOW,
     OPT_FLOOD,
@@ -95,6 +100,8 @@ static const struct option long_options[] = {
     {"coalesced", no_argument, NULL, OPT_COALESCED},
     {"to-client", no_argument, NULL, OPT_TO_CLIENT},
     {"indications", no_argument, NULL, OPT_INDICATIONS},
+    {"srtp", required_argument, NULL, OPT_SRTP},
+    {"wait", no_argument, NULL, OPT_WAIT},
     {"pps", required_argument, NULL, OPT_PPS},
     {"window", required_argument, NULL, OPT_WINDOW},
     {"flood", required_argument, NULL, OPT_FLOOD},
@@ -177,7 +184,7 @@ static bool parse_clients(const char *text, struct place *out)
 static bool parse_kind(const char *text, enum row_kind *out)
 {
     static const char *const names[] = {
-        "media", "setup", "binding", "idle", "flood", "connections", "guess"};
+        "media", "setup", "binding", "idle", "flood", "connections", "guess", "srtp"};
 
     for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (strcmp(text, names[i]) == 0) {
@@ -295,6 +302,12 @@ static bool parse_work(struct work *w, int option, const char *value)
     case OPT_INDICATIONS:
         w->indications = true;
         return true;
+    case OPT_SRTP:
+        w->srtp = value;
+        return true;
+    case OPT_WAIT:
+        w->waits = true;
+        return true;
     default:
         return false;
     }
@@ -356,11 +369,19 @@ static const char *guess_contradiction(const struct options *o)
     return NULL;
 }
 
+static const char *srtp_contradiction(const struct work *w)
+{
+    return w->size < MEDIA_SIZE_MIN + MEDIA_TAG_MAX ? "--size is too small for SRTP" : NULL;
+}
+
 /* What is wrong with the whole, or NULL. */
 static const char *contradiction(const struct options *o)
 {
     const struct work *w = &o->work;
 
+    if (w->kind == ROW_SRTP) {
+        return w->srtp == NULL ? "srtp needs --srtp" : srtp_contradiction(w);
+    }
     if (o->target.address.sin_port == 0) {
         return "--server is missing";
     }
@@ -369,6 +390,9 @@ static const char *contradiction(const struct options *o)
     }
     if (w->size < MEDIA_SIZE_MIN) {
         return "--size is too small for the time stamp";
+    }
+    if (w->srtp != NULL && srtp_contradiction(w) != NULL) {
+        return srtp_contradiction(w);
     }
     if (w->allocations == 0 || w->burst == 0 || w->window == 0) {
         return "--allocations, --burst and --window are at least 1";

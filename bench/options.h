@@ -16,7 +16,8 @@ enum row_kind {
     ROW_IDLE,
     ROW_FLOOD,
     ROW_CONNECTIONS,
-    ROW_GUESS
+    ROW_GUESS,
+    ROW_SRTP
 };
 enum flood_kind { FLOOD_MALFORMED, FLOOD_UNAUTHENTICATED, FLOOD_WRONG_PASSWORD };
 
@@ -49,6 +50,8 @@ struct work {
     bool coalesced; /* a burst is sent as one segmented datagram */
     bool to_client;
     bool indications;
+    const char *srtp;   /* suite that payloads are protected by; NULL: none */
+    bool waits;         /* for a line on standard input, before the first packet */
     unsigned pps;       /* packets a second in all; 0: as fast as goes */
     unsigned flood_pps; /* 0 elsewhere than in ROW_FLOOD */
     unsigned window;    /* packets or transactions in flight when unpaced */

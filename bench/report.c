@@ -209,3 +209,11 @@ void report_guess(const struct options *o, const struct guess_result *r)
     fprintf(stderr, "  %s\n", apart ? "users can be told apart" : "users cannot be told apart");
     end();
 }
+
+void report_srtp(const struct options *o, double verify_ns)
+{
+    begin("srtp", o);
+    number("size", o->work.size);
+    number("verify_ns", verify_ns);
+    end();
+}

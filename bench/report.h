@@ -14,5 +14,6 @@ void report_flood(
 void report_setup(const struct options *o, const struct setup_window *w);
 void report_idle_connections(const struct options *o, const struct idle_connections *c);
 void report_guess(const struct options *o, const struct guess_result *r);
+void report_srtp(const struct options *o, double verify_ns);
 
 #endif
