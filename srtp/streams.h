@@ -18,8 +18,8 @@
 
 /*
  * RFC 3550 appendix A.1, A.3 and A.8. The first packet counts: there is no probation. Sequence
- * numbers before the first are not counted as lost. A packet whose number is more than 3000 ahead
- * or more than 512 behind counts for itself alone; when its successor comes next, the sequence
+ * numbers before the first are not counted as lost. A packet whose number is 3000 or more ahead, or
+ * 512 or more behind, counts for itself alone; when its successor comes next, the sequence
  * began anew.
  */
 struct srtp_stream {
