@@ -1,6 +1,7 @@
 /*
- * One link, and on it what asks for keys, what reads secrets, what shares revocations and what
- * shares limits; one timer of a second drives the last three. Called by the control thread.
+ * One link, and on it what asks for keys, what reads secrets, what shares revocations, what shares
+ * limits and what reads keys of media; one timer of a second drives the middle three. Called by the
+ * control thread.
  */
 #include "fleet/fleet.h"
 
@@ -12,10 +13,11 @@
 #include "fleet/redis_limits_calls.h"
 #include "fleet/redis_revocations.h"
 #include "fleet/redis_secrets.h"
+#include "fleet/redis_srtp_keys.h"
 #include "fleet/redis_store.h"
 
 #define TICK_MS   1000u
-#define REPLY_MIN (64u * 1024) /* a page of revocations has to fit, and a batch of them */
+#define REPLY_MIN (512u * 1024) /* a page of revocations or of deposits has to fit, and a batch */
 #define PREFIX    "turnpike"
 
 struct fleet {
@@ -24,6 +26,7 @@ struct fleet {
     struct redis_secrets *secrets;
     struct redis_revocations *revocations;
     struct redis_limits *limits; /* NULL: they are not shared */
+    struct redis_srtp_keys *srtp_keys;
     struct fleet_realms realms;
     struct fleet_hooks hooks;
     uv_timer_t timer;
@@ -41,6 +44,8 @@ static void on_state(void *ctx, const struct redis_state *state)
     struct fleet *f = ctx;
     if (state->up && f->limits)
         redis_limits_up(f->limits, state); /* first: the hook may ask for what is shared */
+    if (state->up)
+        redis_srtp_keys_up(f->srtp_keys); /* before what the hook asks for; see there */
     if (f->hooks.state)
         f->hooks.state(f->hooks.ctx, state);
     if (!state->up)
@@ -77,6 +82,20 @@ static void on_forgotten(void *ctx)
         f->hooks.forgotten(f->hooks.ctx);
 }
 
+static void on_srtp_deposited(void *ctx, struct slice place)
+{
+    struct fleet *f = ctx;
+    if (f->hooks.srtp_deposited)
+        f->hooks.srtp_deposited(f->hooks.ctx, place);
+}
+
+static void on_srtp_found(void *ctx, const struct fleet_srtp_found *found)
+{
+    struct fleet *f = ctx;
+    if (f->hooks.srtp_found)
+        f->hooks.srtp_found(f->hooks.ctx, found);
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct fleet *f = timer->data;
@@ -100,6 +119,7 @@ static void free_parts(struct fleet *f)
     redis_secrets_free(f->secrets);
     redis_revocations_free(f->revocations);
     redis_limits_free(f->limits);
+    redis_srtp_keys_free(f->srtp_keys);
     fleet_realms_deinit(&f->realms);
 }
 
@@ -116,6 +136,11 @@ static int make_link(struct fleet *f, uv_loop_t *loop, const struct redis_link_o
     return redis_link_new(&f->link, loop, &own, error, error_cap);
 }
 
+static const char *prefix_of(const struct redis_settings *settings)
+{
+    return settings->prefix ? settings->prefix : PREFIX;
+}
+
 static int make_limits(
     struct fleet *f, const struct redis_settings *settings, const struct random_source *random)
 {
@@ -123,7 +148,7 @@ static int make_limits(
         return 0;
     f->limits = redis_limits_new(&(struct redis_limits_options){.link = f->link,
         .random = random,
-        .prefix = settings->prefix ? settings->prefix : PREFIX,
+        .prefix = prefix_of(settings),
         .fleet_size = settings->fleet_size,
         .hooks = {.instances = on_instances, .forgotten = on_forgotten, .ctx = f}});
     return f->limits ? 0 : -ENOMEM;
@@ -136,7 +161,13 @@ static int make_parts(struct fleet *f, uv_loop_t *loop, const struct redis_link_
     f->secrets = redis_secrets_new(f->link, on_secrets, f);
     f->revocations = redis_revocations_new(&(struct redis_revocations_options){
         .link = f->link, .realms = &f->realms, .random = random, .told = on_revoked, .ctx = f});
-    if (!f->store || !f->secrets || !f->revocations)
+    f->srtp_keys = redis_srtp_keys_new(&(struct redis_srtp_keys_options){.loop = loop,
+        .link = f->link,
+        .prefix = prefix_of(options->settings),
+        .deposited = on_srtp_deposited,
+        .found = on_srtp_found,
+        .ctx = f});
+    if (!f->store || !f->secrets || !f->revocations || !f->srtp_keys)
         return -ENOMEM;
     return make_limits(f, options->settings, random);
 }
@@ -225,6 +256,16 @@ struct share fleet_share(struct fleet *f)
 int fleet_revoke(struct fleet *f, const struct revocation *v)
 {
     return redis_revocations_put(f->revocations, v);
+}
+
+void fleet_srtp_use(struct fleet *f, bool on)
+{
+    redis_srtp_keys_use(f->srtp_keys, on);
+}
+
+int fleet_srtp_ask(struct fleet *f, struct slice place)
+{
+    return redis_srtp_keys_ask(f->srtp_keys, place);
 }
 
 int fleet_renew(struct fleet *f, char *error, size_t error_cap)

@@ -13,6 +13,23 @@
 
 struct fleet;
 
+#define FLEET_SRTP_FIELDS_MAX 64
+
+/* Keys of media of a place, as they lie in Redis (srtp/wrapped_key.h): anything may. */
+struct fleet_srtp_found {
+    struct slice place;
+    enum {
+        FLEET_SRTP_READ,       /* the fields are what lies there; none: nothing does */
+        FLEET_SRTP_FAILED,     /* no answer, or an error that says nothing about the place */
+        FLEET_SRTP_UNREADABLE, /* something else lies there, that is no hash */
+    } outcome;
+    bool whole; /* there are no other fields */
+    size_t count;
+    struct fleet_srtp_field {
+        struct slice name, value;
+    } fields[FLEET_SRTP_FIELDS_MAX];
+};
+
 /* All called on the loop; none may free the fleet or change its realms. Each may be NULL. */
 struct fleet_hooks {
     void (*state)(void *ctx, const struct redis_state *state);
@@ -29,10 +46,12 @@ struct fleet_hooks {
     /* Others have counted this instance as gone, or Redis is another or has lost its data, or a day
      * has gone by: what it holds is to be told again (ratelimit/quota_reports.h). */
     void (*forgotten)(void *ctx);
-    /* Somebody has deposited keys of media, or fleet_srtp_ask has been asked for them: the value as
-     * it lies in Redis, of a place and a field (srtp/wrapped_key.h). Borrowed. Empty: taken back.
-     */
-    void (*srtp_key)(void *ctx, struct slice place, struct slice field, struct slice value);
+    /* Somebody has deposited keys of media, or taken them back: fleet_srtp_ask says which.
+     * Borrowed; a place that can be (fleet/redis_srtp_places.h), though maybe nobody's here; empty:
+     * who deposited has named none. */
+    void (*srtp_deposited)(void *ctx, struct slice place);
+    /* The answer to fleet_srtp_ask. Borrowed. */
+    void (*srtp_found)(void *ctx, const struct fleet_srtp_found *found);
     void *ctx;
 };
 
@@ -66,8 +85,12 @@ struct share fleet_share(struct fleet *f);
  * wait (8192); -EINVAL: no such realm, kind or id; -ENOMEM.
  */
 int fleet_revoke(struct fleet *f, const struct revocation *v);
-/* Looks whether keys of media lie in Redis for "allocation/0123456789abcdef" or "user/REALM/USER":
- * those that do come by the hook. 0: asked; -EAGAIN: cannot be reached now; -EINVAL; -ENOMEM. */
+/* Whether keys of media are taken from Redis; at first they are not, and nothing is sent for them.
+ */
+void fleet_srtp_use(struct fleet *f, bool on);
+/* Looks which keys of media lie in Redis for "allocation/0123456789abcdef" or "user/REALM/USER". 0:
+ * the hook will be called once, unless the fleet is freed before; -EAGAIN: cannot be reached now,
+ * or not in use; -EINVAL: no such place; -ENOMEM. */
 int fleet_srtp_ask(struct fleet *f, struct slice place);
 /* Reads certificates and keys of the link again; see redis_link_renew. */
 int fleet_renew(struct fleet *f, char *error, size_t error_cap);

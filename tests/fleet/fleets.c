@@ -48,6 +48,18 @@ static void on_forgotten(void *ctx)
     ((struct test_fleet *)ctx)->forgotten++;
 }
 
+static void on_srtp_deposited(void *ctx, struct slice place)
+{
+    ((struct test_fleet *)ctx)->srtp_deposited++;
+}
+
+static void on_srtp_found(void *ctx, const struct fleet_srtp_found *found)
+{
+    struct test_fleet *f = ctx;
+    f->srtp_found++;
+    f->srtp_fields = found->outcome == FLEET_SRTP_READ ? (unsigned)found->count : 0;
+}
+
 void test_fleet_begin(struct test_fleet *f, struct linked *l, const char *url)
 {
     char copy[512], error[256] = "";
@@ -56,6 +68,8 @@ void test_fleet_begin(struct test_fleet *f, struct linked *l, const char *url)
         .revoked = on_revoked,
         .instances = on_instances,
         .forgotten = on_forgotten,
+        .srtp_deposited = on_srtp_deposited,
+        .srtp_found = on_srtp_found,
         .ctx = f};
     const struct fleet_realm realms[] = {
         {1, slice_of_string(realm_names[1]), true}, {2, slice_of_string(realm_names[2]), false}};

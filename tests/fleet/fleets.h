@@ -16,7 +16,8 @@ struct test_fleet {
     struct revocation revoked[TEST_FLEET_REVOKED_MAX]; /* the first of them */
     int64_t until_sum;                                 /* of all of them */
     unsigned instances_told, forgotten;
-    uint32_t instances; /* the last */
+    uint32_t instances;                               /* the last */
+    unsigned srtp_deposited, srtp_found, srtp_fields; /* fields: of what was found last */
 };
 
 /* What was answered. */

@@ -113,6 +113,28 @@ static bool was_forgotten(struct linked *linked, void *ctx)
     return ((struct test_fleet *)ctx)->forgotten == 1;
 }
 
+static bool has_heard(struct linked *linked, void *ctx)
+{
+    return ((struct test_fleet *)ctx)->srtp_deposited == 1;
+}
+
+static bool has_found(struct linked *linked, void *ctx)
+{
+    return ((struct test_fleet *)ctx)->srtp_found == 1;
+}
+
+/* Keys of media are heard of, and found. */
+static bool find_keys(struct test_fleet *f)
+{
+    fleet_srtp_use(f->fleet, true);
+    linked_sleep(&l, 50);
+    return test_redis_says(&redis, "HSET turnpike/srtp/user/r/u to_peer v", ":1") &&
+           test_redis_says(&redis, "XADD turnpike/srtp/deposits * place user/r/u", "$") &&
+           linked_run(&l, has_heard, f, 2000) &&
+           fleet_srtp_ask(f->fleet, slice_of_string("user/r/u")) == 0 &&
+           linked_run(&l, has_found, f, 2000) && f->srtp_fields == 1;
+}
+
 /* The line of docs/redis.md, as it stands there. */
 static void test_fleet_documented_rights_suffice(void **state)
 {
@@ -144,6 +166,7 @@ static void test_fleet_documented_rights_suffice(void **state)
     assert_true(test_fleet_up(&a, &l, 1));
     assert_true(linked_run(&l, has_counted, &a, 2000));
     assert_true(share_limits(&a));
+    assert_true(find_keys(&a));
     assert_true(test_fleet_secrets(&a, &l, 1, 2000));
     assert_int_equal(a.secrets.count, 1);
     assert_int_equal(test_fleet_question(&a, &l, STORE_USER, "alice").answer.verdict, STORE_FOUND);

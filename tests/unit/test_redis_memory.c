@@ -87,7 +87,7 @@ static void test_redis_memory_each_failure_is_survived(void **state)
 }
 
 struct used {
-    unsigned answers, secrets, revoked, shared, debited;
+    unsigned answers, secrets, revoked, shared, debited, places, keys;
 };
 
 static void on_answer(void *ctx, const struct store_answer *answer)
@@ -117,6 +117,27 @@ static void on_leased(void *ctx, bool answered, const uint32_t *others, uint64_t
     struct used *u = ctx;
     u->shared++;
     u->debited += others != NULL;
+}
+
+static void on_found(void *ctx, const struct fleet_srtp_found *found)
+{
+    struct used *u = ctx;
+    u->places++;
+    u->keys += found->outcome == FLEET_SRTP_READ && found->count == 1;
+}
+
+static bool has_found(struct linked *linked, void *ctx)
+{
+    return ((struct used *)ctx)->places == 1;
+}
+
+/* What is asked is answered once; true if it is the key that lies there. */
+static bool find_key(struct fleet *f, struct used *u)
+{
+    if (fleet_srtp_ask(f, slice_of_string("user/r/a")) < 0)
+        return false;
+    assert_true(linked_run(&l, has_found, u, 3000));
+    return u->keys == 1;
 }
 
 /* How many of the two will be answered. */
@@ -159,6 +180,7 @@ static bool use_fleet(struct fleet *f, struct used *u, int64_t until)
     struct store_question question = {.kind = STORE_USER, .realm = 1, .name_len = 1, .name = "a"};
     struct revocation v = {.kind = REVOKE_USER, .realm = 1, .until = until, .id_len = 1, .id = "a"};
     bool good = fleet_set_realms(f, &realm, 1) == 0;
+    fleet_srtp_use(f, true);
     for (unsigned i = 0; i < 200 && !fleet_is_up(f); i++)
         linked_sleep(&l, 2);
     const unsigned shared = share_limits(f, u);
@@ -166,6 +188,7 @@ static bool use_fleet(struct fleet *f, struct used *u, int64_t until)
     question.kind = STORE_OAUTH_KEY;
     store.ask(store.ctx, &question, realm.name, on_answer, u);
     good = fleet_revoke(f, &v) == 0 && good;
+    good = find_key(f, u) && good;
     assert_true(linked_run(&l, has_answers, u, 3000));
     assert_true(linked_run(&l, has_shared, &(struct expected){u, shared}, 3000));
     good = u->debited == 2 && good;
@@ -183,10 +206,15 @@ static void test_redis_memory_each_failure_of_a_fleet_is_survived(void **state)
         slice_of_string("redis.call('SELECT', 2) return redis.call('SADD', KEYS[1], 'a', 'b')"),
         slice_of_string("1"), slice_of_string("turn/realm/r/secret")};
     assert_true(test_redis_command(&redis, add, 4, ":2"));
+    const struct slice deposit[] = {slice_of_string("EVAL"),
+        slice_of_string(
+            "redis.call('SELECT', 2) return redis.call('HSET', KEYS[1], 'to_peer', 'v')"),
+        slice_of_string("1"), slice_of_string("turnpike/srtp/user/r/a")};
+    assert_true(test_redis_command(&redis, deposit, 4, ":1"));
     for (unsigned round = 1; round <= ROUNDS_MAX && unhurt == 0; round++) {
         struct used used = {0};
         const struct fleet_hooks hooks = {
-            .secrets = on_secrets, .revoked = on_revoked, .ctx = &used};
+            .secrets = on_secrets, .revoked = on_revoked, .srtp_found = on_found, .ctx = &used};
         struct fleet *fleet = NULL;
         l = (struct linked){0};
         linked_loop(&l);
