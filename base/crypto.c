@@ -237,7 +237,8 @@ static bool seal(EVP_CIPHER_CTX *ctx, struct slice plain, uint8_t *out)
 {
     int len = 0, more = 0;
     return EVP_CipherUpdate(ctx, out, &len, plain.data, (int)plain.len) == 1 &&
-           EVP_CipherFinal_ex(ctx, out + len, &more) == 1 && (size_t)(len + more) == plain.len &&
+           EVP_CipherFinal_ex(ctx, out + len, &more) == 1 &&
+           (size_t)len + (size_t)more == plain.len &&
            EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, CRYPTO_GCM_TAG_LEN, out + plain.len) ==
                1;
 }

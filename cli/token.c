@@ -129,7 +129,7 @@ static int run(const struct cli_options *options, const struct arguments *a,
 {
     struct crypto *crypto = crypto_new();
     const struct oauth_seal seal = {crypto, key, slice_of_string(a->server_name)};
-    struct minted minted;
+    struct minted minted = {0};
     int code = CLI_DONE;
     if (!crypto || mint(&minted, &seal, lifetime_s) < 0) {
         fputs("turnpikectl: no token: the random generator or the encryption failed\n", stderr);

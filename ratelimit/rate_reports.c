@@ -89,8 +89,10 @@ void rate_reports_free(struct rate_reports *r)
 {
     if (!r)
         return;
-    while (r->flights)
-        flight_free(r->flights);
+    for (struct flight *f = r->flights, *next; f; f = next) {
+        next = f->next;
+        free(f);
+    }
     free(r->next);
     free(r);
 }

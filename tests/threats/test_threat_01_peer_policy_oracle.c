@@ -15,6 +15,9 @@
 
 typedef unsigned __int128 u128;
 
+/* A shift by 64 of what may be 0 is taken for one that is not defined. */
+#define MIDDLE ((u128)1 << 64)
+
 #define U128(high, low) ((u128)(uint64_t)(high) << 64 | (uint64_t)(low))
 #define COUNT(array)    (sizeof(array) / sizeof((array)[0]))
 
@@ -94,16 +97,17 @@ static u128 put_ipv4(u128 prefix, unsigned length, uint32_t v4, u128 noise)
 
     switch (length) {
     case 32:
-        v = v << 64, used = (u128)0xffffffff << 64;
+        v = v * MIDDLE, used = (u128)0xffffffff << 64;
         break;
     case 40:
-        v = (v >> 8) << 64 | (v & 0xff) << 48, used = (u128)0xffffff << 64 | (u128)0xff << 48;
+        v = (v >> 8) * MIDDLE | (v & 0xff) << 48, used = (u128)0xffffff << 64 | (u128)0xff << 48;
         break;
     case 48:
-        v = (v >> 16) << 64 | (v & 0xffff) << 40, used = (u128)0xffff << 64 | (u128)0xffff << 40;
+        v = (v >> 16) * MIDDLE | (v & 0xffff) << 40, used = (u128)0xffff << 64 | (u128)0xffff << 40;
         break;
     case 56:
-        v = (v >> 24) << 64 | (v & 0xffffff) << 32, used = (u128)0xff << 64 | (u128)0xffffff << 32;
+        v = (v >> 24) * MIDDLE | (v & 0xffffff) << 32,
+        used = (u128)0xff << 64 | (u128)0xffffff << 32;
         break;
     case 64:
         v = v << 24, used = (u128)0xffffffff << 24;

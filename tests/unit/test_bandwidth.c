@@ -52,6 +52,14 @@ static int tear_down(void **state)
     return 0;
 }
 
+static struct fixture *renew(void **state)
+{
+    tear_down(state);
+    if (set_up(state) != 0)
+        abort();
+    return *state;
+}
+
 static const enum reason reasons[LEVELS] = {REASON_BANDWIDTH_ALLOCATION, REASON_BANDWIDTH_USER,
     REASON_BANDWIDTH_REALM, REASON_BANDWIDTH_INSTANCE};
 
@@ -174,16 +182,13 @@ static void exact(struct fixture *f, unsigned level, uint64_t bytes_per_s, uint3
 
 static void test_bandwidth_rate_is_exact_for_packets_of_all_sizes(void **state)
 {
-    struct fixture *f = *state;
     /* 80 kbit, an odd one, 8 mbit, 1 gbit, 100 gbit, 400 gbit */
     static const uint64_t rates[] = {10000, 333333, MEGA, 125 * MEGA, 12500 * MEGA, 50000 * MEGA};
     static const uint32_t sizes[] = {20, 160, 1200, PAYLOAD};
     for (unsigned level = 0; level < LEVELS; level++) {
         for (unsigned r = 0; r < sizeof(rates) / sizeof(rates[0]); r++) {
             for (unsigned s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
-                tear_down(state);
-                assert_int_equal(set_up(state), 0);
-                f = *state;
+                struct fixture *f = renew(state);
                 exact(f, level, rates[r], sizes[s]);
             }
         }
@@ -192,13 +197,10 @@ static void test_bandwidth_rate_is_exact_for_packets_of_all_sizes(void **state)
 
 static void test_bandwidth_each_level_names_itself_and_spares_the_wider(void **state)
 {
-    struct fixture *f = *state;
     for (unsigned level = 0; level < LEVELS; level++) {
         uint64_t rates[LEVELS] = {4 * MEGA, 4 * MEGA, 4 * MEGA, 4 * MEGA};
+        struct fixture *f = renew(state);
         rates[level] = MEGA;
-        tear_down(state);
-        assert_int_equal(set_up(state), 0);
-        f = *state;
         f->rates = all_rates(rates, BURST_MS);
         assert_int_equal(drain(f, BANDWIDTH_TO_PEER, 1000, NOW), 500000);
         for (unsigned i = 0; i < 1000; i++)
@@ -350,9 +352,7 @@ static void test_bandwidth_extremes_stay_within_the_arithmetic(void **state)
         const enum reason end = take(f, BANDWIDTH_TO_CLIENT, PAYLOAD, UINT64_MAX);
         assert_true(end == reasons[i % LEVELS] || (end == 0 && rates[i / LEVELS % 5] > UINT32_MAX));
         assert_int_equal(take(f, BANDWIDTH_TO_PEER, 0, UINT64_MAX), REASON_NONE);
-        tear_down(state);
-        assert_int_equal(set_up(state), 0);
-        f = *state;
+        f = renew(state);
     }
     limit(f, 3, 1, 0);
     assert_int_equal(take(f, BANDWIDTH_TO_PEER, SIZE_MAX, NOW), REASON_BANDWIDTH_INSTANCE);
@@ -418,9 +418,7 @@ static void test_bandwidth_threads_together_stay_within_the_bound(void **state)
         struct crowd *c = calloc(1, sizeof(*c));
         pthread_t thread[WORKERS];
         assert_non_null(c);
-        tear_down(state);
-        assert_int_equal(set_up(state), 0);
-        c->f = *state;
+        c->f = renew(state);
         c->level = level;
         limit(c->f, level, SHARE_RATE, BURST_MS);
         assert_int_equal(pthread_barrier_init(&c->barrier, NULL, WORKERS), 0);

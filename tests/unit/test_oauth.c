@@ -407,8 +407,8 @@ enum fault {
 static const char *const texts[FAULTS] = {
     "realm \"r\": OAuth key \"\": a kid has 1 to 127 bytes",
     "realm \"r\": OAuth key \"\": a kid has 1 to 127 bytes",
-    "realm \"r\": OAuth key \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\": "
-    "a kid has 1 to 127 bytes",
+    ("realm \"r\": OAuth key \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\": "
+     "a kid has 1 to 127 bytes"),
     "realm \"r\": OAuth key \"north\": the kid is there twice",
     "realm \"r\": OAuth key \"south\": a key has 32 bytes (A256GCM) or 16 (A128GCM)",
     "realm \"r\": OAuth key \"south\": a key has 32 bytes (A256GCM) or 16 (A128GCM)",

@@ -63,7 +63,7 @@ static enum rate_verdict ask_alone(struct rate_table *t, const struct rate *limi
 /* Everything is reported and answered at once. How much it was. */
 static unsigned settle(struct rate_table *t, uint64_t deny_us, uint64_t now)
 {
-    struct flight f;
+    struct flight f = {0};
     unsigned sum = 0;
     while (fly(t, &f)) {
         sum += f.taken.unreported + f.taken.owed;
@@ -99,7 +99,7 @@ static void test_rate_table_not_shared_whole_bucket_nothing_pending(void **state
 static void test_rate_table_shared_admits_u_until_it_is_answered(void **state)
 {
     struct rate_table *t = shared_table(3);
-    struct flight f;
+    struct flight f = {0};
     assert_true(rate_table_is_shared(t));
     report = false;
     assert_int_equal(admit(t, &quick, NOW), RATE_ADMITTED);
@@ -144,7 +144,7 @@ static void test_rate_table_shared_deny_holds_as_long_as_it_says(void **state)
     settle(t, 90000, NOW + 11000);
     assert_int_equal(admit(t, &quick, NOW + 12000), RATE_OVER);
     /* The latest answer counts. */
-    struct flight f;
+    struct flight f = {0};
     assert_false(fly(t, &f));
     rate_table_free(t);
 }
@@ -152,7 +152,7 @@ static void test_rate_table_shared_deny_holds_as_long_as_it_says(void **state)
 static void test_rate_table_shared_silence_leaves_it_to_the_share(void **state)
 {
     struct rate_table *t = shared_table(1);
-    struct flight f;
+    struct flight f = {0};
     assert_int_equal(admit_all(t, &slow, NOW), 2);
     assert_true(fly(t, &f));
     assert_int_equal(admit(t, &slow, NOW + 50999), RATE_WAIT);
@@ -233,7 +233,7 @@ static void test_rate_table_shared_deny_alone_refuses_in_silence(void **state)
 static void test_rate_table_shared_answer_makes_the_rest_young(void **state)
 {
     struct rate_table *t = shared_table(1);
-    struct flight f;
+    struct flight f = {0};
     assert_int_equal(admit(t, &quick, NOW), RATE_ADMITTED);
     assert_true(fly(t, &f));
     assert_int_equal(admit_all(t, &quick, NOW + 1000), 2);
@@ -274,7 +274,7 @@ static void test_rate_table_shared_silence_of_a_day(void **state)
 static void test_rate_table_shared_counts_reach_their_caps(void **state)
 {
     struct rate_table *t = shared_table(1);
-    struct flight f;
+    struct flight f = {0};
     assert_int_equal(rate_unreported_max(&most), 20001);
     assert_int_equal(rate_unreported_max(&(struct rate){UINT32_MAX, 1, 1}), RATE_COUNT_MAX);
     assert_int_equal(rate_unreported_max(&(struct rate){1, 0, 1}), RATE_COUNT_MAX);
@@ -330,7 +330,7 @@ static void test_rate_table_shared_pending_keeps_its_place(void **state)
 {
     struct rate_table *t = shared_table(1);
     const struct gcra g = gcra_of(&quick);
-    struct flight f;
+    struct flight f = {0};
     const uint64_t later = NOW + 10 * US_PER_S;
     for (int phase = 0; phase < 5; phase++) {
         if (phase == 0)
@@ -385,7 +385,7 @@ static void fill(struct rate_table *t, uint64_t now)
 static void test_rate_table_shared_folded_keys_are_reported_together(void **state)
 {
     struct rate_table *t = shared_table(1);
-    struct flight f;
+    struct flight f = {0};
     struct rate_key k = {.scope = RATE_ALLOCATION_ADDRESS, .bits = 32};
     unsigned admitted = 0, reported = 0;
     uint64_t names[2] = {0};
@@ -434,7 +434,7 @@ static void test_rate_table_shared_last_bucket_is_the_share(void **state)
         most_of = n > most_of ? n : most_of;
     }
     assert_int_equal(most_of, 2);
-    struct flight f;
+    struct flight f = {0};
     assert_false(fly(t, &f));
     rate_table_free(t);
 }

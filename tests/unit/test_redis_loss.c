@@ -185,7 +185,7 @@ static void test_redis_loss_silent_address_has_a_deadline(void **state)
     assert_int_equal(bind(fds[0], (struct sockaddr *)&sa, len) | listen(fds[0], 0), 0);
     assert_int_equal(getsockname(fds[0], (struct sockaddr *)&sa, &len), 0);
     for (size_t i = 1; i < 3; i++)
-        connect(fds[i], (struct sockaddr *)&sa, len);
+        assert_true(connect(fds[i], (struct sockaddr *)&sa, len) == 0 || errno == EINPROGRESS);
     l.settings.connect_ms = 100;
     linked_begin(&l, url_of(ntohs(sa.sin_port)));
     const uint64_t begun = clock_now().mono_us;
