@@ -3,16 +3,11 @@
  * of the question is in the answer or in any log, and what held it is wiped. Called through the
  * table of route.c.
  */
-#include <stdlib.h>
-
+#include "admin/json_answer.h"
 #include "admin/json_body.h"
-#include "admin/route.h"
 #include "base/base64.h"
 
-/* "USERNAME … less than 509 bytes" (RFC 8489 section 14.3) */
-#define USER_MAX     508
 #define PASSWORD_MAX 1024
-#define REALM_MAX    763
 
 static const char *source_name(enum auth_source source)
 {
@@ -31,41 +26,22 @@ static json_t *text_or_null(const char *text)
     return json ? json : json_null();
 }
 
-static unsigned write_explanation(const struct auth_explanation *e, FILE *out)
+static json_t *explanation_json(const struct auth_explanation *e)
 {
     json_t *expires = e->expires_at ? json_integer(e->expires_at) : json_null();
-    json_t *json = json_pack("{s:b, s:s, s:s, s:s, s:o, s:o, s:o}", "accepted",
-        e->reason == REASON_NONE, "reason", reason_name(e->reason), "reason_text",
-        reason_help(e->reason), "source", source_name(e->source), "credential",
-        text_or_null(e->credential), "expires_at", expires, "text", text_or_null(e->text));
-    int r = json ? json_dumpf(json, out, JSON_INDENT(2)) : -1;
-    json_decref(json);
-    fputc('\n', out);
-    return r < 0 ? 500 : 200;
+    return json_pack("{s:b, s:s, s:s, s:s, s:o, s:o, s:o}", "accepted", e->reason == REASON_NONE,
+        "reason", reason_name(e->reason), "reason_text", reason_help(e->reason), "source",
+        source_name(e->source), "credential", text_or_null(e->credential), "expires_at", expires,
+        "text", text_or_null(e->text));
 }
 
 static void on_explained(void *ctx, const struct auth_explanation *explanation)
 {
-    char *text = NULL;
-    size_t len = 0;
-    unsigned status = 500;
-    FILE *out = open_memstream(&text, &len);
-    if (out && explanation) {
-        status = write_explanation(explanation, out);
-    } else if (out) {
-        status = 404;
-        fputs("no such realm\n", out);
+    if (explanation) {
+        admin_json_answer(ctx, explanation_json(explanation));
+    } else {
+        admin_json_answer_refused(ctx, 404, "no such realm");
     }
-    if (out && fclose(out) != 0) {
-        status = 500;
-    }
-    admin_later_answer(ctx, status, text, len);
-}
-
-static unsigned refuse(FILE *out, unsigned status, const char *why)
-{
-    fprintf(out, "%s\n", why);
-    return status;
 }
 
 static unsigned ask(const struct admin_request *request, const json_t *json, FILE *out)
@@ -77,12 +53,12 @@ static unsigned ask(const struct admin_request *request, const json_t *json, FIL
     int len = -1;
     unsigned status = ADMIN_LATER;
     if (!admin_json_only(json, known, sizeof(known) / sizeof(known[0])) ||
-        admin_json_text(json, "user", USER_MAX, &what.user) < 0 ||
+        admin_json_text(json, "user", ADMIN_USER_MAX, &what.user) < 0 ||
         admin_json_text(json, "password", PASSWORD_MAX, &what.password) < 0 ||
         admin_json_text(json, "token", ADMIN_BODY_MAX, &token) < 0 ||
-        admin_json_text(json, "realm", REALM_MAX, &what.realm) < 0 ||
+        admin_json_text(json, "realm", ADMIN_REALM_MAX, &what.realm) < 0 ||
         what.user.len + token.len == 0 || (len = base64_decode(bytes, sizeof(bytes), token)) < 0) {
-        status = refuse(out, 422,
+        status = admin_json_refuse(out, 422,
             "user, or a token in base64, or both are needed; password and realm may be there");
     } else {
         what.token = slice_of(bytes, (size_t)len);
@@ -94,9 +70,5 @@ static unsigned ask(const struct admin_request *request, const json_t *json, FIL
 
 unsigned admin_post_explain(const struct admin_request *request, FILE *out)
 {
-    json_t *json = admin_json_parse(request->body);
-    unsigned status = json_is_object(json) ? ask(request, json, out)
-                                           : refuse(out, 400, "the body is no object of JSON");
-    json_decref(json);
-    return status;
+    return admin_json_serve(request, out, ask);
 }

@@ -2,14 +2,8 @@
  * POST /api/v1/limits: what limits there are for somebody, and how they stand, here and in Redis.
  * The answer repeats nothing of the question. Called through the table of route.c.
  */
-#include <stdlib.h>
-
+#include "admin/json_answer.h"
 #include "admin/json_body.h"
-#include "admin/route.h"
-
-/* "USERNAME … less than 509 bytes" (RFC 8489 section 14.3) */
-#define USER_MAX  508
-#define REALM_MAX 763
 
 static json_t *rate_limit(const struct rate *limit)
 {
@@ -78,37 +72,13 @@ static json_t *found_json(const struct admin_limits_found *f)
         bandwidth_json(&f->bandwidth));
 }
 
-static unsigned write_found(const struct admin_limits_found *found, FILE *out)
-{
-    json_t *json = found_json(found);
-    int r = json ? json_dumpf(json, out, JSON_INDENT(2)) : -1;
-    json_decref(json);
-    fputc('\n', out);
-    return r < 0 ? 500 : 200;
-}
-
 static void on_found(void *ctx, const struct admin_limits_found *found)
 {
-    char *text = NULL;
-    size_t len = 0;
-    unsigned status = 500;
-    FILE *out = open_memstream(&text, &len);
-    if (out && found) {
-        status = write_found(found, out);
-    } else if (out) {
-        status = 404;
-        fputs("no such realm\n", out);
+    if (found) {
+        admin_json_answer(ctx, found_json(found));
+    } else {
+        admin_json_answer_refused(ctx, 404, "no such realm");
     }
-    if (out && fclose(out) != 0) {
-        status = 500;
-    }
-    admin_later_answer(ctx, status, text, len);
-}
-
-static unsigned refuse(FILE *out, unsigned status, const char *why)
-{
-    fprintf(out, "%s\n", why);
-    return status;
 }
 
 /* An address without a port; empty: none. */
@@ -133,11 +103,11 @@ static unsigned ask(const struct admin_request *request, const json_t *json, FIL
         .scoped = json_object_size(json) > 0, .found = on_found, .ctx = request->later};
     struct slice address;
     if (!admin_json_only(json, known, sizeof(known) / sizeof(known[0])) ||
-        admin_json_text(json, "user", USER_MAX, &what.user) < 0 ||
-        admin_json_text(json, "realm", REALM_MAX, &what.realm) < 0 ||
+        admin_json_text(json, "user", ADMIN_USER_MAX, &what.user) < 0 ||
+        admin_json_text(json, "realm", ADMIN_REALM_MAX, &what.realm) < 0 ||
         admin_json_text(json, "address", ADDR_TEXT_MAX, &address) < 0 ||
         !read_address(address, &what.address)) {
-        return refuse(
+        return admin_json_refuse(
             out, 422, "user, realm and address may be there; an address is IPv4 or IPv6, alone");
     }
     request->ops->limits(request->ops->ctx, &what);
@@ -146,9 +116,5 @@ static unsigned ask(const struct admin_request *request, const json_t *json, FIL
 
 unsigned admin_post_limits(const struct admin_request *request, FILE *out)
 {
-    json_t *json = admin_json_parse(request->body);
-    unsigned status = json_is_object(json) ? ask(request, json, out)
-                                           : refuse(out, 400, "the body is no object of JSON");
-    json_decref(json);
-    return status;
+    return admin_json_serve(request, out, ask);
 }

@@ -6,11 +6,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "admin/json_answer.h"
 #include "admin/json_body.h"
-#include "admin/route.h"
 #include "auth/oauth.h"
-
-#define REALM_MAX 763
 
 static enum revocation_kind kind_of(struct slice name)
 {
@@ -36,7 +34,8 @@ static int read_revocation(const json_t *json, struct admin_revocation *out)
     if (!admin_json_only(json, known, sizeof(known) / sizeof(known[0])) ||
         admin_json_text(json, "kind", REVOCATION_ID_MAX, &kind) < 0 ||
         admin_json_text(json, "id", REVOCATION_ID_MAX, &what.id) < 0 ||
-        admin_json_text(json, "realm", REALM_MAX, &what.realm) < 0 || !json_is_integer(seconds)) {
+        admin_json_text(json, "realm", ADMIN_REALM_MAX, &what.realm) < 0 ||
+        !json_is_integer(seconds)) {
         return -EINVAL;
     }
     what.kind = kind_of(kind);
@@ -62,12 +61,6 @@ static bool may_be_an_id(const struct admin_revocation *what)
     return n == OAUTH_ID_LEN && n == what->id.len;
 }
 
-static unsigned refuse(FILE *out, unsigned status, const char *why)
-{
-    fprintf(out, "%s\n", why);
-    return status;
-}
-
 /* Users of REST are in no list, and tokens in none either: of these nothing could be said. */
 static void say_revoked(const struct admin_revocation *what, enum auth_known known, FILE *out)
 {
@@ -80,37 +73,35 @@ static void say_revoked(const struct admin_revocation *what, enum auth_known kno
     fputs("}\n", out);
 }
 
-static unsigned revoke(const struct admin_ops *ops, const json_t *json, FILE *out)
+static unsigned revoke(const struct admin_request *request, const json_t *json, FILE *out)
 {
+    const struct admin_ops *ops = request->ops;
     struct admin_revocation what;
     enum auth_known known;
     if (read_revocation(json, &what) < 0) {
-        return refuse(out, 422,
+        return admin_json_refuse(out, 422,
             "kind (user, token or secret), id and seconds are needed; realm may be there");
     }
     if (!may_be_an_id(&what)) {
-        return refuse(out, 422, "the id of a token has 16 hexadecimal digits, small letters");
+        return admin_json_refuse(
+            out, 422, "the id of a token has 16 hexadecimal digits, small letters");
     }
     switch (ops->revoke(ops->ctx, &what, &known)) {
     case 0:
         say_revoked(&what, known, out);
         return 200;
     case -ENOENT:
-        return refuse(out, 404, "no such realm");
+        return admin_json_refuse(out, 404, "no such realm");
     case -EINVAL:
-        return refuse(out, 422, "no such id can be");
+        return admin_json_refuse(out, 422, "no such id can be");
     case -ENOSPC:
-        return refuse(out, 507, "as many revocations are in force as may be");
+        return admin_json_refuse(out, 507, "as many revocations are in force as may be");
     default:
-        return refuse(out, 500, "it could not be revoked");
+        return admin_json_refuse(out, 500, "it could not be revoked");
     }
 }
 
 unsigned admin_post_revocations(const struct admin_request *request, FILE *out)
 {
-    json_t *json = admin_json_parse(request->body);
-    unsigned status = json_is_object(json) ? revoke(request->ops, json, out)
-                                           : refuse(out, 400, "the body is no object of JSON");
-    json_decref(json);
-    return status;
+    return admin_json_serve(request, out, revoke);
 }

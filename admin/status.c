@@ -1,7 +1,5 @@
 /* /api/v1/status: the daemon at a glance, as JSON. Called through the table of route.c. */
-#include <jansson.h>
-
-#include "admin/route.h"
+#include "admin/json_answer.h"
 
 static const char *state_name(enum admin_state state)
 {
@@ -78,11 +76,5 @@ unsigned admin_get_status(const struct admin_request *request, FILE *out)
         "uptime_seconds", (json_int_t)s.uptime_s, "workers", "count", (int)s.workers, "polling",
         (int)s.polling, "config", config(&s), "redis", s.redis, "allocations", allocations(ops),
         "listeners", listeners(ops), "relayed", relayed(ops));
-    if (!json) {
-        return 500;
-    }
-    int r = json_dumpf(json, out, JSON_INDENT(2));
-    json_decref(json);
-    fputc('\n', out);
-    return r < 0 ? 500 : 200;
+    return admin_json_write(json, out);
 }

@@ -1,0 +1,59 @@
+/*
+ * Answers in JSON, and refusals in text. What a body was made of is wiped by json_body.c. Called by
+ * the resources that take a body.
+ */
+#include "admin/json_answer.h"
+
+#include "admin/json_body.h"
+
+unsigned admin_json_write(json_t *json, FILE *out)
+{
+    int r = json ? json_dumpf(json, out, JSON_INDENT(2)) : -1;
+    json_decref(json);
+    fputc('\n', out);
+    return r < 0 ? 500 : 200;
+}
+
+unsigned admin_json_refuse(FILE *out, unsigned status, const char *why)
+{
+    fprintf(out, "%s\n", why);
+    return status;
+}
+
+/* Takes `json`; without it the refusal is written. */
+static void answer(struct admin_later *l, json_t *json, unsigned refused, const char *why)
+{
+    char *text = NULL;
+    size_t len = 0;
+    unsigned status = 500;
+    FILE *out = open_memstream(&text, &len);
+    if (out) {
+        status = why ? admin_json_refuse(out, refused, why) : admin_json_write(json, out);
+    } else {
+        json_decref(json);
+    }
+    if (out && fclose(out) != 0) {
+        status = 500;
+    }
+    admin_later_answer(l, status, text, len);
+}
+
+void admin_json_answer(struct admin_later *l, json_t *json)
+{
+    answer(l, json, 500, NULL);
+}
+
+void admin_json_answer_refused(struct admin_later *l, unsigned status, const char *why)
+{
+    answer(l, NULL, status, why);
+}
+
+unsigned admin_json_serve(const struct admin_request *request, FILE *out, admin_json_fn *serve)
+{
+    json_t *json = admin_json_parse(request->body);
+    unsigned status = json_is_object(json)
+                          ? serve(request, json, out)
+                          : admin_json_refuse(out, 400, "the body is no object of JSON");
+    json_decref(json);
+    return status;
+}
