@@ -6,7 +6,7 @@
 
 #include <errno.h>
 
-static const char digits[] = "0123456789ABCDEF";
+#include "base/escape.h"
 
 static void put(struct redis_key *k, const void *bytes, size_t len)
 {
@@ -72,22 +72,9 @@ int redis_key_oauth(struct redis_key *out, struct slice kid)
     return 0;
 }
 
-static bool is_plain(uint8_t c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           (c != '\0' && strchr("-._~@:+", c) != NULL);
-}
-
 static void put_escaped(struct redis_key *k, struct slice name)
 {
-    for (size_t i = 0; i < name.len; i++) {
-        const uint8_t c = name.data[i];
-        const char escape[3] = {'%', digits[c >> 4], digits[c & 15]};
-        if (is_plain(c))
-            put(k, &c, 1);
-        else
-            put(k, escape, sizeof(escape));
-    }
+    k->len += escape_write(k->bytes + k->len, name);
 }
 
 int redis_key_escaped(struct redis_key *out, const char *kind, struct slice realm, struct slice id)
@@ -102,30 +89,4 @@ int redis_key_escaped(struct redis_key *out, const char *kind, struct slice real
     put_text(out, "/");
     put_escaped(out, id);
     return 0;
-}
-
-static int digit_of(uint8_t c)
-{
-    const char *at = c != '\0' ? strchr(digits, c) : NULL;
-    return at ? (int)(at - digits) : -1;
-}
-
-int redis_key_unescape(uint8_t *out, struct slice text)
-{
-    size_t len = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        const uint8_t c = text.data[i];
-        if (is_plain(c)) {
-            out[len++] = c;
-            continue;
-        }
-        if (c != '%' || text.len - i < 3)
-            return -EINVAL;
-        const int high = digit_of(text.data[i + 1]), low = digit_of(text.data[i + 2]);
-        if (high < 0 || low < 0 || is_plain((uint8_t)(high * 16 + low)))
-            return -EINVAL;
-        out[len++] = (uint8_t)(high * 16 + low);
-        i += 2;
-    }
-    return (int)len;
 }

@@ -37,12 +37,9 @@ int redis_key_secrets(struct redis_key *out, struct slice realm);
 int redis_key_oauth(struct redis_key *out, struct slice kid);
 
 /*
- * KIND/REALM/ID, the names escaped: each byte but letters, digits and -._~@:+ as %XX, so that '/'
- * only ever parts. 0 or -EINVAL (a name is empty or too long).
+ * KIND/REALM/ID, the names escaped (base/escape.h), so that '/' only ever parts. 0 or -EINVAL (a
+ * name is empty or too long).
  */
 int redis_key_escaped(struct redis_key *out, const char *kind, struct slice realm, struct slice id);
-/* The name that an escaped one stands for; `out` holds as many bytes as `text`. The length, or
- * -EINVAL where redis_key_escaped would have written it in another way. */
-int redis_key_unescape(uint8_t *out, struct slice text);
 
 #endif

@@ -7,6 +7,8 @@
 
 #include <errno.h>
 
+#include "base/escape.h"
+
 #define PAGE_HEAD 4u /* clock, born, position, more */
 
 static const char *const kinds[] = {
@@ -37,7 +39,7 @@ static size_t unescape(uint8_t *out, struct slice text, size_t max)
     uint8_t name[REDIS_KEY_MAX];
     if (text.len > 3 * max)
         return 0;
-    const int len = redis_key_unescape(name, text);
+    const int len = escape_read(name, text);
     if (len <= 0 || (size_t)len > max)
         return 0;
     memcpy(out, name, (size_t)len);

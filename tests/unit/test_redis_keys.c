@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/escape.h"
+
 static struct redis_key key;
 
 static struct slice text(const char *s)
@@ -116,7 +118,7 @@ static void test_redis_keys_escaped_names_come_back(void **state)
     ASSERT_KEY("user/a%2Fb/c%25n%0A%7F%C3%BC");
     assert_int_equal(redis_key_escaped(&key, "user", text("r"), slice_of(all, 256)), 0);
     const struct slice escaped = slice_of(key.bytes + 7, key.len - 7);
-    assert_int_equal(redis_key_unescape(back, escaped), 256);
+    assert_int_equal(escape_read(back, escaped), 256);
     assert_memory_equal(back, all, 256);
     for (size_t i = 0; i < escaped.len; i++)
         assert_true(escaped.data[i] > ' ' && escaped.data[i] < 0x7f && escaped.data[i] != '/');
@@ -127,9 +129,9 @@ static void test_redis_keys_other_spellings_are_no_names(void **state)
     static const char *const bad[] = {"%", "%2", "a%2f", "%41", "%zz", "a b", "a/b", "%%", "\n"};
     uint8_t back[16];
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        assert_int_equal(redis_key_unescape(back, text(bad[i])), -EINVAL);
-    assert_int_equal(redis_key_unescape(back, slice_of("\0", 1)), -EINVAL);
-    assert_int_equal(redis_key_unescape(back, slice_of("%0\0", 3)), -EINVAL);
+        assert_int_equal(escape_read(back, text(bad[i])), -EINVAL);
+    assert_int_equal(escape_read(back, slice_of("\0", 1)), -EINVAL);
+    assert_int_equal(escape_read(back, slice_of("%0\0", 3)), -EINVAL);
 }
 
 int main(void)
