@@ -23,7 +23,7 @@ enum srtp_suite {
 
 #define SRTP_MASTERS_MAX 4  /* of one crypto attribute: told apart by their MKI */
 #define SRTP_MASTER_MAX  46 /* bytes: 32 of key, 14 of salt */
-#define SRTP_MKI_MAX     16 /* bytes; RFC 4568 allows 128, nobody uses more than 4 */
+#define SRTP_MKI_MAX     32 /* bytes; RFC 4568 allows 128, and has 32 in its examples */
 #define SRTP_USER_MAX    508
 
 struct srtp_master {
