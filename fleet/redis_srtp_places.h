@@ -10,10 +10,9 @@
 #define FLEET_REDIS_SRTP_PLACES_H
 
 #include "srtp/keys.h"
-#include "srtp/wrapped_key.h"
 
 #define REDIS_SRTP_FIELD_MAX 20 /* characters */
-#define REDIS_SRTP_PLACE_MAX (SRTP_WRAPPED_FOR_MAX - 1 - REDIS_SRTP_FIELD_MAX)
+#define REDIS_SRTP_PLACE_MAX 779 /* bytes */
 
 struct redis_srtp_place {
     size_t len;
