@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "base/escape.h"
 #include "fleet/redis_keys.h"
 
 static const char allocation_prefix[] = "allocation/";
@@ -54,7 +55,7 @@ static bool is_id(struct slice text)
 static bool is_name(struct slice text, int max)
 {
     uint8_t name[REDIS_SRTP_PLACE_MAX];
-    const int len = redis_key_unescape(name, text);
+    const int len = escape_read(name, text);
     return len > 0 && len <= max;
 }
 
