@@ -169,7 +169,8 @@ static void set_instances(struct redis_limits *r, uint32_t count)
 static void see_instances(struct redis_limits *r, uint32_t alive)
 {
     const uint64_t now = clock_now().mono_us;
-    const uint32_t count = alive > r->instances.least ? alive : r->instances.least;
+    const uint32_t known = alive < REDIS_LIMITS_INSTANCES_MAX ? alive : REDIS_LIMITS_INSTANCES_MAX;
+    const uint32_t count = known > r->instances.least ? known : r->instances.least;
     if (!r->instances.told || count > r->instances.count) {
         set_instances(r, count);
     } else if (count == r->instances.count) {

@@ -18,6 +18,8 @@
 
 #define REDIS_LIMITS_ALIVE_MS     30000u
 #define REDIS_LIMITS_HEARTBEAT_MS 5000u
+/* More are not believed, whatever Redis says: redis.fleet_size has the same bound. */
+#define REDIS_LIMITS_INSTANCES_MAX 1024u
 /* Holdings are told again so often at least; redis_limits_lease keeps them for twice as long. */
 #define REDIS_LIMITS_AGAIN_MS (24u * 3600 * 1000)
 

@@ -32,6 +32,7 @@ struct queue {
 struct item {
     uint32_t index;
     uint32_t owed_max;
+    uint64_t deny_max_us; /* what the bucket can owe, and one admission */
     struct rate_taken taken;
 };
 
@@ -164,7 +165,9 @@ static void acknowledge(
 {
     unsigned way;
     struct rate_set *s = rate_table_set_of(r->deps.rates, item->index, &way);
-    rate_entry_answered(s, way, &item->taken, deny_us, now_us);
+    /* The script denies for no longer; who else answers in its place shall not either. */
+    const uint64_t most = deny_us < item->deny_max_us ? deny_us : item->deny_max_us;
+    rate_entry_answered(s, way, &item->taken, most, now_us);
     r->stats.denied += deny_us > 0;
     if (r->next[item->index] == PARKED)
         enqueue(r, item->index);
@@ -240,6 +243,7 @@ static bool take_first(
     *debit = rate_reports_debit_of(
         r->deps.rates, owner.name, &limit, item->taken.unreported + item->taken.owed);
     debit->warm = rate_scope_begins_full(owner.scope);
+    item->deny_max_us = debit->cap_us + debit->cost_us;
     return true;
 }
 

@@ -3,7 +3,9 @@
  * reported, has it debited in batches, one flight a key, and writes back for how long to deny. What
  * was not answered is reported again: debited twice rather than not at all. It is dropped only in
  * an outage, when this instance's share has been paid back meanwhile. While calls fail, one at a
- * time is made. Pure: time comes in, Redis is behind share.h.
+ * time is made. No answer denies for longer than the debt that Redis is told to remember (cap_us of
+ * struct rate_debit) and one admission take to be paid, whatever it says. Pure: time comes in,
+ * Redis is behind share.h.
  */
 #ifndef RATELIMIT_RATE_REPORTS_H
 #define RATELIMIT_RATE_REPORTS_H

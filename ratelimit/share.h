@@ -41,9 +41,10 @@ struct quota_lease {
     uint32_t held;
 };
 
-/* `deny_us` and `others` have as many elements as there were items, in their order; borrowed for
- * the call. Not `answered`: it may have happened or not, and they are NULL. `now_us`: when the
- * answer came, or was given up, on the clock of the run that asked. */
+/* `deny_us` and `others` have as many elements as there were items, in their order, and are what
+ * Redis says, whatever that is; borrowed for the call. Not `answered`: it may have happened or not,
+ * and they are NULL. `now_us`: when the answer came, or was given up, on the clock of the run that
+ * asked. */
 typedef void rate_debited_fn(void *ctx, bool answered, const uint64_t *deny_us, uint64_t now_us);
 typedef void rate_found_fn(void *ctx, bool answered, const struct rate_found *found);
 /* What living instances hold of each beside this one. NULL although it was answered: Redis has

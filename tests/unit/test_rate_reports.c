@@ -215,6 +215,26 @@ static void test_rate_reports_answer_denies(void **state)
     assert_int_equal(admit_all(1, NOW + 10000), 3);
 }
 
+/* A bucket owes what it remembers of debt at most, and one admission more: an answer that denies
+ * for longer is not the script's, and locks nobody out for a year. */
+static void test_rate_reports_no_answer_denies_for_longer_than_a_debt(void **state)
+{
+    const uint64_t cost = US_PER_S / 100;
+    rate_table_set_fleet(fake.rates, 2);
+    assert_int_equal(admit_all(1, NOW), 3);
+    run(NOW);
+    const uint64_t most = last()->items[0].cap_us + cost;
+    assert_int_equal(most, (2 * 3 + 100 + 1) * cost);
+    answer(last(), NOTHING - 1, NOW + 2000);
+    assert_int_equal(rate_reports_stats(fake.reports).denied, 1);
+    assert_int_equal(state_of(1, NOW + 2000).deny_us, most);
+    assert_int_equal(admit(1, NOW + 2000 + most - 1), RATE_OVER);
+    assert_int_equal(admit_all(1, NOW + 2000 + most), 3);
+    run(NOW + 2000 + most);
+    answer(last(), most, NOW + 2000 + most); /* what is owed is believed */
+    assert_int_equal(state_of(1, NOW + 2000 + most).deny_us, most);
+}
+
 /* What was owed goes with it, and both come back. */
 static void test_rate_reports_failure_reports_again(void **state)
 {
@@ -565,6 +585,7 @@ int main(void)
         REPORTS(test_rate_reports_one_flight_a_key),
         REPORTS(test_rate_reports_say_the_bucket),
         REPORTS(test_rate_reports_answer_denies),
+        REPORTS(test_rate_reports_no_answer_denies_for_longer_than_a_debt),
         REPORTS(test_rate_reports_failure_reports_again),
         REPORTS(test_rate_reports_unreachable_waits_50_ms),
         REPORTS(test_rate_reports_many_keys_in_few_calls),

@@ -360,6 +360,25 @@ static void test_redis_limits_clock_set_forward_mints_nothing(void **state)
     linked_end(&l);
 }
 
+/* So many that shares would be nothing, and debts without end, there are not. */
+static void test_redis_limits_no_reply_makes_a_fleet_of_millions(void **state)
+{
+    char url[64];
+    linked_loop(&l);
+    struct fake_redis *fake = fake_redis_new(&l.loop);
+    snprintf(url, sizeof(url), "redis://127.0.0.1:%u", (unsigned)fake_redis_port(fake));
+    sharer_begin(&a, &l, url, 3);
+    assert_true(sharer_up(&a, 1));
+    sharer_silence(&a);
+    linked_sleep(&l, 20);
+    say_time(fake, SHARE_SHARDS, 1700000000 * US_PER_S, "$1\r\n0\r\n$10\r\n4294967295\r\n");
+    assert_int_equal(a.told, 1);
+    assert_int_equal(a.instances, REDIS_LIMITS_INSTANCES_MAX);
+    sharer_end(&a);
+    fake_redis_free(fake);
+    linked_end(&l);
+}
+
 /* After FLUSHALL: one bucket is empty, and one that begins full is full. */
 static void test_redis_limits_what_begins_full_is_full_in_an_epoch(void **state)
 {
@@ -445,6 +464,7 @@ int main(void)
         TEST(emptied_server_has_forgotten),
         TEST(holdings_are_to_be_told_again_after_a_while),
         TEST(instances_are_counted),
+        TEST(no_reply_makes_a_fleet_of_millions),
         TEST(nobody_is_asked_while_the_link_is_down),
         TEST(lost_calls_are_answered_once),
         TEST(refusal_is_no_answer_and_is_logged_once),
