@@ -41,27 +41,28 @@ struct rate rates_in_force_of(
     }
 }
 
-static void rescale(const struct rates_in_force *before, const struct rates_in_force *after,
-    struct rate_table *table, const struct rate_key *whose, uint64_t now_us)
+static bool is_another(const struct rate *a, const struct rate *b)
 {
-    const struct rate was = rates_in_force_of(before, whose->scope, whose->realm),
-                      is = rates_in_force_of(after, whose->scope, whose->realm);
-    if (was.count != is.count || was.period_s != is.period_s || was.burst != is.burst) {
-        rate_table_rescale(table, whose->scope, whose->realm, &was, &is, now_us);
-    }
+    return a->count != b->count || a->period_s != b->period_s || a->burst != b->burst;
 }
 
 void rates_in_force_replace(struct rates_in_force *rates, const struct config *config,
     struct rate_table *table, uint64_t now_us)
 {
+    struct rate_change changes[RATE_SCOPES + 2 * AUTH_REALMS_MAX];
     struct rates_in_force next;
+    size_t count = 0;
     rates_in_force_read(&next, config);
     for (enum rate_scope scope = RATE_GUESS_SOURCE; scope < RATE_SCOPES; scope++) {
         const bool by_realm = scope == RATE_ALLOCATION_USER || scope == RATE_ALLOCATION_REALM;
         for (unsigned realm = 0; realm < (by_realm ? AUTH_REALMS_MAX : 1); realm++) {
-            const struct rate_key whose = {.scope = scope, .realm = (uint8_t)realm};
-            rescale(rates, &next, table, &whose, now_us);
+            struct rate_change c = {scope, (uint8_t)realm, rates_in_force_of(rates, scope, realm),
+                rates_in_force_of(&next, scope, realm)};
+            if (is_another(&c.before, &c.after)) {
+                changes[count++] = c;
+            }
         }
     }
+    rate_table_rescale(table, changes, count, now_us);
     *rates = next;
 }

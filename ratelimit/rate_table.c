@@ -312,22 +312,51 @@ static bool overflow_is_of_one_limit(enum rate_scope scope)
     return scope != RATE_ALLOCATION_USER && scope != RATE_ALLOCATION_REALM;
 }
 
-void rate_table_rescale(struct rate_table *t, enum rate_scope scope, uint8_t realm,
-    const struct rate *before, const struct rate *after, uint64_t now_us)
+/* Which of the changes is a realm's and scope's; 0: none, else one more than its index. */
+struct change_index {
+    uint16_t at[RATE_SCOPES][UINT8_MAX + 1];
+};
+
+static bool is_rescaled(const struct rate_change *c)
 {
-    const uint64_t from = gcra_of(before).cost_us, to = gcra_of(after).cost_us;
+    const uint64_t from = gcra_of(&c->before).cost_us, to = gcra_of(&c->after).cost_us;
+    return from != 0 && to != 0 && from != to;
+}
+
+static void rescale_overflow(struct rate_table *t, const struct rate_change *c, uint64_t now_us)
+{
     const size_t sets = t->mask + 1;
-    if (from == 0 || to == 0 || from == to)
-        return;
-    for (uint32_t i = 0; i < sets * RATE_WAYS; i++) {
-        const struct rate_owner owner = rate_table_owner(t, i);
-        unsigned way;
-        struct rate_set *s = rate_table_set_of(t, i, &way);
-        if (owner.scope == scope && owner.realm == realm)
-            rate_entry_rescale(s, way, from, to, now_us);
+    for (size_t i = 0; i < sets && overflow_is_of_one_limit(c->scope); i++)
+        rate_tat_rescale(&t->overflow[c->scope * sets + i], gcra_of(&c->before).cost_us,
+            gcra_of(&c->after).cost_us, now_us);
+}
+
+static void rescale_entry(
+    struct rate_table *t, uint32_t index, const struct rate_change *c, uint64_t now_us)
+{
+    unsigned way;
+    struct rate_set *s = rate_table_set_of(t, index, &way);
+    rate_entry_rescale(s, way, gcra_of(&c->before).cost_us, gcra_of(&c->after).cost_us, now_us);
+}
+
+void rate_table_rescale(
+    struct rate_table *t, const struct rate_change *changes, size_t count, uint64_t now_us)
+{
+    struct change_index index = {0};
+    bool any = false;
+    for (size_t i = 0; i < count; i++) {
+        if (!is_rescaled(&changes[i]))
+            continue;
+        any = true;
+        index.at[changes[i].scope][changes[i].realm] = (uint16_t)(i + 1);
+        rescale_overflow(t, &changes[i], now_us);
     }
-    for (size_t i = 0; i < sets && overflow_is_of_one_limit(scope); i++)
-        rate_tat_rescale(&t->overflow[scope * sets + i], from, to, now_us);
+    for (uint32_t i = 0; any && i < rate_table_entries(t); i++) {
+        const struct rate_owner owner = rate_table_owner(t, i);
+        const unsigned of = index.at[owner.scope][owner.realm];
+        if (of > 0)
+            rescale_entry(t, i, &changes[of - 1], now_us);
+    }
 }
 
 size_t rate_table_entries(const struct rate_table *t)

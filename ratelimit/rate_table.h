@@ -129,11 +129,19 @@ uint64_t rate_table_id(const struct rate_table *t, struct slice realm, struct sl
 /* The name of a key as Redis has it. */
 uint64_t rate_table_name(const struct rate_table *t, const struct rate_key *key);
 
+/* The rate of a scope and realm has become another one. */
+struct rate_change {
+    enum rate_scope scope;
+    uint8_t realm;
+    struct rate before, after;
+};
 /*
- * After a reload: what is taken from the buckets of this scope and realm stays taken, as so many
- * admissions, under another rate. Control thread; others may use the table meanwhile.
+ * After a reload: what is taken from the buckets of these scopes and realms stays taken, as so many
+ * admissions, under another rate. Each scope and realm at most once among the changes. One pass
+ * over the table, however many there are; none where no rate is another one. Control thread; others
+ * may use the table meanwhile.
  */
-void rate_table_rescale(struct rate_table *t, enum rate_scope scope, uint8_t realm,
-    const struct rate *before, const struct rate *after, uint64_t now_us);
+void rate_table_rescale(
+    struct rate_table *t, const struct rate_change *changes, size_t count, uint64_t now_us);
 
 #endif

@@ -143,16 +143,17 @@ static struct rate rate_of(const struct relay_snapshot *s, enum rate_scope scope
 /* As the daemon does: what is taken from a bucket stays taken under another rate. */
 static void rescale(struct world *w, const struct relay_snapshot *before)
 {
+    struct rate_change changes[RATE_SCOPES * WORLD_REALMS];
+    size_t count = 0;
     for (enum rate_scope scope = RATE_ALLOCATION_ADDRESS; scope < RATE_SCOPES; scope++) {
         for (unsigned realm = 0; realm < WORLD_REALMS; realm++) {
-            const struct rate was = rate_of(before, scope, realm),
-                              is = rate_of(&w->snapshot, scope, realm);
             const bool by_realm = scope == RATE_ALLOCATION_USER || scope == RATE_ALLOCATION_REALM;
             if (realm == 0 || by_realm)
-                rate_table_rescale(
-                    w->shared.rates, scope, (uint8_t)realm, &was, &is, w->now.mono_us);
+                changes[count++] = (struct rate_change){scope, (uint8_t)realm,
+                    rate_of(before, scope, realm), rate_of(&w->snapshot, scope, realm)};
         }
     }
+    rate_table_rescale(w->shared.rates, changes, count, w->now.mono_us);
 }
 
 void world_reload(struct world *w, const struct world_settings *settings)

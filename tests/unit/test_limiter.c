@@ -31,12 +31,8 @@ struct fixture {
     unsigned rates_shared, quotas_shared;
     uint32_t rate_fleet, quota_fleet;
     bool rate_reachable, quota_reachable;
-    struct {
-        enum rate_scope scope;
-        uint8_t realm;
-        struct rate before, after;
-    } rescaled[8];
-    unsigned rescales;
+    struct rate_change rescaled[8];
+    unsigned rescales, passes;
     uint32_t quota_limits[4]; /* of a user, by realm */
     /* The reports. */
     struct rate_reports_deps rates;
@@ -83,14 +79,13 @@ bool rate_table_hurries(const struct rate_table *t)
     return f->hurries;
 }
 
-void rate_table_rescale(struct rate_table *t, enum rate_scope scope, uint8_t realm,
-    const struct rate *before, const struct rate *after, uint64_t now_us)
+void rate_table_rescale(
+    struct rate_table *t, const struct rate_change *changes, size_t count, uint64_t now_us)
 {
-    assert_true(f->rescales < 8);
-    f->rescaled[f->rescales].scope = scope;
-    f->rescaled[f->rescales].realm = realm;
-    f->rescaled[f->rescales].before = *before;
-    f->rescaled[f->rescales++].after = *after;
+    assert_in_range(count, 0, 8);
+    f->passes++;
+    f->rescales = (unsigned)count;
+    memcpy(f->rescaled, changes, count * sizeof(*changes));
 }
 
 void quota_share(struct quota_table *t, const uint8_t name_key[16])
@@ -514,12 +509,12 @@ static void test_limiter_reload_rescales_what_has_changed(void **state)
     limiter_reloaded(f->limiter, &f->config);
     assert_int_equal(f->quota_limits[0], 10);
     assert_int_equal(f->quota_limits[2], 12);
+    assert_int_equal(f->passes, 1);
     assert_int_equal(f->rescales, 3);
     assert_int_equal(f->agains, 0); /* nothing was lost */
     const struct rate rate = f->rates.rate_of(f->rates.rate_of_ctx, RATE_ALLOCATION_USER, 2);
     assert_int_equal(rate.count, 100);
     assert_int_equal(f->rates.rate_of(f->rates.rate_of_ctx, RATE_ALLOCATION_REALM, 0).count, 5);
-    f->rescales = 0;
     limiter_reloaded(f->limiter, &f->config);
     assert_int_equal(f->rescales, 0);
     f->config.realm_rates[2].allocations_per_user.burst = 7;

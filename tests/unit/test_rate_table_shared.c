@@ -313,8 +313,8 @@ static void test_rate_table_shared_time_saturates(void **state)
         admit_all(t, &hourly, now);
         settle(t, UINT64_MAX, now);
         admit_all(t, &hourly, now);
-        rate_table_rescale(t, RATE_ALLOCATION_USER, 3, &hourly, &most, now);
-        rate_table_rescale(t, RATE_ALLOCATION_USER, 3, &most, &hourly, now);
+        rate_table_rescale(t, &(struct rate_change){RATE_ALLOCATION_USER, 3, hourly, most}, 1, now);
+        rate_table_rescale(t, &(struct rate_change){RATE_ALLOCATION_USER, 3, most, hourly}, 1, now);
         assert_true(state_of(t, now).tat_us < 6);
     }
     rate_table_free(t);
@@ -344,8 +344,9 @@ static void test_rate_table_shared_pending_keeps_its_place(void **state)
             rate_table_admit(t, &local, &g, later + (uint64_t)phase * US_PER_S);
         }
         if (phase == 3) /* the denial is over, as all that is taken here */
-            rate_table_rescale(t, RATE_ALLOCATION_USER, 3, &(struct rate){1, 1, 1},
-                &(struct rate){RATE_SHARED_MAX, 1, 1}, NOW);
+            rate_table_rescale(t,
+                &(struct rate_change){RATE_ALLOCATION_USER, 3, {1, 1, 1}, {RATE_SHARED_MAX, 1, 1}},
+                1, NOW);
         assert_int_equal(state_of(t, NOW).known, phase < 4);
     }
     assert_false(fly(t, &f));
@@ -448,15 +449,52 @@ static void test_rate_table_rescale_keeps_what_is_taken(void **state)
     settle(t, 4 * US_PER_S, NOW + 51000);
     const uint64_t ahead = state_of(t, NOW + 51000).tat_us;
     /* Others' stay as they are. */
-    rate_table_rescale(t, RATE_ALLOCATION_USER, 4, &slow, &tenfold, NOW + 51000);
-    rate_table_rescale(t, RATE_ALLOCATION_REALM, 3, &slow, &tenfold, NOW + 51000);
-    rate_table_rescale(t, RATE_ALLOCATION_USER, 3, &slow, &(struct rate){0}, NOW + 51000);
+    rate_table_rescale(
+        t, &(struct rate_change){RATE_ALLOCATION_USER, 4, slow, tenfold}, 1, NOW + 51000);
+    rate_table_rescale(
+        t, &(struct rate_change){RATE_ALLOCATION_REALM, 3, slow, tenfold}, 1, NOW + 51000);
+    rate_table_rescale(
+        t, &(struct rate_change){RATE_ALLOCATION_USER, 3, slow, {0}}, 1, NOW + 51000);
     assert_int_equal(state_of(t, NOW + 51000).tat_us, ahead);
-    rate_table_rescale(t, RATE_ALLOCATION_USER, 3, &slow, &tenfold, NOW + 51000);
+    rate_table_rescale(
+        t, &(struct rate_change){RATE_ALLOCATION_USER, 3, slow, tenfold}, 1, NOW + 51000);
     assert_int_equal(state_of(t, NOW + 51000).tat_us, ahead / 10);
     assert_int_equal(state_of(t, NOW + 51000).deny_us, 400000);
-    rate_table_rescale(t, RATE_ALLOCATION_USER, 3, &tenfold, &slow, NOW + 51000);
+    rate_table_rescale(
+        t, &(struct rate_change){RATE_ALLOCATION_USER, 3, tenfold, slow}, 1, NOW + 51000);
     assert_int_equal(state_of(t, NOW + 51000).deny_us, 4 * US_PER_S);
+    rate_table_free(t);
+}
+
+/* All that a reload has changed, in one pass: each by its own rates. */
+static void test_rate_table_rescale_of_many_takes_each_by_its_own(void **state)
+{
+    static const enum rate_scope scopes[] = {
+        RATE_ALLOCATION_USER, RATE_ALLOCATION_REALM, RATE_GUESS_USER};
+    struct rate_table *t = shared_table(1);
+    struct rate_change changes[8 * 3 + 1];
+    size_t count = 0;
+    uint64_t ahead[8 * 3];
+    struct rate_state said;
+    for (unsigned i = 0; i < 8 * 3; i++) {
+        const struct rate_key k = {
+            .scope = scopes[i % 3], .id = i + 1, .realm = i % 3 == 2 ? 0 : (uint8_t)(255 - i)};
+        const struct rate_ask ask = {.now_us = NOW};
+        assert_int_equal(rate_table_admit_shared(t, &k, &slow, &ask, &report), RATE_ADMITTED);
+        rate_table_inspect(t, &k, NOW, &said);
+        ahead[i] = said.tat_us;
+        if (i % 3 != 2) /* none of the last of all realms */
+            changes[count++] =
+                (struct rate_change){k.scope, k.realm, slow, {i < 21 ? i + 2 : 1, 1, slow.burst}};
+    }
+    changes[count++] = (struct rate_change){RATE_GUESS_USER, 0, slow, {1000, 1, 1000}};
+    rate_table_rescale(t, changes, count, NOW);
+    for (unsigned i = 0; i < 8 * 3; i++) {
+        const struct rate_key k = {.scope = scopes[i % 3], .id = i + 1};
+        const unsigned faster = i % 3 == 2 ? 1000 : i < 21 ? i + 2 : 1;
+        rate_table_inspect(t, &k, NOW, &said);
+        assert_in_range(said.tat_us, ahead[i] / faster - 1, ahead[i] / faster + 1);
+    }
     rate_table_free(t);
 }
 
@@ -469,7 +507,7 @@ static void test_rate_table_rescale_reaches_last_buckets_of_one_limit(void **sta
     fill(t, NOW);
     assert_int_equal(rate_table_admit_shared(t, &k, &hourly, &ask, &report), RATE_ADMITTED);
     assert_int_equal(rate_table_peek_shared(t, &k, &quick, &ask), RATE_OVER);
-    rate_table_rescale(t, RATE_GUESS_USER, 0, &hourly, &quick, NOW);
+    rate_table_rescale(t, &(struct rate_change){RATE_GUESS_USER, 0, hourly, quick}, 1, NOW);
     assert_int_equal(rate_table_peek_shared(t, &k, &quick, &ask), RATE_ADMITTED);
     rate_table_free(t);
 }
@@ -495,6 +533,7 @@ int main(void)
         cmocka_unit_test(test_rate_table_shared_folded_keys_are_reported_together),
         cmocka_unit_test(test_rate_table_shared_last_bucket_is_the_share),
         cmocka_unit_test(test_rate_table_rescale_keeps_what_is_taken),
+        cmocka_unit_test(test_rate_table_rescale_of_many_takes_each_by_its_own),
         cmocka_unit_test(test_rate_table_rescale_reaches_last_buckets_of_one_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -114,8 +114,9 @@ static void test_rate_table_threads_lose_no_count(void **state)
         const uint32_t left = state_of(common, now).unreported;
         stare();
         assert_int_equal(state_of(common, now).unreported, left);
-        rate_table_rescale(common, RATE_ALLOCATION_USER, 3, &(struct rate){1, 3600, 1},
-            &(struct rate){RATE_SHARED_MAX, 1, 1}, now);
+        rate_table_rescale(common,
+            &(struct rate_change){RATE_ALLOCATION_USER, 3, {1, 3600, 1}, {RATE_SHARED_MAX, 1, 1}},
+            1, now);
     }
     atomic_store(&over, true);
     for (int i = 0; i < WORKERS; i++)
