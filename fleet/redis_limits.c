@@ -54,8 +54,10 @@ struct redis_limits {
     } instances;
     struct {
         bool due;
-        uint64_t told_us, again_us;
+        uint64_t told_us;
     } forgotten;
+    uint64_t epochs_us; /* when all were begun, or kept, last */
+    uint64_t again_us;  /* holdings are told, and epochs kept, again after this */
     struct quiet errors, steps;
 };
 
@@ -101,9 +103,9 @@ static void on_unheeded(void *ctx, enum redis_result result, const struct redis_
 }
 
 /*
- * Lets the epochs of all shards begin now, where they have to: else that of a shard that nobody has
- * needed begins with its first debit, and denies a client who has done nothing yet. One that is not
- * sent begins so.
+ * Lets the epochs of all shards begin now, where they have to, and those that there are live on:
+ * else that of a shard that nobody has needed begins with its first debit, and denies a client who
+ * has done nothing yet. One that is not sent begins so.
  */
 static void begin_epochs(struct redis_limits *r)
 {
@@ -114,6 +116,7 @@ static void begin_epochs(struct redis_limits *r)
             issue(r, &r->debit, &c, on_unheeded, NULL) < 0)
             return;
     }
+    r->epochs_us = clock_now().mono_us;
 }
 
 /* Redis's clock, as a reply tells it. */
@@ -397,9 +400,11 @@ void redis_limits_up(struct redis_limits *r, const struct redis_state *state)
 void redis_limits_tick(struct redis_limits *r)
 {
     const uint64_t now = clock_now().mono_us;
-    if (now - r->forgotten.told_us >= r->forgotten.again_us)
+    if (now - r->forgotten.told_us >= r->again_us)
         r->forgotten.due = true;
     tell_forgotten(r);
+    if (redis_link_is_up(r->link) && now - r->epochs_us >= r->again_us)
+        begin_epochs(r);
     if (redis_link_is_up(r->link) && r->beats.in_flight == 0 &&
         now - r->beats.last_us >= r->beats.every_us - r->beats.every_us / EARLY_TENTH)
         send_beats(r);
@@ -460,10 +465,10 @@ struct redis_limits *redis_limits_new(const struct redis_limits_options *options
     r->hooks = options->hooks;
     r->who.alive_ms = options->alive_ms > 0 ? options->alive_ms : REDIS_LIMITS_ALIVE_MS;
     r->beats.every_us = or_default_us(options->heartbeat_ms, REDIS_LIMITS_HEARTBEAT_MS);
-    r->forgotten.again_us = or_default_us(options->again_ms, REDIS_LIMITS_AGAIN_MS);
+    r->again_us = or_default_us(options->again_ms, REDIS_LIMITS_AGAIN_MS);
     r->instances.least = options->fleet_size > 0 ? options->fleet_size : 1;
     r->instances.count = r->instances.least;
-    r->forgotten.told_us = clock_now().mono_us;
+    r->forgotten.told_us = r->epochs_us = clock_now().mono_us;
     return r;
 }
 

@@ -20,7 +20,8 @@
 #define REDIS_LIMITS_HEARTBEAT_MS 5000u
 /* More are not believed, whatever Redis says: redis.fleet_size has the same bound. */
 #define REDIS_LIMITS_INSTANCES_MAX 1024u
-/* Holdings are told again so often at least; redis_limits_lease keeps them for twice as long. */
+/* Holdings are told again so often at least; redis_limits_lease keeps them for twice as long. So
+ * often epochs are kept, which live for 30 days. */
 #define REDIS_LIMITS_AGAIN_MS (24u * 3600 * 1000)
 
 struct redis_limits;

@@ -35,7 +35,7 @@
     "end\n"                                                                                        \
     "local reply = {whole(now)}\n"
 
-/* An epoch lasts 30 days from its last debit. */
+/* An epoch lasts 30 days from its last debit, and instances make one of nothing once a day. */
 const char redis_limits_debit[] = COMMON BUCKETS
     "redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. whole(epoch), 'PX', '2592000000')\n"
     "for i = 2, #KEYS do\n"

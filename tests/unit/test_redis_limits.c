@@ -411,6 +411,34 @@ static void test_redis_limits_epochs_begin_with_the_link(void **state)
     linked_end(&l);
 }
 
+/* Of a shard that nobody needs for a month: it would begin once more, and deny who has done
+ * nothing. */
+static void test_redis_limits_epochs_are_kept_while_an_instance_lives(void **state)
+{
+    static const char *const first = "turnpike/{limits-0}epoch", *const last =
+                                                                     "turnpike/{limits-f}epoch";
+    char url[64], ask[64];
+    snprintf(url, sizeof(url), "redis://127.0.0.1:%u", (unsigned)redis.port);
+    sharer_begin_again(&a, &l, url, 1300);
+    assert_true(sharer_up(&a, 1));
+    linked_sleep(&l, 200);
+    snprintf(ask, sizeof(ask), "PEXPIRE %s 60000", first);
+    assert_true(test_redis_says(&redis, ask, ":1"));
+    snprintf(ask, sizeof(ask), "PEXPIRE %s 60000", last);
+    assert_true(test_redis_says(&redis, ask, ":1"));
+    linked_sleep(&l, 800); /* not before it is time */
+    snprintf(ask, sizeof(ask), "PEXPIRE %s 60000 GT", first);
+    assert_true(test_redis_says(&redis, ask, ":1"));
+    linked_sleep(&l, 800);
+    /* Refused: it is to live for longer. */
+    for (unsigned i = 0; i < 2; i++) {
+        snprintf(ask, sizeof(ask), "PEXPIRE %s 2591000000 GT", i == 0 ? first : last);
+        assert_true(test_redis_says(&redis, ask, ":0"));
+    }
+    sharer_end(&a);
+    linked_end(&l);
+}
+
 /* Only scripts are run, and no more of them than there are heartbeats and reports. */
 static void test_redis_limits_monitor_shows_scripts_only(void **state)
 {
@@ -470,6 +498,7 @@ int main(void)
         TEST(refusal_is_no_answer_and_is_logged_once),
         TEST(clock_set_forward_mints_nothing),
         TEST(epochs_begin_with_the_link),
+        TEST(epochs_are_kept_while_an_instance_lives),
         TEST(what_begins_full_is_full_in_an_epoch),
         TEST(monitor_shows_scripts_only),
     };
