@@ -63,9 +63,25 @@ static void test_redis_clock_set_forward_gives_a_floor(void **state)
     assert_int_equal(c.floor_us, floor);
     assert_int_equal(see(&c, 13 * S, 100, 100, 61 * S), REDIS_CLOCK_SET_FORWARD);
     assert_true(c.floor_us > floor + 60 * S);
-    redis_clock_forget(&c);
-    assert_int_equal(see(&c, 14 * S, 100, 100, 0), REDIS_CLOCK_STEADY);
-    assert_int_equal(c.floor_us, 0);
+}
+
+/* Whatever its clock says is no step of the one before, and that one's floor is not its own. */
+static void test_redis_clock_of_another_server_begins_anew(void **state)
+{
+    static const int64_t ahead[] = {3600 * (int64_t)S, -3600 * (int64_t)S, 0};
+    for (size_t i = 0; i < 3; i++) {
+        struct redis_clock c = {0};
+        see(&c, 10 * S, 100, 100, 0);
+        assert_int_equal(see(&c, 11 * S, 100, 100, 60 * S), REDIS_CLOCK_SET_FORWARD);
+        assert_true(c.floor_us > 0);
+        redis_clock_forget(&c);
+        assert_false(c.known);
+        assert_int_equal(see(&c, 12 * S, 100, 100, ahead[i]), REDIS_CLOCK_STEADY);
+        assert_int_equal(c.floor_us, 0);
+        assert_int_equal(c.most_us - c.least_us, 200);
+        /* It is watched as the other was. */
+        assert_int_equal(see(&c, 13 * S, 100, 100, ahead[i] + (int64_t)S), REDIS_CLOCK_SET_FORWARD);
+    }
 }
 
 static void test_redis_clock_smallest_step_is_seen(void **state)
@@ -111,6 +127,7 @@ int main(void)
         cmocka_unit_test(test_redis_clock_steady_is_narrowed_down),
         cmocka_unit_test(test_redis_clock_drift_is_followed),
         cmocka_unit_test(test_redis_clock_set_forward_gives_a_floor),
+        cmocka_unit_test(test_redis_clock_of_another_server_begins_anew),
         cmocka_unit_test(test_redis_clock_smallest_step_is_seen),
         cmocka_unit_test(test_redis_clock_set_back_takes_the_floor_away),
         cmocka_unit_test(test_redis_clock_anything_is_survived),

@@ -360,6 +360,40 @@ static void test_redis_limits_clock_set_forward_mints_nothing(void **state)
     linked_end(&l);
 }
 
+/* A clock that is ahead of another server's has not been set: what the new one says counts at once.
+ */
+static void test_redis_limits_other_server_has_a_clock_of_its_own(void **state)
+{
+    const uint64_t then = 1700000000 * US_PER_S, hour = 3600 * US_PER_S;
+    const char *const beat = "$1\r\n0\r\n$1\r\n1\r\n";
+    char url[64], greeting[sizeof(FAKE_GREETING)] = FAKE_GREETING;
+    struct shared said;
+    *strstr(greeting, FAKE_RUN_ID) = 'f';
+    linked_loop(&l);
+    struct fake_redis *fake = fake_redis_new(&l.loop);
+    snprintf(url, sizeof(url), "redis://127.0.0.1:%u", (unsigned)fake_redis_port(fake));
+    sharer_begin(&a, &l, url, 0);
+    assert_true(sharer_up(&a, 1));
+    sharer_silence(&a);
+    linked_sleep(&l, 20);
+    say_time(fake, SHARE_SHARDS, then, beat);
+    say_time(fake, SHARE_SHARDS, then, ""); /* epochs */
+    fake_redis_greet(fake, slice_of_string(greeting));
+    fake_redis_hang_up(fake);
+    assert_true(sharer_up(&a, 2));
+    assert_int_equal(a.server, REDIS_SERVER_OTHER);
+    assert_int_equal(sharer_debit(&a, &item, 1, &said), 0);
+    linked_sleep(&l, 20);
+    say_time(fake, SHARE_SHARDS, then + hour, beat);
+    say_time(fake, SHARE_SHARDS, then + hour, "");
+    say_time(fake, 1, then + hour, "$1\r\n5\r\n");
+    assert_int_equal(said.calls, 1);
+    assert_true(said.answered);
+    sharer_end(&a);
+    fake_redis_free(fake);
+    linked_end(&l);
+}
+
 /* So many that shares would be nothing, and debts without end, there are not. */
 static void test_redis_limits_no_reply_makes_a_fleet_of_millions(void **state)
 {
@@ -493,6 +527,7 @@ int main(void)
         TEST(holdings_are_to_be_told_again_after_a_while),
         TEST(instances_are_counted),
         TEST(no_reply_makes_a_fleet_of_millions),
+        TEST(other_server_has_a_clock_of_its_own),
         TEST(nobody_is_asked_while_the_link_is_down),
         TEST(lost_calls_are_answered_once),
         TEST(refusal_is_no_answer_and_is_logged_once),
