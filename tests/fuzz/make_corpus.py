@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes the seed corpora of fuzz_stun, fuzz_channel_data, fuzz_stream, fuzz_proxy,
-fuzz_redis_reply, fuzz_access_token and fuzz_rest_name: make_corpus.py [--check] SOURCE_ROOT.
+fuzz_rtp, fuzz_redis_reply, fuzz_access_token and fuzz_rest_name: make_corpus.py [--check] SOURCE_ROOT.
 
 Messages are built here from the RFCs, without the code under test; the vectors come from
 tests/unit/stun_vectors.h. With --check nothing is written: it fails where a file differs.
@@ -164,6 +164,62 @@ def stream():
     yield "bad_cookie", b"\x01" + media + message(BINDING, cookie=b"\x21\x12\xa4\x43")
     yield "tls", b"\x01\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(32)
     yield "http", b"\x03GET / HTTP/1.1\r\n\r\n"
+
+
+def rtp(first=0x80, kind=0x60, number=1, timestamp=160, ssrc=0xCAFEBABE, behind=b"payload"):
+    return struct.pack(">BBHII", first, kind, number, timestamp, ssrc) + behind
+
+
+def record(kind, version=0xFEFD, data=b"x", over=0):
+    return struct.pack(">BHHIHH", kind, version, 0, 0, 1, len(data) + over) + data
+
+
+def media():
+    yield "accept_rtp", rtp()
+    yield "accept_rtp_bare", rtp(behind=b"")
+    yield "accept_rtp_mixed", rtp(0xB2, 0xEF, behind=bytes(8) + b"\xbe\xde\0\1" + bytes(4) + b"\xff")
+    yield "accept_rtp_empty_extension", rtp(0x90, behind=bytes(4))
+    yield "reject_rtp_cut", rtp()[:11]
+    yield "reject_rtp_csrc", rtp(0x8F, behind=bytes(59))
+    yield "reject_rtp_extension", rtp(0x90, behind=b"\0\0\0\2" + bytes(7))
+    yield "reject_rtp_extension_header", rtp(0x90, behind=bytes(3))
+    yield "accept_sender_report", b"\x80\xc8\0\6" + bytes(24) + b"\x80\0\0\1" + bytes(10)
+    yield "accept_feedback", b"\x81\xce\0\2" + bytes(8)
+    yield "reject_rtcp_cut", b"\x80\xc9\0\1\0\0\0"
+    yield "reject_rtcp_over", b"\x80\xc9\0\2" + bytes(4)
+    yield "reject_rtcp_nobody", b"\x80\xcb\0\0" + bytes(8)
+    yield "accept_stun", message(BINDING, attr(6, b"a:b"))
+    yield "reject_stun_cookie", message(BINDING, cookie=b"abcd")
+    yield "reject_stun_length", message(BINDING, length=4)
+    yield "reject_stun_odd", message(BINDING, b"ab")
+    for kind in range(20, 27):
+        yield f"accept_dtls_{kind}", record(kind, 0xFEFD, b"xy")
+    yield "accept_dtls_1_0", record(22, 0xFEFF) + record(22, 0xFEFF)
+    yield "reject_dtls_version", record(22, 0x0303)
+    yield "reject_dtls_over", record(22, over=1)
+    yield "reject_dtls_empty", record(22, data=b"")
+    yield "reject_dtls_27", record(27)
+    yield "accept_dtls_13", b"\x2e\0\1\0\x10" + bytes(16)
+    yield "accept_dtls_13_cid", b"\x3a\7\0\1" + bytes(16)
+    yield "reject_dtls_13_over", b"\x2e\0\1\0\x11" + bytes(16)
+    yield "reject_dtls_13_short", b"\x20\1" + bytes(15)
+    yield "accept_channel", b"\x40\0\0\5media\0\0\0"
+    yield "reject_channel_behind", b"\x40\0\0\5media\0\0\0\0"
+    yield "reject_channel_cut", b"\x40\0\0\5medi"
+    yield "reject_zrtp", b"\x10\0\0\1ZRTP" + bytes(8)
+    yield "reject_ssh", b"SSH-2.0-OpenSSH_9.2p1\r\n"
+    yield "reject_empty", b""
+
+    def step(whose, number, timestamp, later_ms, kind=0x60):
+        return struct.pack(">BBHI", whose, kind, number & 0xFFFF, timestamp & 0xFFFFFFFF) + struct.pack(
+            ">I", later_ms * 1000 >> 4)[1:] + b"\4"
+
+    yield "streams_run", b"".join(step(1, 65500 + i, 960 * i - 5000, 20) for i in range(200))
+    yield "streams_static", b"".join(step(0x81, i * i // 20, 160 * i, 20, 0) for i in range(100))
+    yield "streams_lossy", b"".join(step(i % 3, i * 7 % 50 + i // 2, 3000 * i, 10) for i in range(150))
+    yield "streams_begin_anew", b"".join(step(1, i + i // 9 * 20000, 960 * i, 20) for i in range(60))
+    yield "streams_many", b"".join(step(i * 37 & 0xFF, i, i, 1) for i in range(100))
+    yield "streams_silent", b"".join(step(i & 7, i, i, 15900) * 2 for i in range(40))
 
 
 def crc32c(data):
@@ -365,6 +421,8 @@ def files(root):
         yield corpus / "channel_data" / name, data
     for name, data in stream():
         yield corpus / "stream" / name, data
+    for name, data in media():
+        yield corpus / "rtp" / name, data
     for name, data in redis_replies():
         yield corpus / "redis_reply" / name, data
     for name, data in access_tokens():
