@@ -374,6 +374,15 @@ static void test_stream_clock_rate_of_dynamic_types_is_inferred(void **state)
     }
 }
 
+static void test_stream_clock_rate_mends_what_a_slow_first_packet_did(void **state)
+{
+    take(OPUS, 0, 0, START + 85 * US_PER_MS);
+    for (uint32_t i = 5; i < 500; i++)
+        take(OPUS, (uint16_t)i, i * 882, START + i * 20 * US_PER_MS);
+    assert_int_equal(stream->clock_rate, 44100);
+    assert_int_equal(stream->jitter, 0);
+}
+
 static void test_stream_clock_rate_outlives_jumps_and_is_none_of_nonsense(void **state)
 {
     uint64_t random = 1;
@@ -459,6 +468,7 @@ int main(void)
         CASE(test_stream_timestamp_jump_is_no_jitter),
         CASE(test_stream_static_types_have_their_rates),
         CASE(test_stream_clock_rate_of_dynamic_types_is_inferred),
+        CASE(test_stream_clock_rate_mends_what_a_slow_first_packet_did),
         CASE(test_stream_clock_rate_outlives_jumps_and_is_none_of_nonsense),
         CASE(test_stream_another_type_brings_its_own_rate),
         CASE(test_stream_hostile_headers_keep_the_books),
