@@ -147,6 +147,15 @@ struct srtp_stream *srtp_streams_get(struct srtp_streams *s, struct srtp_stream_
     return &entry->stream;
 }
 
+struct srtp_stream *srtp_streams_find(struct srtp_streams *s, const struct srtp_stream_list *list,
+    enum srtp_direction direction, uint32_t ssrc)
+{
+    uint32_t number = list->first[direction];
+    while (number != NOBODY && node_at(s, number)->ssrc != ssrc)
+        number = node_at(s, number)->next;
+    return number == NOBODY ? NULL : &entry_at(s, number)->stream;
+}
+
 void srtp_stream_rtp(
     struct srtp_stream *stream, const struct rtp_header *rtp, size_t len, uint64_t now_us)
 {

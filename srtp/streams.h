@@ -59,7 +59,8 @@ void srtp_streams_set_cap(struct srtp_streams *s, uint32_t cap);
  */
 struct srtp_stream *srtp_streams_get(struct srtp_streams *s, struct srtp_stream_list *list,
     enum srtp_direction direction, uint32_t ssrc, uint64_t now_us);
-/* The entry, or NULL: a packet that the guard drops makes none, displaces none and keeps none alive.
+/* The entry, or NULL: a packet that the guard drops makes none, displaces none and keeps none
+ * alive.
  */
 struct srtp_stream *srtp_streams_find(struct srtp_streams *s, const struct srtp_stream_list *list,
     enum srtp_direction direction, uint32_t ssrc);

@@ -109,12 +109,15 @@ static void step(
         .sequence = (uint16_t)number_at(p + 2, 2),
         .timestamp = number_at(p + 4, 4)};
     *now_us += (uint64_t)number_at(p + 8, 3) << p[11] % 32;
-    struct srtp_stream *stream =
-        srtp_streams_get(pool, list, (enum srtp_direction)(p[0] >> 7), h.ssrc, *now_us);
+    const enum srtp_direction direction = (enum srtp_direction)(p[0] >> 7);
+    const struct srtp_stream *before = srtp_streams_find(pool, list, direction, h.ssrc);
+    struct srtp_stream *stream = srtp_streams_get(pool, list, direction, h.ssrc, *now_us);
     if (stream == NULL) {
-        FUZZ_REQUIRE(list->untracked > 0);
+        FUZZ_REQUIRE(before == NULL && list->untracked > 0);
         return;
     }
+    FUZZ_REQUIRE(before == NULL || before == stream);
+    FUZZ_REQUIRE(srtp_streams_find(pool, list, direction, h.ssrc) == stream);
     FUZZ_REQUIRE(stream->ssrc == h.ssrc && stream->direction == p[0] >> 7);
     if ((p[0] & 8) != 0)
         srtp_stream_rtcp(stream, *now_us);

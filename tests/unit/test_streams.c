@@ -126,6 +126,19 @@ static void test_streams_over_the_cap_are_counted_and_not_kept(void **state)
     assert_int_equal(list.untracked, UINT32_MAX);
 }
 
+static void test_streams_find_makes_none_and_moves_none(void **state)
+{
+    assert_null(srtp_streams_find(pool, &list, SRTP_TO_PEER, 1));
+    for (uint32_t ssrc = 1; ssrc <= 3; ssrc++)
+        hear(ssrc, NOW);
+    for (uint32_t ssrc = 1; ssrc <= 3; ssrc++)
+        assert_int_equal(srtp_streams_find(pool, &list, SRTP_TO_PEER, ssrc)->ssrc, ssrc);
+    assert_null(srtp_streams_find(pool, &list, SRTP_TO_PEER, 4));
+    assert_null(srtp_streams_find(pool, &list, SRTP_TO_CLIENT, 1));
+    check_order((const uint32_t[]){3, 2, 1}, 3);
+    assert_int_equal(list.untracked, 0);
+}
+
 static void test_streams_set_cap_raises_and_lowers(void **state)
 {
     for (uint32_t ssrc = 1; ssrc <= CAP; ssrc++)
@@ -235,6 +248,7 @@ int main(void)
         CASE(test_streams_the_latest_comes_first),
         CASE(test_streams_empty_list_has_none),
         CASE(test_streams_over_the_cap_are_counted_and_not_kept),
+        CASE(test_streams_find_makes_none_and_moves_none),
         CASE(test_streams_set_cap_raises_and_lowers),
         CASE(test_streams_silent_one_makes_room),
         CASE(test_streams_strangers_displace_none_that_runs),
