@@ -47,7 +47,7 @@ struct fleet_hooks {
      * has gone by: what it holds is to be told again (ratelimit/quota_reports.h). */
     void (*forgotten)(void *ctx);
     /* Somebody has deposited keys of media, or taken them back: fleet_srtp_ask says which.
-     * Borrowed; a place that can be (fleet/redis_srtp_places.h), though maybe nobody's here; empty:
+     * Borrowed; a place (srtp/key_place.h), though maybe nobody's here, or no place at all; empty:
      * who deposited has named none. */
     void (*srtp_deposited)(void *ctx, struct slice place);
     /* The answer to fleet_srtp_ask. Borrowed. */

@@ -19,6 +19,8 @@
 
 #include "fleet/fleet.h"
 
+#define REDIS_SRTP_PLACE_MAX 3840 /* bytes of a place, which are printable and not blank */
+
 struct redis_srtp_keys;
 
 struct redis_srtp_keys_options {

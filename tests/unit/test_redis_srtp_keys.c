@@ -188,7 +188,7 @@ static void test_redis_srtp_keys_what_lies_there_is_found(void **state)
     ask(&w, "user/r/text");
     assert_int_equal(w.outcome, FLEET_SRTP_UNREADABLE);
     assert_int_equal(w.count, 0);
-    assert_int_equal(fleet_srtp_ask(w.fleet, slice_of_string("user/r/a/b")), -EINVAL);
+    assert_int_equal(fleet_srtp_ask(w.fleet, slice_of_string("user/r/a b")), -EINVAL);
     watch_end(&w);
 }
 
@@ -219,8 +219,15 @@ static void test_redis_srtp_keys_malformed_entries_are_passed_over(void **state)
     watch(&w, redis.port);
     watch_up(&w, 1);
     assert_true(says("XADD turnpike/srtp/deposits * other " PLACE, "$"));
-    assert_true(says("XADD turnpike/srtp/deposits * place user/r/a/b", "$"));
-    assert_true(says("XADD turnpike/srtp/deposits * place ../../etc", "$"));
+    const struct slice blank[] = {slice_of_string("XADD"),
+        slice_of_string("turnpike/srtp/deposits"), slice_of_string("*"), slice_of_string("place"),
+        slice_of_string("user/r/a b")};
+    assert_true(test_redis_command(&redis, blank, 5, "$"));
+    char large[REDIS_SRTP_PLACE_MAX + 1];
+    memset(large, 'x', sizeof(large));
+    const struct slice long_one[] = {
+        blank[0], blank[1], blank[2], blank[3], slice_of(large, sizeof(large))};
+    assert_true(test_redis_command(&redis, long_one, 5, "$"));
     assert_true(says("XADD turnpike/srtp/deposits * from x place " PLACE, "$"));
     assert_true(reaches(&w.told, 1, 2000));
     assert_string_equal(w.first, PLACE);
