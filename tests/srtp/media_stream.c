@@ -295,10 +295,32 @@ static void flip_payload(struct media_stream *s, struct media_packet *p, bool rt
     flip(s, p, rtcp ? RTCP_LEN : RTP_LEN, rtcp ? REPORT_LEN - RTCP_LEN : s->size);
 }
 
-static void damage(
+/* Bits of [begin, end) that are not those of the other packet. */
+static unsigned bits_apart(
+    const struct media_packet *a, const struct media_packet *b, size_t begin, size_t end)
+{
+    unsigned count = 0;
+
+    for (size_t i = begin; i < end; i++) {
+        count += (unsigned)__builtin_popcount(a->bytes[i] ^ b->bytes[i]);
+    }
+    return count;
+}
+
+/* One bit of [begin, end), and none elsewhere. */
+static bool one_bit_apart(
+    const struct media_packet *a, const struct media_packet *b, size_t begin, size_t end)
+{
+    return a->len == b->len && bits_apart(a, b, begin, end) == 1 &&
+           bits_apart(a, b, 0, a->len) == 1;
+}
+
+/* False: what was made is not the fault. */
+static bool damage(
     struct media_stream *s, enum media_fault fault, bool rtcp, struct media_packet *p)
 {
-    size_t tag_len, tag = tag_begin(s, rtcp, p->len, &tag_len);
+    const struct media_packet whole = *p;
+    size_t header = rtcp ? RTCP_LEN : RTP_LEN, tag_len, tag = tag_begin(s, rtcp, p->len, &tag_len);
 
     switch (fault) {
     case FAULT_HEADER:
@@ -307,17 +329,17 @@ static void damage(
         } else {
             flip(s, p, 4, 4);
         }
-        break;
+        return one_bit_apart(p, &whole, 0, header);
     case FAULT_PAYLOAD:
         flip_payload(s, p, rtcp);
-        break;
+        return one_bit_apart(p, &whole, header, tag);
     case FAULT_TAG:
         flip(s, p, tag, tag_len);
-        break;
+        return one_bit_apart(p, &whole, tag, tag + tag_len);
     default:
         memmove(p->bytes + tag + tag_len - 1, p->bytes + tag + tag_len, p->len - tag - tag_len);
         p->len--;
-        break;
+        return bits_apart(p, &whole, 0, tag + tag_len - 1) == 0;
     }
 }
 
@@ -349,10 +371,11 @@ static bool make_again(
     if (!recall(s, fault == FAULT_OLD ? MEDIA_WINDOW + RECENT : ago, rtcp, out)) {
         return false;
     }
+    const struct media_packet whole = *out;
     if (fault == FAULT_FORGED) {
         flip_payload(s, out, rtcp);
     }
-    return true;
+    return fault != FAULT_FORGED || one_bit_apart(out, &whole, rtcp ? RTCP_LEN : RTP_LEN, out->len);
 }
 
 bool media_stream_make(struct media_stream *s, struct media_stream *other, enum media_fault fault,
@@ -378,11 +401,10 @@ bool media_stream_make(struct media_stream *s, struct media_stream *other, enum 
     if (!make_whole(s, rtcp, out)) {
         return false;
     }
-    if (fault == FAULT_PLAIN) {
-        keep(s, rtcp, out);
-    } else {
-        damage(s, fault, rtcp, out);
+    if (fault != FAULT_PLAIN) {
+        return damage(s, fault, rtcp, out);
     }
+    keep(s, rtcp, out);
     return true;
 }
 

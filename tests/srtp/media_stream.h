@@ -73,8 +73,8 @@ void media_stream_deinit(struct media_stream *s);
 /* Goes on under this key, at both ends. */
 bool media_stream_rekey(struct media_stream *s, const struct media_key *key);
 
-/* The next packet with such a fault; `other`: a stream the other way (for two of the faults). What
- * the fault promises holds when it is made; false: it cannot be made (yet). */
+/* The next packet with such a fault; `other`: the stream whose key or packet two of the faults
+ * take. False: it cannot be made (yet), or what was made is another fault than this. */
 bool media_stream_make(struct media_stream *s, struct media_stream *other, enum media_fault fault,
     bool rtcp, struct media_packet *out);
 /* What the far end says of a packet that has come. */
