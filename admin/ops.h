@@ -92,7 +92,7 @@ struct admin_bandwidth {
     uint32_t burst_ms;
 };
 
-#define ADMIN_RATES_MAX  9
+#define ADMIN_RATES_MAX  10
 #define ADMIN_QUOTAS_MAX 3
 
 struct admin_limits_found {

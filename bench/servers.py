@@ -32,6 +32,7 @@ limits:
   unauthenticated_per_network: unlimited
   guesses_per_source: unlimited
   guesses_per_prefix: unlimited
+  guesses_per_network: unlimited
   guesses_per_user: unlimited
 log: {{ level: warn }}
 """

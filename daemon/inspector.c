@@ -98,6 +98,7 @@ static bool inspection_concerns(const struct admin_limits *what, enum rate_scope
     case RATE_ALLOCATION_PREFIX:
     case RATE_ALLOCATION_NETWORK:
     case RATE_GUESS_PREFIX:
+    case RATE_GUESS_NETWORK:
         return address;
     case RATE_GUESS_SOURCE:
         return user && address;
@@ -133,7 +134,7 @@ static void inspection_add_guesses(struct inspection *n, const struct inspector 
     const struct admin_limits *what, uint32_t realm)
 {
     static const char *const scopes[GUESSES_LEVELS] = {
-        "guesses_source", "guesses_prefix", "guesses_user"};
+        "guesses_source", "guesses_prefix", "guesses_network", "guesses_user"};
     const struct guess who = {.client = what->address,
         .realm_name = slice_of_string(i->config->auth.realms[realm].name),
         .account = what->user};

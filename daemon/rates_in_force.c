@@ -22,6 +22,8 @@ struct rate rates_in_force_of(
         return limits->guesses_per_source;
     case RATE_GUESS_PREFIX:
         return limits->guesses_per_prefix;
+    case RATE_GUESS_NETWORK:
+        return limits->guesses_per_network;
     case RATE_GUESS_USER:
         return limits->guesses_per_user;
     case RATE_ALLOCATION_ADDRESS:

@@ -30,16 +30,17 @@ void guesses_free(struct guesses *g); /* NULL: nothing happens */
 /* May this one still try? Takes nothing. */
 bool guesses_may_try(struct guesses *g, const struct ratelimit_settings *limits,
     const struct guess *who, uint64_t now_us);
-/* A failure: counts against address and account together, against the address's prefix, and against
- * the account. *report: as rate_table_admit_shared. */
+/* A failure: counts against address and account together, against the address's prefix, an IPv6
+ * one's /48, and against the account. *report: as rate_table_admit_shared. */
 void guesses_failed(struct guesses *g, const struct ratelimit_settings *limits,
     const struct guess *who, uint64_t now_us, bool *report);
 /* A success: for 24 h only the limit of address and account together holds for these two, neither
- * that of the prefix nor that of the account, which strangers can exhaust. */
+ * those of the prefix and the /48 nor that of the account, which strangers can exhaust. */
 void guesses_succeeded(struct guesses *g, const struct guess *who, uint64_t now_us);
 
-/* The buckets that a failure is counted in, for who wants to look at them. */
-#define GUESSES_LEVELS 3
+/* The buckets that a failure is counted in, for who wants to look at them: pair, prefix, /48 (of
+ * IPv4 no limit), account. */
+#define GUESSES_LEVELS 4
 struct guess_level {
     struct rate_key key;
     struct rate limit;

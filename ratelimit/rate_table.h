@@ -34,17 +34,19 @@ enum rate_scope {
     RATE_ALLOCATION_NETWORK = 9,
     RATE_ALLOCATION_USER = 10,
     RATE_ALLOCATION_REALM = 11,
-    RATE_ALLOCATION_INSTANCE = 12
+    RATE_ALLOCATION_INSTANCE = 12,
+    RATE_GUESS_NETWORK = 13
 };
 /* Where Redis has lost what it knew, or is new, an empty bucket of guesses would leave the first
  * who mistypes a password without an answer for seconds, and a full one lets a guesser begin again
  * once. */
 static inline bool rate_scope_begins_full(enum rate_scope scope)
 {
-    return scope == RATE_GUESS_SOURCE || scope == RATE_GUESS_PREFIX || scope == RATE_GUESS_USER;
+    return scope == RATE_GUESS_SOURCE || scope == RATE_GUESS_PREFIX ||
+           scope == RATE_GUESS_NETWORK || scope == RATE_GUESS_USER;
 }
 
-#define RATE_SCOPES 13 /* one more than the last */
+#define RATE_SCOPES 14 /* one more than the last */
 
 #define RATE_REPORT_WINDOW_US (20 * US_PER_MS) /* of u above */
 #define RATE_REPORT_WITHIN_US (10 * US_PER_MS) /* of what is in no hurry */

@@ -37,9 +37,10 @@ struct ratelimit_settings {
      * `limits.handshakes_per_instance`, default unlimited. */
     struct rate handshakes_per_instance;
     /* Failed authentications under a verified nonce; 0 of count: no limit. */
-    struct rate guesses_per_source; /* an address (/64) and a user together; default 10/min */
-    struct rate guesses_per_prefix; /* /24 or /64; default 300/min */
-    struct rate guesses_per_user;   /* default 1000/min */
+    struct rate guesses_per_source;  /* an address (/64) and a user together; default 10/min */
+    struct rate guesses_per_prefix;  /* /24 or /64; default 300/min */
+    struct rate guesses_per_network; /* /48, IPv6 only; default 3000/min */
+    struct rate guesses_per_user;    /* default 1000/min */
     /* Allocations a second, whoever asks: of an address (/32, /128), a prefix (/24, /64), a /48,
      * and the instance. All but the last are the fleet's, where Redis is shared. Count and burst at
      * most RATE_SHARED_MAX. */

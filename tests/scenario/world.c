@@ -145,7 +145,8 @@ static void rescale(struct world *w, const struct relay_snapshot *before)
 {
     struct rate_change changes[RATE_SCOPES * WORLD_REALMS];
     size_t count = 0;
-    for (enum rate_scope scope = RATE_ALLOCATION_ADDRESS; scope < RATE_SCOPES; scope++) {
+    for (enum rate_scope scope = RATE_ALLOCATION_ADDRESS; scope <= RATE_ALLOCATION_INSTANCE;
+         scope++) {
         for (unsigned realm = 0; realm < WORLD_REALMS; realm++) {
             const bool by_realm = scope == RATE_ALLOCATION_USER || scope == RATE_ALLOCATION_REALM;
             if (realm == 0 || by_realm)

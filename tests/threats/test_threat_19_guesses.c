@@ -9,9 +9,10 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define PER_SOURCE 10
-#define PER_PREFIX 300
-#define PER_USER   1000
+#define PER_SOURCE  10
+#define PER_PREFIX  300
+#define PER_USER    1000
+#define PER_NETWORK 3000
 
 static int lockout_set_up(void **state)
 {
@@ -22,6 +23,7 @@ static int lockout_set_up(void **state)
     f->settings.lockout = true;
     f->settings.limits.guesses_per_source = (struct rate){PER_SOURCE, 60, PER_SOURCE};
     f->settings.limits.guesses_per_prefix = (struct rate){PER_PREFIX, 60, PER_PREFIX};
+    f->settings.limits.guesses_per_network = (struct rate){PER_NETWORK, 60, PER_NETWORK};
     f->settings.limits.guesses_per_user = (struct rate){PER_USER, 60, PER_USER};
     fixture_restart(f);
     return 0;
@@ -187,6 +189,43 @@ static void threat_19_prefix_that_tries_many_names_is_locked_out(void **state)
     assert_int_equal(try_at(f->w, &other, "alice", "wonderland"), 200);
 }
 
+/* One Allocate from the n-th /64 of a /48, which ends at once where it is granted. */
+static int try_in_network(
+    struct fixture *f, uint8_t network, uint16_t n, const char *user, const char *password)
+{
+    struct client c;
+    client_init(&c, f->w, 1);
+    client_set_ipv6(&c, 1);
+    c.addr.ip[5] = network;
+    c.addr.ip[6] = (uint8_t)(n >> 8);
+    c.addr.ip[7] = (uint8_t)n;
+    client_set_user(&c, user, password);
+    const int code = client_allocate(&c, NULL);
+    if (code == 200)
+        assert_int_equal(client_refresh(&c, 0, NULL), 200);
+    world_clear(f->w);
+    return code;
+}
+
+/* A /48 is one customer's, who goes through its 65 536 /64s: none reaches a limit of its own. */
+static void threat_19_network_that_tries_many_prefixes_is_locked_out(void **state)
+{
+    struct fixture *f = *state;
+    char name[16];
+    unsigned answered = 0;
+    assert_int_equal(try_in_network(f, 1, 60000, "alice", "wonderland"), 200);
+    for (unsigned i = 0; i < PER_NETWORK + 100; i++) {
+        snprintf(name, sizeof(name), "name-%u", i / 4);
+        answered += try_in_network(f, 1, (uint16_t)(i / 2), name, "wrong") == 401;
+    }
+    assert_int_equal(answered, PER_NETWORK);
+    assert_int_equal(try_in_network(f, 1, 50000, "bob", "builder"), 0);
+    assert_int_equal(try_in_network(f, 1, 60000, "alice", "wonderland"), 200); /* was in */
+    assert_int_equal(try_in_network(f, 2, 50000, "bob", "builder"), 200);
+    const struct addr four = somewhere(1);
+    assert_int_equal(try_at(f->w, &four, "bob", "builder"), 200);
+}
+
 /* Everybody guesses alice's password: whoever has been in within a day comes in. */
 static void threat_19_account_under_attack_spares_who_was_in(void **state)
 {
@@ -294,6 +333,7 @@ int main(void)
         LOCKOUT(threat_19_guesses_that_go_unanswered_do_not_count),
         LOCKOUT(threat_19_live_allocation_is_spared),
         LOCKOUT(threat_19_prefix_that_tries_many_names_is_locked_out),
+        LOCKOUT(threat_19_network_that_tries_many_prefixes_is_locked_out),
         LOCKOUT(threat_19_account_under_attack_spares_who_was_in),
         LOCKOUT(threat_19_locked_out_guess_asks_the_store_nothing),
         LOCKOUT(threat_19_log_says_it_once_a_second),

@@ -118,6 +118,7 @@ static const char good[] =
     "  bandwidth_burst: 250ms\n"
     "  guesses_per_source: 5/min burst 50\n"
     "  guesses_per_prefix: unlimited\n"
+    "  guesses_per_network: 8/s burst 80\n"
     "  guesses_per_user: 9/h\n"
     "srtp_verify:\n"
     "  replay: count\n"

@@ -80,9 +80,11 @@ static void test_config_init_gives_relay_and_limits_defaults(void **state)
     assert_int_equal(c.limits.unauthenticated_per_network.count, 10000);
     const struct quota_limits unlimited = {0};
     assert_memory_equal(&c.limits.quota, &unlimited, sizeof(unlimited));
-    const struct rate source = {10, 60, 10}, prefix = {300, 60, 300}, user = {1000, 60, 1000};
+    const struct rate source = {10, 60, 10}, prefix = {300, 60, 300}, user = {1000, 60, 1000},
+                      network = {3000, 60, 3000};
     assert_memory_equal(&c.limits.guesses_per_source, &source, sizeof(source));
     assert_memory_equal(&c.limits.guesses_per_prefix, &prefix, sizeof(prefix));
+    assert_memory_equal(&c.limits.guesses_per_network, &network, sizeof(network));
     assert_memory_equal(&c.limits.guesses_per_user, &user, sizeof(user));
     const struct realm_rates no_rates = {
         .allocations_per_user = {0, 1, 0}, .allocations_per_realm = {0, 1, 0}};
@@ -370,9 +372,10 @@ static void test_config_load_every_limit_is_set(void **state)
     assert_int_equal(c.limits.unauthenticated_per_prefix.count, 0);
     assert_memory_equal(&c.limits.unauthenticated_per_network, &an_hour, sizeof(an_hour));
     assert_memory_equal(&c.limits.quota, &quota, sizeof(quota));
-    const struct rate source = {5, 60, 50}, user = {9, 3600, 9};
+    const struct rate source = {5, 60, 50}, user = {9, 3600, 9}, network = {8, 1, 80};
     assert_memory_equal(&c.limits.guesses_per_source, &source, sizeof(source));
     assert_int_equal(c.limits.guesses_per_prefix.count, 0);
+    assert_memory_equal(&c.limits.guesses_per_network, &network, sizeof(network));
     assert_memory_equal(&c.limits.guesses_per_user, &user, sizeof(user));
     config_deinit(&c);
 }

@@ -17,6 +17,7 @@
 static const uint8_t key[16] = "key of guesses!";
 static const struct ratelimit_settings limits = {.guesses_per_source = {10, 60, 10},
     .guesses_per_prefix = {300, 60, 300},
+    .guesses_per_network = {3000, 60, 3000},
     .guesses_per_user = {1000, 60, 1000}};
 
 struct fixture {
@@ -171,6 +172,58 @@ static void test_guesses_of_a_prefix_spare_who_was_in_within_a_day(void **state)
     /* Their own limit holds nevertheless. */
     assert_int_equal(keep_failing(f, &home, 1000, NOW + US_PER_S), 10);
     assert_false(may(f, &home, NOW + US_PER_S));
+}
+
+/* The n-th /64 of a /48. */
+static struct addr within(uint8_t network, uint16_t n)
+{
+    return (struct addr){.family = ADDR_IPV6,
+        .ip = {0x20, 1, 0xd, 0xb8, 0, network, (uint8_t)(n >> 8), (uint8_t)n, [15] = 1}};
+}
+
+/* Whoever has a /48 has 65 536 /64s: none of them reaches its own limit. */
+static void test_guesses_of_a_network_end_after_3000_and_spare_who_was_in(void **state)
+{
+    struct fixture *f = *state;
+    const struct guess home = guess_of(within(1, 60000), "alice"),
+                       bob = guess_of(home.client, "bob"),
+                       beside = guess_of(within(1, 60001), "alice"),
+                       other = guess_of(within(2, 60000), "bob"),
+                       four = guess_of(addr_ipv4(32, 1, 13, 184, 0), "bob");
+    char name[16];
+    unsigned n = 0;
+    guesses_succeeded(f->guesses, &home, NOW);
+    for (uint16_t i = 0; i < 2000; i++) {
+        snprintf(name, sizeof(name), "user-%u", i);
+        const struct guess who = guess_of(within(1, i), name);
+        n += keep_failing(f, &who, 2, NOW);
+    }
+    assert_int_equal(n, 3000);
+    assert_false(may(f, &bob, NOW));
+    assert_false(may(f, &beside, NOW));
+    assert_true(may(f, &home, NOW));
+    assert_true(may(f, &other, NOW));
+    assert_true(may(f, &four, NOW));
+    assert_true(may(f, &bob, NOW + 20 * US_PER_MS));
+    assert_int_equal(keep_failing(f, &home, 1000, NOW), 10);
+}
+
+/* What IPv4 has for wider than a /24 is nothing. */
+static void test_guesses_of_ipv4_know_no_network(void **state)
+{
+    struct fixture *f = *state;
+    struct guess_level levels[GUESSES_LEVELS];
+    const struct guess four = guess_of(place(1), "alice"), six = guess_of(within(1, 2), "alice");
+    guesses_levels(f->guesses, &limits, &four, levels);
+    assert_int_equal(levels[2].limit.count, 0);
+    guesses_levels(f->guesses, &limits, &six, levels);
+    for (unsigned i = 0; i < GUESSES_LEVELS; i++)
+        assert_true(rate_scope_begins_full(levels[i].key.scope));
+    assert_int_equal(levels[2].limit.count, 3000);
+    assert_int_equal(levels[2].key.scope, RATE_GUESS_NETWORK);
+    assert_int_equal(levels[2].key.bits, 48);
+    assert_int_equal(levels[2].key.prefix.ip[5], 1);
+    assert_int_equal(levels[2].key.prefix.ip[7], 0);
 }
 
 /* 1 000 a minute from everywhere together, and who was in within a day comes in still. */
@@ -334,6 +387,10 @@ static void test_guesses_shared_are_reported_and_denied(void **state)
     other = beside;
     assert_false(may(f, &other, NOW + MIN));
     assert_true(may(f, &home, NOW + MIN));
+    const struct guess six = guess_of(within(1, 2), "carol"), next = guess_of(within(1, 3), "dora");
+    guesses_failed(f->guesses, &limits, &six, NOW + MIN, &report);
+    assert_int_equal(hear(f, RATE_GUESS_NETWORK, MIN, NOW + MIN), 4);
+    assert_false(may(f, &next, NOW + MIN));
 }
 
 /* Nobody answers: a pair has its share of ten, whatever on_failure says of allocations. */
@@ -387,6 +444,8 @@ int main(void)
         GUESSES(test_guesses_families_kept_apart),
         GUESSES(test_guesses_of_a_prefix_end_after_300_whoever_is_named),
         GUESSES(test_guesses_of_a_prefix_spare_who_was_in_within_a_day),
+        GUESSES(test_guesses_of_a_network_end_after_3000_and_spare_who_was_in),
+        GUESSES(test_guesses_of_ipv4_know_no_network),
         GUESSES(test_guesses_of_a_user_spare_who_was_in_within_a_day),
         GUESSES(test_guesses_zero_means_no_limit),
         GUESSES(test_guesses_flood_of_pairs_unlocks_nobody),

@@ -71,6 +71,7 @@ static void begin(bool shared)
     config.limits.allocations_per_instance = (struct rate){1000, 1, 1000};
     config.limits.guesses_per_user = (struct rate){1000, 60, 1000};
     config.limits.guesses_per_source = (struct rate){10, 60, 10};
+    config.limits.guesses_per_network = (struct rate){3000, 60, 3000};
     config.limits.quota.allocations_per_user = 5;
     config.realm_rates[1].allocations_per_realm = (struct rate){7, 60, 7};
     config.realm_rates[1].bandwidth_per_user = 1000;
@@ -139,7 +140,9 @@ static void test_inspector_names_the_limits_that_hold_for_whom(void **state)
         {"", "ann", NULL, "allocation_rate_user allocation_rate_instance guesses_user", 3},
         {"", NULL, "192.0.2.1", "allocation_rate_address allocation_rate_instance", 2},
         {"", NULL, "2001:db8::1",
-            "allocation_rate_address allocation_rate_network allocation_rate_instance", 2},
+            "allocation_rate_address allocation_rate_network allocation_rate_instance "
+            "guesses_network",
+            2},
         {"example.org", "ann", "192.0.2.1",
             "allocation_rate_user allocation_rate_address allocation_rate_instance "
             "guesses_source guesses_user",

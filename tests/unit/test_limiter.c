@@ -502,6 +502,7 @@ static void test_limiter_reload_rescales_what_has_changed(void **state)
     start();
     f->config.realm_rates[2].allocations_per_user = (struct rate){100, 1, 100};
     f->config.limits.guesses_per_prefix = (struct rate){300, 60, 300};
+    f->config.limits.guesses_per_network = (struct rate){3000, 60, 3000};
     f->config.limits.rates.allocations_per_realm = (struct rate){5, 1, 5};
     f->config.auth.realm_count = 3;
     f->config.limits.quota.allocations_per_user = 10;
@@ -510,7 +511,7 @@ static void test_limiter_reload_rescales_what_has_changed(void **state)
     assert_int_equal(f->quota_limits[0], 10);
     assert_int_equal(f->quota_limits[2], 12);
     assert_int_equal(f->passes, 1);
-    assert_int_equal(f->rescales, 3);
+    assert_int_equal(f->rescales, 4);
     assert_int_equal(f->agains, 0); /* nothing was lost */
     const struct rate rate = f->rates.rate_of(f->rates.rate_of_ctx, RATE_ALLOCATION_USER, 2);
     assert_int_equal(rate.count, 100);
