@@ -19,6 +19,7 @@ const struct admin_route admin_routes[] = {
     {ADMIN_POST, "/api/v1/revocations", true, JSON, admin_post_revocations, true, false},
     {ADMIN_POST, "/api/v1/explain", true, JSON, admin_post_explain, true, true},
     {ADMIN_POST, "/api/v1/limits", true, JSON, admin_post_limits, true, true},
+    {ADMIN_POST, "/api/v1/srtp-keys", true, JSON, admin_post_srtp_keys, true, false},
 };
 const size_t admin_route_count = sizeof(admin_routes) / sizeof(admin_routes[0]);
 

@@ -26,6 +26,11 @@ static const struct {
         "[--user U] [--realm R] [--address A]", cli_limits},
     {"revoke", "let a user, an access token or what a secret has signed in no more",
         "--user U | --token ID | --secret ID [--realm R] [--for 48h] [--undo]", cli_revoke},
+    {"srtp-key", "deposit a key of media, read from standard input as a crypto attribute",
+        "--allocation ID | --user U --ssrc N [--realm R] --direction to_peer|to_client [--ssrc N]\n"
+        "                 [--roc N] [--ttl 1h] [--take-back] < ATTRIBUTE; for Redis instead:\n"
+        "                 [--wrap --wrap-key-file F [--prefix P]]; to make F: --new-wrap-key",
+        cli_srtp_key},
     {"token", "make an access token with a key that the daemon has as well",
         "--kid K --key-file F --server-name N [--algorithm A256GCM|A128GCM] [--lifetime 1h]",
         cli_token},

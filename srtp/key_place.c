@@ -28,18 +28,31 @@ int key_place_of_allocation(struct key_place *out, uint64_t allocation)
     return 0;
 }
 
+/* False: there is no room for it. */
+static bool put_name(struct key_place *out, char mark, struct slice name)
+{
+    uint8_t escaped[ESCAPED_MAX(KEY_PLACE_REALM_MAX)];
+    const size_t len = escape_write(escaped, name), at = out->place_len;
+    if (at + len + (mark != '\0') > KEY_PLACE_MAX)
+        return false;
+    memcpy(out->place + at, escaped, len);
+    out->place[at + len] = mark;
+    out->place_len = (uint16_t)(at + len + (mark != '\0'));
+    return true;
+}
+
 int key_place_of_user(struct key_place *out, struct slice realm, struct slice user)
 {
     if (realm.len == 0 || realm.len > KEY_PLACE_REALM_MAX || user.len == 0 ||
         user.len > SRTP_USER_MAX)
         return -EINVAL;
-    size_t len = USER_LEN;
-    memcpy(out->place, USER, USER_LEN);
-    len += escape_write((uint8_t *)out->place + len, realm);
-    out->place[len++] = '/';
-    len += escape_write((uint8_t *)out->place + len, user);
-    out->place[len] = '\0';
-    out->place_len = (uint16_t)len;
+    struct key_place p;
+    memcpy(p.place, USER, USER_LEN);
+    p.place_len = USER_LEN;
+    if (!put_name(&p, '/', realm) || !put_name(&p, '\0', user))
+        return -EINVAL;
+    memcpy(out->place, p.place, p.place_len + 1u);
+    out->place_len = p.place_len;
     out->field_len = 0;
     out->field[0] = '\0';
     return 0;
@@ -90,11 +103,9 @@ static int read_id(uint64_t *out, struct slice text)
     return id != 0 ? 0 : -EINVAL;
 }
 
-/* A name of 1 to `max` bytes; 0: it is none. `out` has room for an escaped one. */
+/* A name of 1 to `max` bytes; 0: it is none. `out` has room for a place. */
 static size_t read_name(uint8_t *out, struct slice text, size_t max)
 {
-    if (text.len > ESCAPED_MAX(max))
-        return 0;
     const int len = escape_read(out, text);
     return len > 0 && (size_t)len <= max ? (size_t)len : 0;
 }
@@ -102,7 +113,7 @@ static size_t read_name(uint8_t *out, struct slice text, size_t max)
 /* "REALM/USER": in an escaped name there is no '/'. */
 static int read_user(struct srtp_binding *b, struct key_realm *realm, struct slice text)
 {
-    uint8_t name[ESCAPED_MAX(KEY_PLACE_REALM_MAX)];
+    uint8_t name[KEY_PLACE_MAX];
     const uint8_t *slash = text.len ? memchr(text.data, '/', text.len) : NULL;
     if (!slash)
         return -EINVAL;
@@ -152,6 +163,8 @@ int key_place_read(
     struct srtp_binding b = {0};
     struct key_realm named = {0};
     int rc = -EINVAL;
+    if (place.len > KEY_PLACE_MAX)
+        return rc;
     if (begins_with(place, ALLOCATION, ALLOCATION_LEN))
         rc = read_id(
             &b.allocation, slice_of(place.data + ALLOCATION_LEN, place.len - ALLOCATION_LEN));

@@ -13,7 +13,7 @@
 #include "srtp/keys.h"
 
 #define KEY_PLACE_REALM_MAX 763 /* bytes; of REALM in RFC 8489 section 14.9 */
-#define KEY_PLACE_MAX       (6 + ESCAPED_MAX(KEY_PLACE_REALM_MAX) + ESCAPED_MAX(SRTP_USER_MAX))
+#define KEY_PLACE_MAX       779 /* bytes; names that need more than that have no place */
 #define KEY_FIELD_MAX       20
 
 struct key_place {
@@ -37,7 +37,7 @@ static inline struct slice key_field_slice(const struct key_place *p)
 }
 
 /* `realm`: the name of binding->realm; not looked at where the binding is an allocation's. 0;
- * -EINVAL: a user without a name, a realm or an SSRC, or one that is too long. */
+ * -EINVAL: a user without a name, a realm or an SSRC, or names that are too long. */
 int key_place_write(struct key_place *out, const struct srtp_binding *binding, struct slice realm);
 /* PLACE alone, of what a live allocation may use; out->field is empty. As above. */
 int key_place_of_allocation(struct key_place *out, uint64_t allocation);

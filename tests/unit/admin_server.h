@@ -41,6 +41,10 @@ struct fixture {
     struct admin_limits limits; /* as it was asked last; its texts are in `asked` */
     struct admin_limits_found limits_found;
     unsigned inspections;
+    struct admin_srtp_key srtp_key; /* likewise */
+    unsigned srtp_keys;
+    int srtp_key_returns;
+    const char *srtp_key_why; /* with -EINVAL */
 };
 
 static enum admin_state fake_state(void *ctx)
@@ -117,6 +121,20 @@ static void fake_limits(void *ctx, const struct admin_limits *what)
     what->found(what->ctx, f->no_realm ? NULL : &f->limits_found);
 }
 
+static int fake_srtp_key(void *ctx, const struct admin_srtp_key *what, const char **why)
+{
+    struct fixture *f = ctx;
+    f->srtp_keys++;
+    f->srtp_key = *what;
+    f->asked[0] = '\0';
+    keep(f, what->realm);
+    keep(f, what->user);
+    keep(f, what->crypto);
+    if (f->srtp_key_returns == -EINVAL)
+        *why = f->srtp_key_why;
+    return f->srtp_key_returns;
+}
+
 /* Answers everything that waits. */
 static inline void explain_now(struct fixture *f)
 {
@@ -155,6 +173,7 @@ static int set_up(void **state)
         .revoke = fake_revoke,
         .explain = fake_explain,
         .limits = fake_limits,
+        .srtp_key = fake_srtp_key,
         .state = fake_state,
         .status = fake_status,
         .counters = fake_counters,

@@ -5,6 +5,8 @@
 #define REVOKE  "/api/v1/revocations"
 #define EXPLAIN "/api/v1/explain"
 #define LIMITS  "/api/v1/limits"
+#define KEYS    "/api/v1/srtp-keys"
+#define CANARY  "AES_CM_128_HMAC_SHA1_80 inline:Q0FOQVJZ"
 
 static void test_post_revocation_of_each_kind_reaches_the_daemon(void **state)
 {
@@ -309,6 +311,138 @@ static void test_post_limits_that_cannot_be_asked_for_are_refused(void **state)
     assert_int_equal(f->inspections, 1);
 }
 
+static void test_post_srtp_key_reaches_the_daemon(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *body, *asked;
+        struct admin_srtp_key key; /* but for its texts */
+    } rows[] = {
+        {"{\"allocation\":\"0123456789abcdef\",\"direction\":\"to_peer\",\"crypto\":\"" CANARY
+         "\",\"seconds\":172800}",
+            "[][][" CANARY "]", {.allocation = 0x0123456789abcdef, .seconds = 172800}},
+        {"{\"allocation\":\"ffffffffffffffff\",\"ssrc\":0,\"direction\":\"to_client\","
+         "\"crypto\":\"x\",\"roc\":0,\"seconds\":1}",
+            "[][][x]",
+            {.allocation = UINT64_MAX,
+                .has_ssrc = true,
+                .has_roc = true,
+                .direction = SRTP_TO_CLIENT,
+                .seconds = 1}},
+        {"{\"user\":\"alice\",\"realm\":\"b.example\",\"ssrc\":4294967295,\"direction\":\"to_"
+         "peer\","
+         "\"crypto\":\"x\",\"roc\":4294967295,\"seconds\":60}",
+            "[b.example][alice][x]",
+            {.has_ssrc = true,
+                .ssrc = UINT32_MAX,
+                .has_roc = true,
+                .roc = UINT32_MAX,
+                .seconds = 60}},
+        {"{\"user\":\"alice\",\"ssrc\":7,\"direction\":\"to_peer\",\"seconds\":0}", "[][alice][]",
+            {.has_ssrc = true, .ssrc = 7, .take_back = true}},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct admin_srtp_key expected = rows[i].key;
+        const int64_t before = clock_now().wall_s;
+        const char *answer = post_json(f, KEYS, rows[i].body);
+        assert_starts(answer, "HTTP/1.1 200 ");
+        assert_string_equal(f->asked, rows[i].asked);
+        expected.realm = f->srtp_key.realm;
+        expected.user = f->srtp_key.user;
+        expected.crypto = f->srtp_key.crypto;
+        assert_int_equal(f->srtp_key.allocation, expected.allocation);
+        assert_int_equal(f->srtp_key.has_ssrc, expected.has_ssrc);
+        assert_int_equal(f->srtp_key.ssrc, expected.ssrc);
+        assert_int_equal(f->srtp_key.has_roc, expected.has_roc);
+        assert_int_equal(f->srtp_key.roc, expected.roc);
+        assert_int_equal(f->srtp_key.direction, expected.direction);
+        assert_int_equal(f->srtp_key.take_back, expected.take_back);
+        assert_int_equal(f->srtp_key.seconds, expected.seconds);
+        const char *body = strstr(answer, "\r\n\r\n") + 4;
+        long long until = 0;
+        if (expected.take_back)
+            assert_string_equal(body, "{\"until\": null}\n");
+        else
+            assert_int_equal(sscanf(body, "{\"until\": %lld}\n", &until), 1);
+        assert_in_range(until, expected.take_back ? 0 : before + expected.seconds,
+            expected.take_back ? 0 : clock_now().wall_s + expected.seconds);
+    }
+    assert_int_equal(f->srtp_keys, sizeof(rows) / sizeof(rows[0]));
+}
+
+static void test_post_srtp_key_that_the_daemon_refuses_says_why(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        int r;
+        const char *start;
+    } rows[] = {{-ENOENT, "HTTP/1.1 404 "}, {-EINVAL, "HTTP/1.1 422 "}, {-ENOSPC, "HTTP/1.1 507 "},
+        {-ENOSYS, "HTTP/1.1 501 "}, {-ENOMEM, "HTTP/1.1 500 "}};
+    f->srtp_key_why = "a suite that is not known";
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        f->srtp_key_returns = rows[i].r;
+        const char *answer = post_json(f, KEYS,
+            "{\"allocation\":\"0123456789abcdef\",\"direction\":\"to_peer\",\"crypto\":\"" CANARY
+            "\",\"seconds\":60}");
+        assert_starts(answer, rows[i].start);
+        assert_non_null(strstr(answer, "content-type: text/plain"));
+        assert_null(strstr(answer, "Q0FO"));
+        assert_null(strstr(answer, "0123456789abcdef"));
+        if (rows[i].r == -EINVAL)
+            assert_string_equal(strstr(answer, "\r\n\r\n") + 4, "a suite that is not known\n");
+    }
+    assert_int_equal(counted(f, METRIC_ADMIN_501), 1);
+    assert_int_equal(counted(f, METRIC_ADMIN_500), 1);
+}
+
+#define TO_PEER    "\"direction\":\"to_peer\""
+#define ALLOCATION "\"allocation\":\"0123456789abcdef\""
+#define KEY        "\"crypto\":\"" CANARY "\",\"seconds\":60"
+
+static void test_post_srtp_key_that_cannot_be_is_422(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const bad[] = {"{}", "{" TO_PEER "," KEY "}", "{" ALLOCATION "," KEY "}",
+        "{" ALLOCATION "," TO_PEER ",\"seconds\":60}",
+        "{" ALLOCATION "," TO_PEER ",\"crypto\":\"x\"}",
+        "{" ALLOCATION "," TO_PEER ",\"crypto\":\"\",\"seconds\":60}",
+        "{" ALLOCATION "," TO_PEER ",\"crypto\":7,\"seconds\":60}",
+        "{" ALLOCATION "," TO_PEER ",\"crypto\":\"x\",\"seconds\":172801}",
+        "{" ALLOCATION "," TO_PEER ",\"crypto\":\"x\",\"seconds\":-1}",
+        "{" ALLOCATION "," TO_PEER ",\"crypto\":\"x\",\"seconds\":\"60\"}",
+        "{" ALLOCATION "," TO_PEER ",\"crypto\":\"x\",\"seconds\":0}",
+        "{" ALLOCATION "," TO_PEER ",\"roc\":1,\"seconds\":0}",
+        "{" ALLOCATION "," TO_PEER "," KEY ",\"roc\":4294967296}",
+        "{" ALLOCATION "," TO_PEER "," KEY ",\"roc\":-1}",
+        "{" ALLOCATION "," TO_PEER "," KEY ",\"ssrc\":4294967296}",
+        "{" ALLOCATION "," TO_PEER "," KEY ",\"ssrc\":\"7\"}",
+        "{" ALLOCATION "," TO_PEER "," KEY ",\"user\":\"alice\"}",
+        "{" ALLOCATION "," TO_PEER "," KEY ",\"realm\":\"r\"}",
+        "{" ALLOCATION "," TO_PEER "," KEY ",\"canary\":1}",
+        "{" ALLOCATION ",\"direction\":\"to_peers\"," KEY "}",
+        "{" ALLOCATION ",\"direction\":\"up\"," KEY "}", "{" ALLOCATION ",\"direction\":1," KEY "}",
+        "{\"allocation\":\"\"," TO_PEER "," KEY "}",
+        "{\"allocation\":\"\",\"user\":\"alice\",\"ssrc\":1," TO_PEER "," KEY "}",
+        "{\"allocation\":\"0000000000000000\"," TO_PEER "," KEY "}",
+        "{\"allocation\":\"0123456789ABCDEF\"," TO_PEER "," KEY "}",
+        "{\"allocation\":\"123456789abcdef\"," TO_PEER "," KEY "}",
+        "{\"allocation\":81985529216486895," TO_PEER "," KEY "}",
+        "{\"user\":\"alice\"," TO_PEER "," KEY "}",
+        "{\"user\":\"\",\"ssrc\":1," TO_PEER "," KEY "}"};
+    char body[2 * 1024];
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        const char *answer = post_json(f, KEYS, bad[i]);
+        if (strncmp(answer, "HTTP/1.1 422 ", 13) != 0)
+            fail_msg("%s draws %.20s", bad[i], answer);
+        assert_null(strstr(answer, "Q0FO"));
+    }
+    snprintf(
+        body, sizeof(body), "{" ALLOCATION "," TO_PEER ",\"seconds\":1,\"crypto\":\"%01025d\"}", 0);
+    assert_starts(post_json(f, KEYS, body), "HTTP/1.1 422 ");
+    assert_starts(post_json(f, KEYS, "[]"), "HTTP/1.1 400 ");
+    assert_int_equal(f->srtp_keys, 0);
+}
+
 static void test_post_body_in_single_bytes_is_read(void **state)
 {
     struct fixture *f = *state;
@@ -367,6 +501,9 @@ int main(void)
         SERVER(test_post_limits_without_a_scope_says_how_they_are_shared),
         SERVER(test_post_limits_of_somebody_are_shown_without_their_names),
         SERVER(test_post_limits_that_cannot_be_asked_for_are_refused),
+        SERVER(test_post_srtp_key_reaches_the_daemon),
+        SERVER(test_post_srtp_key_that_the_daemon_refuses_says_why),
+        SERVER(test_post_srtp_key_that_cannot_be_is_422),
         SERVER(test_post_body_in_single_bytes_is_read),
         SERVER(test_post_garbled_bodies_end_and_leave_nothing),
     };

@@ -65,16 +65,42 @@ static void test_key_place_names_cannot_shift_what_parts_them(void **state)
 
 static void test_key_place_longest_names_fit(void **state)
 {
-    static char realm[KEY_PLACE_REALM_MAX + 2];
-    struct srtp_binding b = of_user("", 1);
-    struct key_place p;
-    memset(realm, '/', KEY_PLACE_REALM_MAX);
-    memset(b.user, ' ', SRTP_USER_MAX);
+    char realm[KEY_PLACE_REALM_MAX + 2] = {0};
+    struct srtp_binding b = of_user("a", 1);
+    struct key_place p = {.place_len = 7};
+    /* "user/", and '/' between. */
+    memset(realm, 'r', KEY_PLACE_REALM_MAX + 1);
+    assert_int_equal(write_and_read(&b, realm, &p), -EINVAL);
+    realm[KEY_PLACE_REALM_MAX] = '\0';
+    assert_int_equal(write_and_read(&b, realm, &p), 0);
+    assert_int_equal(p.place_len, 5 + KEY_PLACE_REALM_MAX + 1 + 1);
+    realm[200] = '\0';
+    memset(b.user, 'u', SRTP_USER_MAX);
     b.user_len = SRTP_USER_MAX;
     assert_int_equal(write_and_read(&b, realm, &p), 0);
-    assert_int_equal(p.place_len, KEY_PLACE_MAX);
-    realm[KEY_PLACE_REALM_MAX] = '/';
+    assert_int_equal(p.place_len, 5 + 200 + 1 + SRTP_USER_MAX);
+    /* What is escaped takes its room. */
+    memset(b.user, ' ', SRTP_USER_MAX);
+    p.place_len = 7;
     assert_int_equal(write_and_read(&b, realm, &p), -EINVAL);
+    assert_int_equal(p.place_len, 7);
+    b.user_len = (KEY_PLACE_MAX - 5 - 200 - 1) / 3;
+    assert_int_equal(write_and_read(&b, realm, &p), 0);
+    b.user_len++;
+    assert_int_equal(write_and_read(&b, realm, &p), -EINVAL);
+    /* Nor is a longer place read. */
+    char place[KEY_PLACE_MAX + 2];
+    struct srtp_binding back;
+    struct key_realm named;
+    memset(place, 'u', sizeof(place));
+    memcpy(place, "user/", 5);
+    memset(place + 5, 'r', 400);
+    place[405] = '/';
+    assert_int_equal(
+        key_place_read(&back, &named, slice_of(place, KEY_PLACE_MAX), text("to_peer/1")), 0);
+    assert_int_equal(
+        key_place_read(&back, &named, slice_of(place, KEY_PLACE_MAX + 1), text("to_peer/1")),
+        -EINVAL);
 }
 
 static void test_key_place_what_binds_nothing_is_refused(void **state)
