@@ -110,7 +110,7 @@ static unsigned deposit(const struct admin_request *request, const json_t *json,
     const char *why = "no such key can be";
     if (read_key(json, &what) < 0)
         return admin_json_refuse(out, 422, wrong);
-    switch (ops->srtp_key(ops->ctx, &what, &why)) {
+    switch (ops->srtp_key ? ops->srtp_key(ops->ctx, &what, &why) : -ENOSYS) {
     case 0:
         return say_kept(&what, out);
     case -ENOENT:
