@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "srtp/verifier.h"
+
 static bool snapshot_overlap(const struct relay_address *a, const struct relay_address *b)
 {
     bool same = addr_equal_ip(&a->local, &b->local) && addr_equal_ip(&a->public, &b->public);
@@ -136,9 +138,33 @@ static void snapshot_add_rates(struct relay_snapshot *r, const struct config *co
     }
 }
 
-static void snapshot_add_guards(struct net_snapshot *s, const struct snapshot_source *from)
+/* The closest level of all. */
+static uint8_t snapshot_closest_guard(const struct config *config)
 {
-    struct relay_snapshot *r = &s->relay;
+    uint8_t level = config->srtp.guard;
+    for (size_t i = 0; i < AUTH_REALMS_MAX; i++) {
+        uint8_t own = config->realm_guards[i];
+        level = own != SRTP_GUARD_INHERIT && own > level ? own : level;
+    }
+    for (size_t i = 0; i < config->net.listener_count; i++) {
+        uint8_t own = config->net.listeners[i].guard;
+        level = own != SRTP_GUARD_INHERIT && own > level ? own : level;
+    }
+    return level;
+}
+
+bool snapshot_check_srtp(const struct config *config, char *error, size_t error_cap)
+{
+    if (snapshot_closest_guard(config) < SRTP_GUARD_VERIFY || srtp_verifier_available()) {
+        return true;
+    }
+    snprintf(error, error_cap,
+        "srtp: verify and verify_required need a build with libsrtp2, and this is one without");
+    return false;
+}
+
+static void snapshot_add_guards(struct relay_snapshot *r, const struct snapshot_source *from)
+{
     const struct config *config = from->config;
     r->srtp = (struct srtp_policy){.replay = config->srtp.replay,
         .window = config->srtp.window,
@@ -186,11 +212,12 @@ struct net_snapshot *snapshot_build(
         return NULL;
     }
     s->relay.version = from->version;
-    snapshot_add_guards(s, from);
+    snapshot_add_guards(&s->relay, from);
     s->streams = config->net.streams;
     s->dtls = config->net.dtls;
     /* Ports come last: a relayed address stays in their map for good. */
-    if (!snapshot_add_listeners(s, from->plan, error, error_cap) ||
+    if (!snapshot_check_srtp(config, error, error_cap) ||
+        !snapshot_add_listeners(s, from->plan, error, error_cap) ||
         !snapshot_add_tls(s, from, error, error_cap) ||
         !snapshot_add_relay(s, config, from->ports, error, error_cap)) {
         snapshot_free(s);

@@ -18,6 +18,8 @@ struct snapshot_source {
 /* A whole snapshot, or NULL with one line in `error`. */
 struct net_snapshot *snapshot_build(
     const struct snapshot_source *from, char *error, size_t error_cap);
+/* Whether this build can look at media as closely as it says; false with one line in `error`. */
+bool snapshot_check_srtp(const struct config *config, char *error, size_t error_cap);
 /* When no worker uses it any more. NULL: nothing happens. */
 void snapshot_free(struct net_snapshot *s);
 

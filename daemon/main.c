@@ -16,8 +16,10 @@
 
 #include "auth/auth.h"
 #include "daemon/banner.h"
+#include "daemon/build_snapshot.h"
 #include "daemon/control.h"
 #include "daemon/sharing.h"
+#include "srtp/verifier.h"
 #include "tls/context.h"
 
 #define DEFAULT_CONFIG "/etc/turnpike/turnpike.yaml"
@@ -112,6 +114,7 @@ static bool main_check_folders(const struct config *config, char *error, size_t 
     bool ok = auth && (config->tls.certificate_count == 0 ||
                           tls_context_new(&tls, &config->tls,
                               secret_slice(&config->auth.nonce_secret), error, error_cap) == 0);
+    ok = ok && snapshot_check_srtp(config, error, error_cap);
     ok = ok && sharing_check(&config->redis, error, error_cap) == 0;
     tls_context_release(tls);
     auth_free(auth);
@@ -159,6 +162,10 @@ static int main_run(struct config *config, const char *path, const struct creden
     int r = log_init(STDERR_FILENO, config->log_level, config->log_format);
     if (r < 0) {
         return main_fail("the log could not be started");
+    }
+    if (srtp_verifier_init() < 0) {
+        log_deinit();
+        return main_fail("libsrtp2 could not be started");
     }
     struct control *control = control_new(config, path, error, sizeof(error));
     if (!control) {

@@ -58,6 +58,22 @@ void allocation_owner_wipe(struct allocation_owner *owner)
     secret_cleanse(owner, sizeof(*owner));
 }
 
+/* Who is told an id by the log or the API can find the worker and the slot; nobody can guess one.
+ * 0 or -errno. */
+static int make_id(struct allocation *a)
+{
+    uint32_t random;
+    const int rc = random_fill(a->relay->deps.random, &random, sizeof(random));
+    if (rc) {
+        return rc;
+    }
+    a->id = a->handle >> 32 << 32 | random;
+    if (a->id == 0) {
+        a->id = 1; /* 0 is no allocation's */
+    }
+    return 0;
+}
+
 struct allocation *allocation_new(struct relay *r, const struct flow *flow,
     const struct identity *identity, const struct quota_charge *charge, const struct instant *now)
 {
@@ -72,9 +88,9 @@ struct allocation *allocation_new(struct relay *r, const struct flow *flow,
     a->created_us = now->mono_us;
     a->timer.fire = fire;
     struct flow_key key = flow_key_of(flow);
-    if (allocation_owner_copy(&a->owner, identity) ||
-        random_fill(r->deps.random, &a->id, sizeof(a->id)) ||
+    if (allocation_owner_copy(&a->owner, identity) || make_id(a) || media_begin(a) ||
         table_insert(r->flows, key_hash(r, &key), handle_slot(handle))) {
+        media_end(a);
         allocation_owner_wipe(&a->owner);
         slab_release(r->allocations, handle);
         return NULL;
@@ -124,6 +140,7 @@ void allocation_end(struct allocation *a, const char *why, const struct instant 
     channel_list_deinit(&a->channels);
     struct flow_key key = flow_key_of(&a->flow);
     table_remove(r->flows, key_hash(r, &key), handle_slot(a->handle));
+    media_end(a);
     allocation_owner_wipe(&a->owner);
     slab_release(r->allocations, a->handle);
 }

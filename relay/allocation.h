@@ -16,6 +16,7 @@
 #include "relay/permission.h"
 #include "relay/ports.h"
 #include "relay/relay_settings.h"
+#include "srtp/guard.h"
 #include "wire/stun.h"
 
 struct relay;
@@ -46,9 +47,27 @@ struct allocation_traffic {
     uint64_t packets_to_client, bytes_to_client;
 };
 
+/* An allocation under one of its user's names; media_keys.c. */
+struct media_user {
+    uint64_t hash;
+    uint32_t before, after; /* others of that name; 0: none */
+    bool entered;
+};
+
+/* What the media guard knows of it; media_keys.c. */
+struct allocation_media {
+    struct srtp_session session;
+    struct media_user users[2];        /* as on the wire, and the account if that is another */
+    struct allocation *before, *after; /* of those with keys */
+    bool listed;                       /* among those */
+    bool asked;                        /* keys were asked for */
+};
+
 struct allocation {
     uint64_t handle;
-    uint64_t id; /* random, names the allocation in the log */
+    /* Names the allocation in the log and for the signalling side: worker and slot as in the
+     * handle, and 32 random bits. */
+    uint64_t id;
     struct flow flow;
     struct relay_leg legs[2]; /* a dual allocation has IPv4 in [0] and IPv6 in [1] */
     struct allocation_owner owner;
@@ -61,6 +80,7 @@ struct allocation {
     uint64_t nonce_tag; /* of the nonce by which a request on it was last authenticated */
     struct allocation_traffic traffic;
     struct bandwidth_meter bandwidth;
+    struct allocation_media media;
     uint8_t transaction[STUN_TRANSACTION_LEN]; /* of the Allocate that made it */
     uint8_t token[8];                          /* of the reservation it made */
     bool has_token;

@@ -40,6 +40,22 @@ struct revoke_state {
     uint64_t logged_us, failures; /* for log_once_a_minute */
 };
 
+/* Streams whose health is kept, of a worker: 4 SSRCs in each direction are a call with a camera,
+ * its retransmissions and a shared screen. Allocations that need more take what others leave. */
+#define MEDIA_STREAMS_PER_ALLOCATION 8
+#define MEDIA_STREAMS_MAX            (1u << 24)
+
+/* media_keys.c */
+struct media_state {
+    struct srtp_guard *guard;
+    struct table *users;             /* realm and name → nodes of allocations */
+    struct allocation *first, *last; /* those with keys */
+    uint32_t count;
+    uint64_t ticked_us;
+    uint32_t want_slot; /* the next to be looked at */
+    bool wanting;       /* there may be allocations for which keys are to be asked for */
+};
+
 struct relay {
     struct relay_deps deps;
     const struct relay_snapshot *snapshot;
@@ -57,6 +73,7 @@ struct relay {
     struct slab *questions;
     struct table *asked; /* kind, realm and name → slot of `questions` */
     struct revoke_state revoke;
+    struct media_state media;
     struct wheel *wheel;
     struct instant now; /* of the call being worked on; timers read it */
     size_t pool_left;   /* unused bytes of `pool`, taken from its end */
@@ -280,6 +297,17 @@ void question_answered(
 /* revoke.c */
 void revoke_tick(struct relay *r, const struct instant *now);
 
+/* media_keys.c */
+/* False: out of memory; media_deinit is to be called in any case. */
+bool media_init(struct relay *r, uint32_t allocations);
+void media_deinit(struct relay *r); /* after the last allocation */
+/* With its owner and its id. Enters it into the index and asks for its keys. 0, or -ENOSPC with
+ * nothing done. */
+int media_begin(struct allocation *a);
+void media_end(struct allocation *a); /* wipes; again is fine */
+void media_tick(struct relay *r, const struct instant *now);
+void media_set_policy(struct relay *r); /* there is another snapshot */
+
 /* The limits of a realm's users: their own, and those of prefixes and of the whole instance. */
 static inline struct quota_limits quota_limits_of(const struct relay *r, uint32_t realm)
 {
@@ -305,6 +333,28 @@ static inline enum reason bandwidth_judge(
     const struct bandwidth_owner owner = {&a->bandwidth, a->charge.user, a->owner.realm};
     const struct bandwidth_packet packet = {direction, bytes, r->now.mono_us};
     return bandwidth_take(r->limiting, rates, &owner, &packet);
+}
+
+/* How closely an allocation's media is looked at now. */
+static inline uint8_t guard_level(const struct allocation *a)
+{
+    const struct relay_snapshot *s = a->relay->snapshot;
+    const uint16_t listener = a->flow.listener;
+    const uint8_t level =
+        listener < GUARD_LISTENERS_MAX ? s->guard_of_listener[listener] : SRTP_GUARD_INHERIT;
+    return level != SRTP_GUARD_INHERIT ? level : s->guard_of_realm[a->owner.realm];
+}
+
+/* Whether a packet of it may pass, whatever its bandwidth. */
+static inline enum reason guard_judge(
+    struct relay *r, struct allocation *a, enum srtp_direction direction, struct slice bytes)
+{
+    const uint8_t level = guard_level(a);
+    if (level == SRTP_GUARD_OFF) {
+        return REASON_NONE;
+    }
+    const struct srtp_packet packet = {bytes, direction, level, &r->now};
+    return srtp_guard_judge(r->media.guard, &a->media.session, &packet);
 }
 
 /* Who asks for an allocation. Borrows from the request. */

@@ -1,8 +1,8 @@
 /*
  * The straight path from a client to a peer. Both media forms take the same steps: find the
- * allocation, the channel or the peer, the permission, the peer policy, the bandwidth, and into the
- * outbox as a slice. Nothing is copied, nothing is allocated, nothing waits. Whatever is not media
- * goes to requests.c.
+ * allocation, the channel or the peer, the permission, the peer policy, the media guard, the
+ * bandwidth, and into the outbox as a slice. Nothing is copied, nothing is allocated, nothing
+ * waits. Whatever is not media goes to requests.c.
  */
 #include "relay/core.h"
 
@@ -41,6 +41,10 @@ static enum reason send_to_peer(
     }
     if (m->payload.len > UDP_PAYLOAD_MAX) {
         return REASON_DATAGRAM_TOO_BIG;
+    }
+    enum reason bad = guard_judge(r, a, SRTP_TO_PEER, m->payload);
+    if (bad) {
+        return bad;
     }
     enum reason over = bandwidth_judge(r, a, BANDWIDTH_TO_PEER, m->payload.len);
     if (over) {

@@ -1,7 +1,7 @@
 /*
  * The straight path from a peer to a client: the permission of the source, the peer policy, the
- * bandwidth, and ChannelData or a Data indication into the outbox. Also ICMP errors about what was
- * sent to peers (RFC 8656 section 11.5).
+ * media guard, the bandwidth, and ChannelData or a Data indication into the outbox. Also ICMP
+ * errors about what was sent to peers (RFC 8656 section 11.5).
  */
 #include "relay/core.h"
 
@@ -99,6 +99,10 @@ static enum reason to_client(struct relay *r, struct allocation *a, const struct
     enum reason denied = peer_policy_send(r->snapshot->policy, &peer);
     if (denied) {
         return denied;
+    }
+    enum reason bad = guard_judge(r, a, SRTP_TO_CLIENT, p->bytes);
+    if (bad) {
+        return bad;
     }
     enum reason over = bandwidth_judge(r, a, BANDWIDTH_TO_CLIENT, p->bytes.len);
     if (over) {

@@ -55,7 +55,8 @@ struct relay *relay_new(
     struct bandwidth_table *bandwidth = deps->shared->bandwidth;
     r->lease = bandwidth ? bandwidth_lease_new(bandwidth) : NULL;
     if ((bandwidth && !r->lease) || !r->auth || !r->allocations || !r->flows || !r->reservations ||
-        !r->tokens || !r->parked || !r->waiting || !r->questions || !r->asked || !r->wheel) {
+        !r->tokens || !r->parked || !r->waiting || !r->questions || !r->asked || !r->wheel ||
+        !media_init(r, cap)) {
         relay_free(r, now);
         return NULL;
     }
@@ -91,6 +92,7 @@ void relay_free(struct relay *r, const struct instant *now)
     if (r->reservations) {
         reservation_end_all(r);
     }
+    media_deinit(r);
     wheel_free(r->wheel);
     slab_free(r->parked);
     table_free(r->waiting);
@@ -109,6 +111,7 @@ void relay_set_snapshot(struct relay *r, const struct relay_snapshot *snapshot)
 {
     r->snapshot = snapshot;
     find_limits(r);
+    media_set_policy(r);
     auth_worker_forget(r->auth);
 }
 
@@ -117,6 +120,7 @@ void relay_tick(struct relay *r, const struct instant *now)
     r->now = *now;
     revoke_tick(r, now);
     park_tick(r, now);
+    media_tick(r, now);
     wheel_advance(r->wheel, now->mono_us);
 }
 

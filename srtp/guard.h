@@ -14,6 +14,9 @@
 
 struct srtp_guard;
 
+/* Bindings of one session with their keys, of both directions. */
+#define SRTP_SESSION_KEYS_MAX 64
+
 /* What of the settings packets are judged by; swapped with a snapshot. */
 struct srtp_policy {
     uint8_t replay; /* enum srtp_replay_policy */
@@ -33,9 +36,8 @@ struct srtp_packet {
     const struct instant *now;
 };
 
-/* `hash_key`: 16 random bytes. `streams_max`: of all its sessions. NULL: out of memory. */
-struct srtp_guard *srtp_guard_new(
-    struct counters *counters, uint32_t streams_max, const uint8_t hash_key[16]);
+/* `streams_max`: of all its sessions. NULL: out of memory. */
+struct srtp_guard *srtp_guard_new(struct counters *counters, uint32_t streams_max);
 void srtp_guard_free(struct srtp_guard *g); /* after all sessions have ended */
 /* Sessions keep the keys they have; windows of those are what they were made with. */
 void srtp_guard_set_policy(struct srtp_guard *g, const struct srtp_policy *policy);
@@ -46,7 +48,8 @@ enum reason srtp_guard_judge(
 
 /* A deposit for this session (the caller has compared who it is for). One that equals what is there
  * prolongs it; another one replaces it, and the one before goes on for key_grace_s; one that is
- * past ends it at once. 0, -ENOSYS, -ENOMEM, -EINVAL, or -ENOSPC: as many as may be. */
+ * past ends it at once, or does nothing. 0, -ENOSYS, -ENOMEM, -EINVAL, or -ENOSPC: as many as may
+ * be. */
 int srtp_guard_deposit(struct srtp_guard *g, struct srtp_session *s, const struct srtp_deposit *d,
     const struct instant *now);
 /* Wipes keys that have ended or been replaced. Once a second or so for each session with keys. */

@@ -192,6 +192,7 @@ void request_finish(struct request *r, struct client *c)
 struct flow client_flow(const struct client *c)
 {
     return (struct flow){.transport = c->transport,
+        .listener = c->listener,
         .connection = c->connection,
         .local = c->server,
         .remote = c->addr};

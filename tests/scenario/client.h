@@ -37,6 +37,7 @@ struct client {
     uint32_t realm_id;   /* of the listener that it speaks to */
     uint64_t realms;     /* that the listener serves; 0: that one alone */
     uint8_t tos;
+    uint16_t listener; /* net's index of it */
     enum client_auth auth;
     bool userhash, fingerprint;
     char user[STUN_USERNAME_MAX + 8];

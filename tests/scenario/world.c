@@ -71,6 +71,8 @@ static void worker_start(struct world *w, unsigned number)
         .post_ctx = k,
         .ask = w->settings.no_store ? NULL : world_store_ask,
         .ask_ctx = k,
+        .want_keys = world_want_keys,
+        .want_keys_ctx = k,
         .report = wake,
         .report_ctx = w,
         .outbox = &k->outbox,
@@ -257,6 +259,7 @@ void world_free(struct world *w)
     parking_counts_free(w->shared.parking);
     guesses_free(w->shared.guesses);
     free(w->store.questions);
+    free(w->wants.list);
     rate_table_free(w->shared.rates);
     peer_policy_free(w->policy);
     port_maps_free(w->shared.ports);

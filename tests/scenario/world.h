@@ -13,6 +13,7 @@
 
 #define WORLD_WORKERS_MAX   4
 #define WORLD_LISTENER_PORT 3478
+#define WORLD_LISTENERS     2
 
 /* Realms of every world, by id. */
 enum {
@@ -52,7 +53,12 @@ struct world_settings {
     const char *nonce_secret, *nonce_secret_old;           /* old NULL: none */
     const struct quota_limits *realm_quotas[WORLD_REALMS]; /* NULL: those of `limits` */
     const struct realm_rates *realm_rates[WORLD_REALMS];   /* likewise */
-    struct addr server_ipv4;                               /* the listener */
+    uint8_t guard;                                         /* enum srtp_guard_level */
+    struct srtp_policy srtp;
+    const uint8_t *realm_guards[WORLD_REALMS];       /* NULL: `guard` */
+    const uint8_t *listener_guards[WORLD_LISTENERS]; /* by flow.listener; NULL: what the realm says
+                                                      */
+    struct addr server_ipv4;                         /* the listener */
 };
 
 /* One worker, IPv4 and IPv6 relayed addresses, generous limits, the recommended peer policy. */
@@ -137,6 +143,13 @@ struct world_store {
     } users[WORLD_STORE_USERS];
 };
 
+/* Allocations for which workers have asked for keys of media. */
+struct world_wants {
+    bool full; /* nobody can be asked */
+    struct srtp_wanted *list;
+    size_t count, cap;
+};
+
 struct world {
     struct world_settings settings;
     struct instant now;
@@ -156,6 +169,7 @@ struct world {
     bool forget;           /* what is sent is counted and checked, not recorded */
     bool no_hops;          /* what is sent to a relay socket is recorded only */
     struct world_store store;
+    struct world_wants wants;
     bool blind; /* the outbox was held: grants are not known, media is not checked against them */
     uint64_t replies, media_to_peer, media_to_client, reports;
     uint64_t woken; /* times that a worker had something to tell other instances */
@@ -237,6 +251,7 @@ uint64_t fake_socket_handle(const struct fake_sockets *s, const struct fake_sock
 
 /* world_store.c */
 int world_store_ask(void *worker, const struct store_question *question);
+int world_want_keys(void *worker, const struct srtp_wanted *wanted);
 /* Answers the oldest question, which it then forgets. False: none. */
 bool world_store_answer(struct world *w);
 /* Forgets every question. */

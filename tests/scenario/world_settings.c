@@ -46,6 +46,8 @@ struct world_settings world_settings_default(void)
         .nonce_lifetime_s = 600,
         .max_ttl_s = 48 * 3600,
         .password_sha256 = true,
+        .guard = SRTP_GUARD_OBSERVE,
+        .srtp = {SRTP_REPLAY_DROP, 1024, 32, 30},
         .alice_password = "wonderland"};
     s.nonce_secret = "sixteen bytes or more";
     s.server_ipv4 = addr_ipv4(198, 51, 100, 10, WORLD_LISTENER_PORT);
@@ -183,6 +185,15 @@ void world_build_snapshot(struct world *w)
         s->rates[i] = w->settings.realm_rates[i] ? *w->settings.realm_rates[i] : s->limits.rates;
         s->bandwidth[i] = bandwidth_rates_of(&s->limits, &s->rates[i]);
     }
+    s->srtp = w->settings.srtp;
+    memset(s->guard_of_realm, w->settings.guard, sizeof(s->guard_of_realm));
+    memset(s->guard_of_listener, SRTP_GUARD_INHERIT, sizeof(s->guard_of_listener));
+    for (unsigned i = 0; i < WORLD_REALMS; i++)
+        if (w->settings.realm_guards[i])
+            s->guard_of_realm[i] = *w->settings.realm_guards[i];
+    for (unsigned i = 0; i < WORLD_LISTENERS; i++)
+        if (w->settings.listener_guards[i])
+            s->guard_of_listener[i] = *w->settings.listener_guards[i];
     s->relay = w->settings.relay;
     for (size_t i = 0; i < s->relay.address_count; i++) {
         const struct relay_address *a = &s->relay.addresses[i];

@@ -136,3 +136,18 @@ void world_take_back(struct world *w, enum revocation_kind kind, uint32_t realm,
     const struct revocation v = revocation_of(kind, realm, id, 0);
     revoke(w, &v);
 }
+
+int world_want_keys(void *worker, const struct srtp_wanted *wanted)
+{
+    struct world_wants *wants = &((struct world_worker *)worker)->world->wants;
+    if (wants->full)
+        return -EAGAIN;
+    if (wants->count == wants->cap) {
+        wants->cap = wants->cap ? 2 * wants->cap : 16;
+        wants->list = realloc(wants->list, wants->cap * sizeof(wants->list[0]));
+        if (!wants->list)
+            world_fail("out of memory");
+    }
+    wants->list[wants->count++] = *wanted;
+    return 0;
+}
