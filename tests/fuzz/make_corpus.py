@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes the seed corpora of fuzz_stun, fuzz_channel_data, fuzz_stream, fuzz_proxy,
-fuzz_rtp, fuzz_redis_reply, fuzz_access_token and fuzz_rest_name: make_corpus.py [--check] SOURCE_ROOT.
+fuzz_rtp, fuzz_redis_reply, fuzz_access_token, fuzz_rest_name and fuzz_crypto_attribute: make_corpus.py [--check] SOURCE_ROOT.
 
 Messages are built here from the RFCs, without the code under test; the vectors come from
 tests/unit/stun_vectors.h. With --check nothing is written: it fails where a file differs.
@@ -409,6 +409,49 @@ def rest_names():
     yield "good_but_longer", bytes([13, len(made) + 1]) + made + b"=" + names["good"]
 
 
+def crypto_attributes():
+    """RFC 4568 section 9, wrapped keys, and places."""
+    suites = {"AES_CM_128_HMAC_SHA1_80": 30, "AES_CM_128_HMAC_SHA1_32": 30, "AES_256_CM_HMAC_SHA1_80": 46,
+              "AES_256_CM_HMAC_SHA1_32": 46, "AEAD_AES_128_GCM": 28, "AEAD_AES_256_GCM": 44}
+
+    def key(size):
+        return "inline:" + base64.b64encode(bytes(range(size))).decode()
+
+    for suite, size in suites.items():
+        yield "good_" + suite, f"a=crypto:1 {suite} {key(size)}|2^20|1:4"
+    suite = "AES_CM_128_HMAC_SHA1_80"
+    good = f"{suite} {key(30)}"
+    yield "good_bare", good
+    yield "good_roc", "roc=4294967295 " + good
+    yield "good_lifetime", good + "|281474976710656"
+    yield "good_mki", good + f"|{2**256 - 1}:32"
+    yield "good_keys", f"{suite} " + ";".join(f"{key(30)}|{i}:1" for i in range(1, 5))
+    yield "good_parameters", good + " KDR=0 WSH=128 FEC_ORDER=FEC_SRTP\t-x UNENCRYPTED_SRTP"
+    yield "empty", ""
+    yield "syntax", good + " "
+    yield "syntax_info", good + "|2^20|1:4|1"
+    yield "suite", f"F8_128_HMAC_SHA1_80 {key(30)}"
+    yield "method", f"{suite} url:x"
+    yield "base64", f"{suite} inline:AAA-"
+    yield "length", f"{suite} {key(31)}"
+    yield "lifetime", good + "|2^49"
+    yield "lifetime_zero", good + "|00"
+    yield "mki", good + "|256:1"
+    yield "mki_twice", f"{suite} {key(30)}|1:4;{key(30)}|1:4"
+    yield "keys_5", f"{suite} " + ";".join(f"{key(30)}|{i}:1" for i in range(1, 6))
+    yield "parameter", good + " KDR=1"
+    sealed = base64.b64encode(bytes(40)).decode()
+    yield "wrapped", f"v1.1795503600.{sealed}"
+    yield "wrapped_expired", f"v1.1795500000.{sealed}"
+    yield "wrapped_short", "v1.1795503600.AAAA"
+    yield "wrapped_zero", f"v1.01795503600.{sealed}"
+    yield "place_allocation", "allocation/0123456789abcdef to_peer"
+    yield "place_ssrc", "allocation/0123456789abcdef to_client/4294967295"
+    yield "place_user", "user/example.org/1%2F2:alice to_peer/0"
+    yield "place_spelling", "user/example.org/%61lice to_peer/0"
+    yield "place_zero", "allocation/0000000000000000 to_peer"
+
+
 def files(root):
     corpus = root / "tests/fuzz/corpus"
     for name, data in vectors(root):
@@ -429,6 +472,8 @@ def files(root):
         yield corpus / "access_token" / name, data
     for name, data in rest_names():
         yield corpus / "rest_name" / name, data
+    for name, text in crypto_attributes():
+        yield corpus / "crypto_attribute" / name, text.encode()
     for maker in (proxy_headers, requests):
         for name, data in maker():
             yield corpus / "proxy" / name, data
