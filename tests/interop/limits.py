@@ -127,6 +127,15 @@ def usual(seconds):
     return BURST + RATE * seconds
 
 
+def outage(fleet, name, steps, seconds=SECONDS):
+    """All instances lose Redis while they are asked, and have it again: they keep within the bound, and use the limit."""
+    crowd = crowd_of(fleet)
+    asked = ask(crowd, steps, seconds=seconds)
+    allowed = usual(asked.seconds)
+    report(name, asked, allowed + BURST + 2 * INSTANCES * UNREPORTED, USED * (allowed - BURST))
+    crowd.close()
+
+
 def commands(monitor):
     """(time, its name) of what clients have sent, without what scripts do."""
     lines = re.findall(r"^(\d+\.\d+) \[\d+ (?!lua)[^\]]*\] \"(\w+)\"", monitor.output(), re.M)
@@ -210,11 +219,7 @@ def limits_shared_let_a_browser_in_at_once(lab):
 def limits_shared_hold_while_redis_is_frozen(lab):
     redis = lab.start(SharedRedis)
     fleet = Fleet(lab)
-    crowd = crowd_of(fleet)
-    asked = ask(crowd, [(0.25, redis.freeze), (0.75, redis.thaw)])
-    allowed = usual(asked.seconds)
-    report("frozen for half of the time", asked, allowed + BURST + 2 * INSTANCES * UNREPORTED, USED * (allowed - BURST))
-    crowd.close()
+    outage(fleet, "frozen for half of the time", [(0.25, redis.freeze), (0.75, redis.thaw)])
     fleet.check()
 
 
@@ -222,11 +227,7 @@ def limits_shared_hold_while_redis_is_frozen(lab):
 def limits_shared_hold_while_redis_is_killed_and_comes_back_empty(lab):
     redis = lab.start(SharedRedis)
     fleet = Fleet(lab)
-    crowd = crowd_of(fleet)
-    asked = ask(crowd, [(0.3, redis.kill), (0.6, lambda: lab.start(SharedRedis, "again"))])
-    allowed = usual(asked.seconds)
-    report("killed, and back empty", asked, allowed + BURST + 2 * INSTANCES * UNREPORTED, USED * (allowed - BURST))
-    crowd.close()
+    outage(fleet, "killed, and back empty", [(0.3, redis.kill), (0.6, lambda: lab.start(SharedRedis, "again"))])
     fleet.check()
 
 
@@ -341,11 +342,7 @@ class Sentinels:
 def limits_shared_hold_over_a_failover(lab):
     sentinels = Sentinels(lab)
     fleet = Fleet(lab, scheme="redis+sentinel", place=f"{REDIS}:{SENTINEL_PORT},{REDIS}:{SENTINEL_PORT + 1},{REDIS}:{SENTINEL_PORT + 2}/m")
-    crowd = crowd_of(fleet)
-    asked = ask(crowd, [(0.2, sentinels.master.kill)], seconds=max(SECONDS, 6))
-    allowed = usual(asked.seconds)
-    report("failed over", asked, allowed + BURST + 2 * INSTANCES * UNREPORTED, USED * (allowed - BURST))
+    outage(fleet, "failed over", [(0.2, sentinels.master.kill)], seconds=max(SECONDS, 6))
     for server in fleet.servers:
         until(lambda s=server: "server=other" in s.output(), 10, lambda s=server: f"no failover:\n{s.output()}")
-    crowd.close()
     fleet.check()

@@ -286,15 +286,23 @@ static void test_charged_is_neither_what_is_not_let_in_nor_what_is_malformed(voi
     assert_int_equal(given(&f->a, 10), BURST);
 }
 
+/* An Allocate that is to be sent several times; `token`: 8 bytes of a reservation, or NULL. */
+static void write_allocate(struct request *q, struct client *c, const uint8_t *token)
+{
+    assert_int_equal(client_challenge(c), 401);
+    request_begin(q, c, STUN_REQUEST, STUN_ALLOCATE);
+    request_transport(q, 17);
+    if (token)
+        stun_write_attr(&q->w, STUN_ATTR_RESERVATION_TOKEN, slice_of(token, 8));
+    request_finish(q, c);
+}
+
 static void test_charged_is_no_repetition_and_no_second_of_the_5_tuple(void **state)
 {
     struct fixture *f = *state;
     limit_user(f);
     struct request q;
-    assert_int_equal(client_challenge(&f->a), 401);
-    request_begin(&q, &f->a, STUN_REQUEST, STUN_ALLOCATE);
-    request_transport(&q, 17);
-    request_finish(&q, &f->a);
+    write_allocate(&q, &f->a, NULL);
     for (unsigned i = 0; i < 10; i++)
         assert_int_equal(client_send(&f->a, &q, NULL), 200);
     for (unsigned i = 0; i < 10; i++)
@@ -313,6 +321,18 @@ static void test_charged_is_what_a_quota_refuses_afterwards(void **state)
     assert_int_equal(world_refused(f->w, REASON_RATE_USER), 10 - BURST);
 }
 
+/* The first of a pair is allocated; who is to claim the second, on another worker. */
+static struct client reserve(struct fixture *f, struct response *r)
+{
+    f->settings.workers = 2;
+    limit_user(f);
+    f->a.worker = 0;
+    assert_int_equal(CLIENT_ASK(&f->a, STUN_ALLOCATE, r, ATTR_UDP, ATTR_EVEN_PAIR), 200);
+    struct client second = f->a;
+    second.worker = 1;
+    return second;
+}
+
 /* The second port of a pair, claimed on another worker: it waits, its repetitions are dropped, and
  * it is charged once. */
 static void test_charged_once_is_what_waits_for_a_reservation(void **state)
@@ -320,18 +340,9 @@ static void test_charged_once_is_what_waits_for_a_reservation(void **state)
     struct fixture *f = *state;
     struct response r;
     struct request q;
-    f->settings.workers = 2;
-    limit_user(f);
-    f->a.worker = 0;
-    assert_int_equal(CLIENT_ASK(&f->a, STUN_ALLOCATE, &r, ATTR_UDP, ATTR_EVEN_PAIR), 200);
-    struct client second = f->a;
-    second.worker = 1;
+    struct client second = reserve(f, &r);
     second.addr.port += 100;
-    assert_int_equal(client_challenge(&second), 401);
-    request_begin(&q, &second, STUN_REQUEST, STUN_ALLOCATE);
-    request_transport(&q, 17);
-    stun_write_attr(&q.w, STUN_ATTR_RESERVATION_TOKEN, slice_of(r.token, 8));
-    request_finish(&q, &second);
+    write_allocate(&q, &second, r.token);
     f->w->hold_mail = true;
     for (unsigned i = 0; i < 4; i++)
         assert_int_equal(client_send(&second, &q, NULL), 0);
@@ -347,12 +358,7 @@ static void test_refused_claim_keeps_its_reservation(void **state)
 {
     struct fixture *f = *state;
     struct response r;
-    f->settings.workers = 2;
-    limit_user(f);
-    f->a.worker = 0;
-    assert_int_equal(CLIENT_ASK(&f->a, STUN_ALLOCATE, &r, ATTR_UDP, ATTR_EVEN_PAIR), 200);
-    struct client second = f->a;
-    second.worker = 1;
+    struct client second = reserve(f, &r);
     uint8_t token[8];
     memcpy(token, r.token, sizeof(token));
     assert_int_equal(given(&f->a, 10), BURST - 1);
@@ -371,10 +377,7 @@ static void test_charged_once_is_what_waits_for_the_store(void **state)
     limit_user(f);
     client_set_stored(&f->a);
     f->w->store.mode = WORLD_STORE_HELD;
-    assert_int_equal(client_challenge(&f->a), 401);
-    request_begin(&q, &f->a, STUN_REQUEST, STUN_ALLOCATE);
-    request_transport(&q, 17);
-    request_finish(&q, &f->a);
+    write_allocate(&q, &f->a, NULL);
     for (unsigned i = 0; i < 4; i++)
         assert_int_equal(client_send(&f->a, &q, NULL), 0);
     while (world_store_answer(f->w)) {

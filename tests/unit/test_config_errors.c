@@ -6,6 +6,15 @@
 #include "tests/unit/config_bad.h"
 
 #define TLS "tls: { cert: /c, key: /k }\n"
+/* Rows of what is no rate, and no bandwidth. */
+#define BAD_RATE(name, value)                                                                      \
+    {                                                                                              \
+        name, "limits: { allocation_rate_per_prefix: " value " }\n", 1, "a rate such as"           \
+    }
+#define BAD_BANDWIDTH(name, value)                                                                 \
+    {                                                                                              \
+        name, "limits: { bandwidth_per_user: " value " }\n", 1, "bits a second"                    \
+    }
 
 static const struct bad cases[] = {
     /* what is no document of ours */
@@ -118,16 +127,11 @@ static const struct bad cases[] = {
     {"threat_03_burst_without_a_rate_refused",
         "limits: { allocation_rate_per_prefix: burst 300 }\n", 1,
         "a rate such as 100/s, 600/min, 10/h or 100/s burst 300, or unlimited, not 'burst 300'"},
-    {"threat_03_burst_of_no_limit_refused",
-        "limits: { allocation_rate_per_prefix: unlimited burst 300 }\n", 1, "a rate such as"},
-    {"threat_03_burst_zero_refused", "limits: { allocation_rate_per_prefix: 1/s burst 0 }\n", 1,
-        "a rate such as"},
-    {"threat_03_burst_without_a_number_refused",
-        "limits: { allocation_rate_per_prefix: 1/s burst }\n", 1, "a rate such as"},
-    {"threat_03_burst_with_a_unit_refused",
-        "limits: { allocation_rate_per_prefix: 1/s burst 3/s }\n", 1, "a rate such as"},
-    {"threat_03_burst_misspelt_refused", "limits: { allocation_rate_per_prefix: 1/s brust 3 }\n", 1,
-        "a rate such as"},
+    BAD_RATE("threat_03_burst_of_no_limit_refused", "unlimited burst 300"),
+    BAD_RATE("threat_03_burst_zero_refused", "1/s burst 0"),
+    BAD_RATE("threat_03_burst_without_a_number_refused", "1/s burst"),
+    BAD_RATE("threat_03_burst_with_a_unit_refused", "1/s burst 3/s"),
+    BAD_RATE("threat_03_burst_misspelt_refused", "1/s brust 3"),
     {"threat_03_burst_of_more_than_a_day_refused",
         "limits:\n  allocation_rate_per_network: 1/h burst 25\n", 2,
         "'limits.allocation_rate_per_network' has a burst that would take longer than a day to "
@@ -149,14 +153,10 @@ static const struct bad cases[] = {
         "'limits.allocation_rate_per_address'?"},
     {"threat_03_bandwidth_without_unit_refused", "limits: { bandwidth_per_user: 8000000 }\n", 1,
         "bits a second such as 500kbit, 8mbit or 1gbit, or unlimited, not '8000000'"},
-    {"threat_03_bandwidth_in_bytes_refused", "limits: { bandwidth_per_user: 1MiB }\n", 1,
-        "bits a second"},
-    {"threat_03_bandwidth_unknown_unit_refused", "limits: { bandwidth_per_user: 8mbps }\n", 1,
-        "bits a second"},
-    {"threat_03_bandwidth_fraction_refused", "limits: { bandwidth_per_user: 1.5mbit }\n", 1,
-        "bits a second"},
-    {"threat_03_bandwidth_zero_of_a_unit_refused", "limits: { bandwidth_per_user: 0mbit }\n", 1,
-        "bits a second"},
+    BAD_BANDWIDTH("threat_03_bandwidth_in_bytes_refused", "1MiB"),
+    BAD_BANDWIDTH("threat_03_bandwidth_unknown_unit_refused", "8mbps"),
+    BAD_BANDWIDTH("threat_03_bandwidth_fraction_refused", "1.5mbit"),
+    BAD_BANDWIDTH("threat_03_bandwidth_zero_of_a_unit_refused", "0mbit"),
     {"threat_03_bandwidth_under_range_refused", "limits: { bandwidth_per_allocation: 7kbit }\n", 1,
         "'limits.bandwidth_per_allocation' must be between 8kbit and 1000gbit, not 7kbit"},
     {"threat_03_bandwidth_over_range_refused", "limits: { bandwidth_per_instance: 1001gbit }\n", 1,
