@@ -27,9 +27,10 @@ static const struct {
     {"revoke", "let a user, an access token or what a secret has signed in no more",
         "--user U | --token ID | --secret ID [--realm R] [--for 48h] [--undo]", cli_revoke},
     {"srtp-key", "deposit a key of media, read from standard input as a crypto attribute",
-        "--allocation ID | --user U --ssrc N [--realm R] --direction to_peer|to_client [--ssrc N]\n"
-        "                 [--roc N] [--ttl 1h] [--take-back] < ATTRIBUTE; for Redis instead:\n"
-        "                 [--wrap --wrap-key-file F [--prefix P]]; to make F: --new-wrap-key",
+        "--allocation ID [--ssrc N] | --user U --ssrc N [--realm R]\n"
+        "                 --direction to_peer|to_client [--roc N] [--ttl 1h] [--take-back] < "
+        "FILE;\n"
+        "                 for Redis --wrap --wrap-key-file F [--prefix P]; --new-wrap-key makes F",
         cli_srtp_key},
     {"token", "make an access token with a key that the daemon has as well",
         "--kid K --key-file F --server-name N [--algorithm A256GCM|A128GCM] [--lifetime 1h]",

@@ -2,6 +2,7 @@
 #include "srtp/key_store.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -9,6 +10,21 @@
 #include <cmocka.h>
 
 #define NOW 1795500000
+
+/* Freed memory is looked into: what of it is a key? */
+void __real_free(void *p);
+void __wrap_free(void *p);
+static unsigned leaks, frees;
+
+void __wrap_free(void *p)
+{
+    static const uint8_t canary[8] = {0xa5, 0xa5, 0xa5, 0xa5, 0xa5, 0xa5, 0xa5, 0xa5};
+    if (p) {
+        frees++;
+        leaks += memmem(p, malloc_usable_size(p), canary, sizeof(canary)) != NULL;
+    }
+    __real_free(p);
+}
 
 static const uint8_t hash_key[16] = "sixteen bytes...";
 static struct key_store *store;
@@ -223,6 +239,33 @@ static void test_key_store_is_what_a_list_would_be(void **state)
     }
 }
 
+static void test_key_store_what_goes_is_wiped(void **state)
+{
+    struct srtp_deposit d = of_allocation(1, SRTP_TO_PEER, NOW + 1), *copy;
+    leaks = frees = 0;
+    for (uint64_t i = 1; i <= 4; i++) {
+        d.binding.allocation = i;
+        assert_int_equal(put(&d), 0);
+    }
+    d.until = NOW; /* one taken back, two replaced, of which one has ended; the rest is freed */
+    assert_int_equal(put(&d), 0);
+    for (uint64_t i = 1; i <= 2; i++) {
+        d = of_allocation(i, SRTP_TO_PEER, NOW + (int64_t)i * 10);
+        assert_int_equal(put(&d), 0);
+    }
+    key_store_tick(store, NOW + 10);
+    assert_int_equal(key_store_count(store), 1);
+    assert_int_equal(frees, 3);
+    key_store_free(store);
+    store = key_store_new(hash_key);
+    copy = srtp_deposit_copy(&d);
+    assert_non_null(copy);
+    srtp_deposit_free(copy);
+    srtp_deposit_free(NULL);
+    assert_int_equal(frees, 3 + 2 + 1);
+    assert_int_equal(leaks, 0);
+}
+
 static int set_up(void **state)
 {
     store = key_store_new(hash_key);
@@ -251,6 +294,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_key_store_place_is_bounded, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_key_store_is_bounded, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_key_store_is_what_a_list_would_be, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_key_store_what_goes_is_wiped, set_up, tear_down),
         cmocka_unit_test(test_key_store_free_of_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -226,6 +226,21 @@ static void test_wrapped_key_with_something_else_in_it_is_refused(void **state)
     assert_unusable(ATTRIBUTE, WRAPPED_FAULT_NONE);
 }
 
+/* By the function that docs/media.md has for Node. */
+static void test_wrapped_key_of_another_program_opens(void **state)
+{
+    static const char theirs[] =
+        "v1.1795503600.YWJjZGVmZ2hpamtsG6OqgvnFLJYwQ7FcVahqBwN59l763zwTX49hpOJ8p4QAoc6ZFDDC8Sce/"
+        "cNjxcSu7jD514gPMaG3sRg9+uHOD6Si0fyZli4MchNQB0MU1mPIxZdFkqs48oVwWipcy89Ks4V5g4+h";
+    const struct wrapped_for w = ours();
+    struct srtp_deposit out;
+    assert_int_equal(open_as(&w, slice_of_string(theirs), NOW, &out), WRAPPED_FAULT_NONE);
+    assert_int_equal(out.until, UNTIL);
+    assert_true(out.keys.has_roc);
+    assert_int_equal(out.keys.roc, 2);
+    assert_memory_equal(out.keys.masters[0].key_and_salt, "wDfvg&T+)xG7@fb5jU,RaA}", 23);
+}
+
 static void test_wrapped_key_is_made_of_attributes_alone(void **state)
 {
     const struct srtp_deposit good = {.until = UNTIL}, ended = {.until = 0},
@@ -295,6 +310,7 @@ int main(void)
         cmocka_unit_test(test_wrapped_key_old_key_opens_beside_the_new),
         cmocka_unit_test(test_wrapped_key_other_texts_are_none),
         cmocka_unit_test(test_wrapped_key_with_something_else_in_it_is_refused),
+        cmocka_unit_test(test_wrapped_key_of_another_program_opens),
         cmocka_unit_test(test_wrapped_key_is_made_of_attributes_alone),
         cmocka_unit_test(test_wrapped_key_without_a_nonce_is_not_made),
         cmocka_unit_test(test_wrapped_key_each_fault_has_a_text),
