@@ -197,16 +197,22 @@ static void test_key_store_place_is_bounded(void **state)
     assert_int_equal(key_store_count(store), 1);
 }
 
+/* Full, so that chains hold several places. */
 static void test_key_store_is_bounded(void **state)
 {
-    struct srtp_deposit d = of_allocation(1, SRTP_TO_PEER, NOW + 100);
-    for (uint64_t i = 1; i <= KEY_STORE_MAX; i++) {
-        d.binding.allocation = i << 20;
+    struct srtp_deposit d = of_user(0, "alice", 1);
+    for (uint32_t i = 0; i < KEY_STORE_MAX; i++) {
+        d.binding.realm = i;
         assert_int_equal(put(&d), 0);
     }
-    d.binding.allocation = 1;
+    for (uint32_t i = 0; i < KEY_STORE_MAX; i += 16) {
+        const struct srtp_wanted w = wanted(5, i, "alice", "");
+        assert_int_equal(find(&w), 1);
+        assert_int_equal(found.last.binding.realm, i);
+    }
+    d.binding.realm = KEY_STORE_MAX;
     assert_int_equal(put(&d), -ENOSPC);
-    d.binding.allocation = 77 << 20;
+    d.binding.realm = 77;
     d.until = NOW + 200;
     assert_int_equal(put(&d), 0);
     assert_int_equal(key_store_count(store), KEY_STORE_MAX);
