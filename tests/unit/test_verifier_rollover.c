@@ -1,0 +1,199 @@
+/* Roll-over counters of SSRCs that are new: told by the deposit, or searched for within bounds. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/srtp_sender.h"
+
+#define SSRC         0x12345678u
+#define MINUTE_US    60000000ull
+#define SEARCHES     8
+#define SEARCH_STEPS 147 /* packets until 1024 counters were tried, 7 new ones each */
+
+static const struct srtp_verifier_options usual = {.window = 1024, .streams = 64};
+
+struct pair {
+    struct sender tx;
+    struct srtp_verifier *v;
+};
+
+static void pair_init(struct pair *p, unsigned suite, const uint32_t *roc)
+{
+    struct srtp_keys keys = sender_keys((enum srtp_suite)suite, 3);
+    assert_true(sender_init(&p->tx, &keys));
+    keys.has_roc = roc != NULL;
+    keys.roc = roc ? *roc : 0;
+    assert_int_equal(srtp_verifier_new(&p->v, &keys, &usual), 0);
+}
+
+static void pair_deinit(struct pair *p)
+{
+    sender_deinit(&p->tx);
+    srtp_verifier_free(p->v);
+}
+
+static enum srtp_verdict judge_next(
+    struct pair *p, uint32_t ssrc, uint16_t sequence, uint64_t now_us)
+{
+    static struct sent sent;
+    assert_true(sender_rtp(&p->tx, ssrc, sequence, 20, &sent));
+    return judge_sent(p->v, &sent, false, now_us);
+}
+
+static void test_verifier_a_told_counter_is_taken_and_the_ones_beside_it(void **state)
+{
+    const struct {
+        uint32_t told, is;
+        enum srtp_verdict verdict;
+    } cases[] = {{0, 0, SRTP_VERIFIED}, {0, 1, SRTP_VERIFIED}, {0, 2, SRTP_FAILED},
+        {9, 9, SRTP_VERIFIED}, {9, 8, SRTP_VERIFIED}, {9, 10, SRTP_VERIFIED}, {9, 0, SRTP_VERIFIED},
+        {9, 1, SRTP_VERIFIED}, {9, 2, SRTP_FAILED}, {9, 7, SRTP_FAILED}, {9, 11, SRTP_FAILED},
+        {4000000000u, 4000000000u, SRTP_VERIFIED}, {UINT32_MAX, UINT32_MAX, SRTP_VERIFIED}};
+    for (unsigned suite = 0; suite < SRTP_SUITE_COUNT; suite++) {
+        for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+            struct pair p;
+            pair_init(&p, suite, &cases[i].told);
+            assert_true(sender_set_roc(&p.tx, SSRC, cases[i].is));
+            for (uint16_t n = 10; n < 14; n++)
+                assert_int_equal(judge_next(&p, SSRC, n, 0), cases[i].verdict);
+            pair_deinit(&p);
+        }
+    }
+}
+
+static void test_verifier_a_counter_is_found_by_search(void **state)
+{
+    const uint32_t rocs[] = {0, 1, 7, 8, 14, 15, 100, 500, 1023};
+    for (unsigned suite = 0; suite < SRTP_SUITE_COUNT; suite += 2) {
+        struct pair p;
+        pair_init(&p, suite, NULL);
+        for (unsigned i = 0; i < sizeof(rocs) / sizeof(rocs[0]); i++) {
+            assert_true(sender_set_roc(&p.tx, SSRC + i, rocs[i]));
+            /* The first packet tries 0 to 7, and each further one seven new ones. */
+            const unsigned unverified = rocs[i] == 0 ? 0 : (rocs[i] - 1) / 7;
+            for (unsigned n = 0; n < unverified + 5; n++)
+                assert_int_equal(judge_next(&p, SSRC + i, (uint16_t)(50 + n), 0),
+                    n < unverified ? SRTP_UNVERIFIED : SRTP_VERIFIED);
+        }
+        pair_deinit(&p);
+    }
+}
+
+static void test_verifier_a_sequence_that_wraps_while_it_is_searched_for_is_found(void **state)
+{
+    for (unsigned before = 0; before < 9; before++) {
+        struct pair p;
+        pair_init(&p, SRTP_AEAD_128_GCM, NULL);
+        for (uint32_t roc = 5; roc < 60; roc++) {
+            assert_true(sender_set_roc(&p.tx, roc, roc));
+            unsigned verified = 0;
+            for (unsigned n = 0; n < 12; n++) {
+                const enum srtp_verdict verdict =
+                    judge_next(&p, roc, (uint16_t)(65536 - before + n), 0);
+                assert_true(verdict == SRTP_VERIFIED || (verdict == SRTP_UNVERIFIED && n < 10));
+                verified += verdict == SRTP_VERIFIED;
+            }
+            assert_true(verified >= 12 - roc / 7 - 1);
+        }
+        pair_deinit(&p);
+    }
+}
+
+/* SRTCP has no counter to search for, and its stream is the one that SRTP then uses. */
+static void test_verifier_rtcp_verifies_while_a_counter_is_searched_for(void **state)
+{
+    static struct sent sent;
+    for (unsigned suite = 0; suite < SRTP_SUITE_COUNT; suite++) {
+        struct pair p;
+        pair_init(&p, suite, NULL);
+        for (uint32_t roc = 0; roc < 40; roc += 13) {
+            assert_true(sender_set_roc(&p.tx, SSRC + roc, roc));
+            for (unsigned n = 0; n < 12; n++) {
+                assert_true(sender_rtcp(&p.tx, SSRC + roc, &sent));
+                assert_int_equal(judge_sent(p.v, &sent, true, 0), SRTP_VERIFIED);
+                assert_int_equal(judge_sent(p.v, &sent, true, 0), SRTP_SEEN);
+                const enum srtp_verdict verdict = judge_next(&p, SSRC + roc, (uint16_t)n, 0);
+                assert_int_equal(verdict, n * 7 + 7 < roc ? SRTP_UNVERIFIED : SRTP_VERIFIED);
+            }
+        }
+        pair_deinit(&p);
+    }
+}
+
+static void test_verifier_a_search_ends_and_fails_for_a_minute(void **state)
+{
+    struct pair p;
+    pair_init(&p, SRTP_AES_128_SHA1_80, NULL);
+    assert_true(sender_set_roc(&p.tx, SSRC, 5000));
+    uint16_t n = 0;
+    for (; n < SEARCH_STEPS - 1; n++)
+        assert_int_equal(judge_next(&p, SSRC, n, n * 1000), SRTP_UNVERIFIED);
+    const uint64_t end = n * 1000;
+    assert_int_equal(judge_next(&p, SSRC, n++, end), SRTP_FAILED);
+    assert_int_equal(judge_next(&p, SSRC, n++, end + 1), SRTP_FAILED);
+    assert_int_equal(judge_next(&p, SSRC, n++, end + MINUTE_US - 1), SRTP_FAILED);
+    assert_int_equal(judge_next(&p, SSRC, n++, end + MINUTE_US), SRTP_UNVERIFIED);
+    pair_deinit(&p);
+}
+
+static void test_verifier_more_searches_than_may_be_fail_unless_the_first_counters_fit(void **state)
+{
+    struct pair p;
+    pair_init(&p, SRTP_AES_128_SHA1_80, NULL);
+    for (uint32_t i = 0; i <= SEARCHES; i++)
+        assert_true(sender_set_roc(&p.tx, SSRC + i, 20));
+    for (uint32_t i = 0; i < SEARCHES; i++)
+        assert_int_equal(judge_next(&p, SSRC + i, 1, 1000), SRTP_UNVERIFIED);
+    assert_int_equal(judge_next(&p, SSRC + SEARCHES, 1, 1000), SRTP_FAILED);
+    assert_int_equal(judge_next(&p, 1, 1, 1000), SRTP_VERIFIED);
+    /* One is found, which gives its place back. */
+    assert_int_equal(judge_next(&p, SSRC, 2, 2000), SRTP_UNVERIFIED);
+    assert_int_equal(judge_next(&p, SSRC, 3, 3000), SRTP_VERIFIED);
+    assert_int_equal(judge_next(&p, SSRC + SEARCHES, 2, 4000), SRTP_UNVERIFIED);
+    /* The others fell silent. */
+    assert_true(sender_set_roc(&p.tx, 2, 20));
+    assert_int_equal(judge_next(&p, 2, 1, 1000 + MINUTE_US - 1), SRTP_FAILED);
+    assert_int_equal(judge_next(&p, 2, 2, 1000 + MINUTE_US), SRTP_UNVERIFIED);
+    pair_deinit(&p);
+}
+
+static void test_verifier_a_forger_with_new_ssrcs_gets_through_only_so_often(void **state)
+{
+    static struct sent sent;
+    struct pair p;
+    pair_init(&p, SRTP_AES_256_SHA1_32, NULL);
+    const unsigned packets = 20000;
+    for (unsigned ssrcs = 1; ssrcs <= packets; ssrcs *= 100) {
+        unsigned unverified = 0;
+        for (unsigned n = 0; n < packets; n++) {
+            sent.len = sender_write_rtp(sent.u.bytes, 1 + n % ssrcs, (uint16_t)n, 40);
+            const enum srtp_verdict verdict = judge_sent(p.v, &sent, false, ssrcs * MINUTE_US + n);
+            assert_true(verdict == SRTP_UNVERIFIED || verdict == SRTP_FAILED);
+            unverified += verdict == SRTP_UNVERIFIED;
+        }
+        assert_true(unverified <= SEARCHES * (SEARCH_STEPS - 1));
+    }
+    pair_deinit(&p);
+}
+
+static int set_up(void **state)
+{
+    return srtp_verifier_init();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_verifier_a_told_counter_is_taken_and_the_ones_beside_it),
+        cmocka_unit_test(test_verifier_a_counter_is_found_by_search),
+        cmocka_unit_test(test_verifier_a_sequence_that_wraps_while_it_is_searched_for_is_found),
+        cmocka_unit_test(test_verifier_rtcp_verifies_while_a_counter_is_searched_for),
+        cmocka_unit_test(test_verifier_a_search_ends_and_fails_for_a_minute),
+        cmocka_unit_test(
+            test_verifier_more_searches_than_may_be_fail_unless_the_first_counters_fit),
+        cmocka_unit_test(test_verifier_a_forger_with_new_ssrcs_gets_through_only_so_often),
+    };
+    return cmocka_run_group_tests(tests, set_up, NULL);
+}
