@@ -28,6 +28,11 @@ struct srtp_verifier_options {
     /* The tag of what comes under a seen index is computed, so that duplicates can be told from
      * forgeries: SRTP_REPLAYED or SRTP_FAILED; else SRTP_SEEN. */
     bool tell_duplicates;
+    /* NULL, or the verifier of the same sender's packets under the key before, borrowed for the
+     * call: where SSRCs go on under the new key, their roll-over counters are those that it has, or
+     * begin anew. They are not searched for, so packets that are still under the key before fail
+     * at once, and use nothing up. */
+    const struct srtp_verifier *before;
 };
 
 struct srtp_verifier;
@@ -35,7 +40,7 @@ struct srtp_verifier;
 /* Once for the process, before any thread makes a verifier; again is fine. 0 or -EIO. */
 int srtp_verifier_init(void);
 bool srtp_verifier_available(void);
-/* 0, -ENOSYS, -ENOMEM, -EINVAL (keys that libsrtp2 refuses). */
+/* 0, -ENOSYS, -ENOMEM, -EINVAL (keys that libsrtp2 refuses). Takes about a millisecond. */
 int srtp_verifier_new(struct srtp_verifier **out, const struct srtp_keys *keys,
     const struct srtp_verifier_options *options);
 void srtp_verifier_free(struct srtp_verifier *v); /* wipes; NULL is fine */

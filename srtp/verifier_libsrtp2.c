@@ -46,6 +46,11 @@ struct search {
     bool used;
 };
 
+/* What the verifier of the key before knows of an SSRC. */
+struct hint {
+    uint32_t ssrc, roc;
+};
+
 struct srtp_verifier {
     srtp_t session;
     srtp_t rtcp_session; /* the same, but for one fault of libsrtp2 (see make_sessions) */
@@ -55,6 +60,8 @@ struct srtp_verifier {
     /* What follows the payload: MKI and tag, and of SRTCP the index. */
     size_t trailer_len, rtcp_trailer_len;
     struct search searches[SEARCHES];
+    struct hint *hints;
+    uint32_t hint_count;
     uint32_t count, max;
     uint32_t latest; /* of `streams`: most packets are of the SSRC of the one before */
     struct stream streams[];
@@ -176,6 +183,22 @@ static bool keys_plausible(const struct srtp_keys *keys)
     return mki_len <= SRTP_MKI_MAX && (mki_len > 0 || keys->count == 1);
 }
 
+static int copy_hints(struct srtp_verifier *v, const struct srtp_verifier *before)
+{
+    if (!before || before->count == 0)
+        return 0;
+    v->hints = calloc(before->count, sizeof(v->hints[0]));
+    if (!v->hints)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < before->count; i++) {
+        const struct stream *stream = &before->streams[i];
+        if (stream->begun)
+            v->hints[v->hint_count++] =
+                (struct hint){stream->ssrc, (uint32_t)(stream->highest >> 16)};
+    }
+    return 0;
+}
+
 int srtp_verifier_new(struct srtp_verifier **out, const struct srtp_keys *keys,
     const struct srtp_verifier_options *options)
 {
@@ -198,6 +221,8 @@ int srtp_verifier_new(struct srtp_verifier **out, const struct srtp_keys *keys,
                           (suite->aead ? suite->tag_len : SRTCP_HMAC_LEN);
     int result = packet_tags_new(&v->tags, keys);
     if (result == 0)
+        result = copy_hints(v, options->before);
+    if (result == 0)
         result = set_keys(v, keys, options);
     if (result < 0) {
         srtp_verifier_free(v);
@@ -217,6 +242,7 @@ void srtp_verifier_free(struct srtp_verifier *v)
     if (v->session)
         srtp_dealloc(v->session);
     packet_tags_free(v->tags);
+    free(v->hints);
     free(v);
 }
 
@@ -443,17 +469,42 @@ static enum srtp_verdict search_roc(
     return s->next >= SEARCH_END ? SRTP_FAILED : SRTP_UNVERIFIED;
 }
 
+static const struct hint *find_hint(const struct srtp_verifier *v, uint32_t ssrc)
+{
+    for (uint32_t i = 0; i < v->hint_count; i++) {
+        if (v->hints[i].ssrc == ssrc)
+            return &v->hints[i];
+    }
+    return NULL;
+}
+
+/* It may roll over between the deposit and the first packet, which need not be the first that was
+ * sent. */
+static unsigned add_rocs(uint32_t *rocs, uint32_t roc)
+{
+    unsigned count = 0;
+    rocs[count++] = roc;
+    rocs[count++] = roc + 1;
+    if (roc > 0)
+        rocs[count++] = roc - 1;
+    return count;
+}
+
 /* No SRTP of this SSRC has verified yet. */
 static enum srtp_verdict judge_new(
     struct srtp_verifier *v, const struct rtp_header *rtp, struct slice packet, uint64_t now_us)
 {
-    if (!v->has_roc)
+    const struct hint *hint = find_hint(v, rtp->ssrc);
+    if (!v->has_roc && !hint)
         return search_roc(v, rtp, packet, now_us);
-    /* It may roll over between the deposit and the first packet, which need not be the first that
-     * was sent; and an SSRC that begins under way begins with 0. */
-    const uint32_t rocs[] = {v->roc, v->roc + 1, v->roc > 0 ? v->roc - 1 : 0, 0, 1};
-    const unsigned count = v->roc > 0 ? 5 : 2;
-    uint32_t roc;
+    uint32_t rocs[8], roc;
+    unsigned count = 0;
+    if (v->has_roc)
+        count += add_rocs(rocs + count, v->roc);
+    if (hint)
+        count += add_rocs(rocs + count, hint->roc);
+    /* One that begins under way, or anew, begins with 0. */
+    count += add_rocs(rocs + count, 0);
     if (!try_rocs(v, packet, rocs, count, &roc))
         return SRTP_FAILED;
     return begin_stream(v, rtp, packet, roc);
