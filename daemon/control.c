@@ -89,6 +89,8 @@ static void control_on_housekeeping(uv_timer_t *timer)
     control_note_lost_lines(c);
     certificates_watch(&c->certificates, c->snapshot->tls);
     sharing_tick(c->sharing);
+    const struct instant now = clock_now();
+    media_keys_tick(c->media_keys, &now);
     reload_tick(c);
 }
 
@@ -99,6 +101,10 @@ static void control_deliver(void *ctx, struct mailbox_message *message)
         reload_taken(c);
     } else if (message->kind == MAILBOX_ASK) {
         lookups_ask_for(&c->lookups, message->u.question, message->from);
+    } else if (message->kind == MAILBOX_SRTP_WANTED) {
+        media_keys_want(c->media_keys, message->u.wanted, message->from);
+    } else if (message->kind == MAILBOX_SRTP_UNWANTED) {
+        media_keys_unwant(c->media_keys, message->u.allocation);
     } else if (message->kind == MAILBOX_STARTED) {
         c->observe.polling++;
     } else if (message->kind == MAILBOX_STOPPED && c->running > 0 && --c->running == 0) {
@@ -185,6 +191,14 @@ static int control_new_sharing(
     if (r < 0) {
         return r;
     }
+    const struct media_keys_deps media = {.loop = &c->loop,
+        .config = &c->config,
+        .workers = &c->workers,
+        .counters = &c->counters};
+    c->media_keys = media_keys_new(&media);
+    if (!c->media_keys) {
+        return -ENOMEM;
+    }
     const struct sharing_deps sharing = {.loop = &c->loop,
         .config = &c->config,
         .workers = &c->workers,
@@ -192,6 +206,7 @@ static int control_new_sharing(
         .lookups = &c->lookups,
         .explainer = c->explainer,
         .limiter = c->limiter,
+        .media = media_keys_watch(c->media_keys),
         .moved = control_moved,
         .ctx = c};
     c->sharing = sharing_new(&sharing);
@@ -273,6 +288,7 @@ static int control_start_admin(
         .own = &c->counters,
         .sharing = c->sharing,
         .explainer = c->explainer,
+        .media_keys = c->media_keys,
         .inspector = {.config = &c->config,
             .rates = c->shared.rates,
             .quotas = c->shared.quotas,
@@ -377,6 +393,7 @@ static void control_end_workers(struct control *c)
     }
     sharing_end(c->sharing);
     limiter_end(c->limiter);
+    media_keys_end(c->media_keys);
     uint32_t messages;
     do {
         messages = c->mailbox ? mailbox_drain(c->mailbox) : 0;
@@ -425,6 +442,7 @@ void control_free(struct control *c)
     rate_table_free(c->shared.rates);
     sharing_free(c->sharing);
     limiter_free(c->limiter);
+    media_keys_free(c->media_keys);
     explainer_free(c->explainer);
     secret_wipe(&c->nonce_secret);
     config_deinit(&c->config);

@@ -8,6 +8,7 @@
 #include "config/config.h"
 #include "daemon/certificates.h"
 #include "daemon/endpoints.h"
+#include "daemon/media_keys.h"
 #include "daemon/observe.h"
 #include "net/socket_budget.h"
 #include "net/worker.h"
@@ -40,6 +41,7 @@ struct control {
     struct lookups lookups;
     struct explainer *explainer;
     struct limiter *limiter;
+    struct media_keys *media_keys;
     struct sharing *sharing;
     unsigned running; /* worker threads */
     bool stopping;

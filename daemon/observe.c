@@ -109,6 +109,12 @@ static void inspect_limits(void *ctx, const struct admin_limits *what)
     inspector_ask(&o->inspector, sharing_state(o->sharing), what);
 }
 
+static int deposit_srtp_key(void *ctx, const struct admin_srtp_key *what, const char **why)
+{
+    const struct observe *o = ctx;
+    return media_keys_put(o->media_keys, what, why);
+}
+
 struct admin_ops observe_ops(struct observe *o)
 {
     return (struct admin_ops){
@@ -121,6 +127,7 @@ struct admin_ops observe_ops(struct observe *o)
         .revoke = revoke_credentials,
         .explain = explain_credential,
         .limits = inspect_limits,
+        .srtp_key = deposit_srtp_key,
         .own = o->own,
     };
 }

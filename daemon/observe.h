@@ -7,6 +7,7 @@
 #include "daemon/endpoints.h"
 #include "daemon/explainer.h"
 #include "daemon/inspector.h"
+#include "daemon/media_keys.h"
 #include "daemon/sharing.h"
 #include "net/worker.h"
 
@@ -22,6 +23,7 @@ struct observe {
     struct counters *own;
     struct sharing *sharing;
     struct explainer *explainer;
+    struct media_keys *media_keys;
     struct inspector inspector;
     uint64_t started_us;
     unsigned polling; /* workers whose loop runs; control counts them */

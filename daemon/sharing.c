@@ -55,6 +55,7 @@ static void sharing_on_state(void *ctx, const struct redis_state *state)
     struct sharing *s = ctx;
     const struct addr *a = &state->address;
     limiter_link(s->deps.limiter, state->up);
+    media_watch_link(s->deps.media, state->up);
     sharing_measure(s);
     if (state->up && a->family != ADDR_NONE && !sharing_has(s, a)) {
         s->addresses[s->named + s->learned % ADDRESSES_KEPT] = *a;
@@ -73,6 +74,18 @@ static void sharing_on_forgotten(void *ctx)
 {
     struct sharing *s = ctx;
     limiter_forgotten(s->deps.limiter);
+}
+
+static void sharing_on_srtp_deposited(void *ctx, struct slice place)
+{
+    struct sharing *s = ctx;
+    media_watch_deposited(s->deps.media, place);
+}
+
+static void sharing_on_srtp_found(void *ctx, const struct fleet_srtp_found *found)
+{
+    struct sharing *s = ctx;
+    media_watch_found(s->deps.media, found);
 }
 
 /* Gives each worker the secrets that it has not had. */
@@ -244,6 +257,7 @@ void sharing_end(struct sharing *s)
         return;
     }
     limiter_stop(s->deps.limiter);
+    media_watch_stop(s->deps.media);
     fleet_free(s->fleet);
     s->fleet = NULL;
     s->deps.lookups->store = (struct store){0};
@@ -309,6 +323,8 @@ int sharing_start(struct sharing *s, char *error, size_t error_cap)
         .revoked = sharing_on_revoked,
         .instances = sharing_on_instances,
         .forgotten = sharing_on_forgotten,
+        .srtp_deposited = sharing_on_srtp_deposited,
+        .srtp_found = sharing_on_srtp_found,
         .ctx = s};
     if (!s->configured) {
         return 0;
@@ -321,6 +337,7 @@ int sharing_start(struct sharing *s, char *error, size_t error_cap)
     s->deps.lookups->store = fleet_store(s->fleet);
     const struct share share = fleet_share(s->fleet);
     limiter_start(s->deps.limiter, &share);
+    media_watch_start(s->deps.media, s->fleet);
     return sharing_set_realms(s);
 }
 
@@ -347,6 +364,7 @@ void sharing_reloaded(struct sharing *s)
     char error[512];
     explainer_forget(s->deps.explainer);
     limiter_reloaded(s->deps.limiter, s->deps.config);
+    media_watch_reloaded(s->deps.media);
     if (!s->fleet) {
         return;
     }

@@ -10,6 +10,7 @@
 #include "daemon/explainer.h"
 #include "daemon/limiter.h"
 #include "daemon/lookups.h"
+#include "daemon/media_watch.h"
 #include "daemon/revoker.h"
 #include "fleet/fleet.h"
 
@@ -23,7 +24,8 @@ struct sharing_deps {
     struct counters *counters;
     struct lookups *lookups; /* its store is filled in */
     struct explainer *explainer;
-    struct limiter *limiter; /* is started and stopped here */
+    struct limiter *limiter;   /* is started and stopped here */
+    struct media_watch *media; /* likewise */
     /* Redis is at an address that sharing_addresses did not have before. */
     void (*moved)(void *ctx);
     void *ctx;

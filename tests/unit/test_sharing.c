@@ -32,6 +32,10 @@ struct fixture {
     /* The limiter: started, stopped while there is a fleet, told. */
     unsigned started, stopped, ticks, reloads, link_up, link_down, forgotten;
     uint32_t instances;
+    /* What reads keys of media, the same way. */
+    struct {
+        unsigned started, stopped, reloads, up, down, deposited, found;
+    } media;
 };
 
 static struct fixture *f;
@@ -136,6 +140,38 @@ void limiter_link(struct limiter *l, bool up)
 void limiter_instances(struct limiter *l, uint32_t count)
 {
     f->instances = count;
+}
+
+void media_watch_start(struct media_watch *m, struct fleet *fleet)
+{
+    assert_ptr_equal(fleet, f);
+    f->media.started++;
+}
+
+void media_watch_stop(struct media_watch *m)
+{
+    f->media.stopped += f->fleet;
+}
+
+void media_watch_reloaded(struct media_watch *m)
+{
+    f->media.reloads++;
+}
+
+void media_watch_link(struct media_watch *m, bool up)
+{
+    f->media.up += up;
+    f->media.down += !up;
+}
+
+void media_watch_deposited(struct media_watch *m, struct slice place)
+{
+    f->media.deposited += place.len == 3;
+}
+
+void media_watch_found(struct media_watch *m, const struct fleet_srtp_found *found)
+{
+    f->media.found += found->count == 3;
 }
 
 void limiter_forgotten(struct limiter *l)
@@ -446,6 +482,24 @@ static void test_sharing_limiter_hears_what_the_fleet_says(void **state)
     assert_int_equal(f->stopped, 1);
 }
 
+static void test_sharing_keys_of_media_hear_what_the_fleet_says(void **state)
+{
+    const struct fleet_srtp_found found = {.count = 3};
+    start("redis://127.0.0.1");
+    assert_int_equal(f->media.started, 1);
+    tell_state(true, "127.0.0.1", 6379);
+    tell_state(false, NULL, 0);
+    assert_true(f->media.up == 1 && f->media.down == 1);
+    f->hooks.srtp_deposited(f->hooks.ctx, slice_of_string("a/1"));
+    f->hooks.srtp_found(f->hooks.ctx, &found);
+    assert_true(f->media.deposited == 1 && f->media.found == 1);
+    sharing_reloaded(f->sharing);
+    assert_int_equal(f->media.reloads, 1);
+    mailboxes_run(&f->m);
+    sharing_end(f->sharing);
+    assert_int_equal(f->media.stopped, 1);
+}
+
 static void test_sharing_url_that_means_nothing_is_an_error(void **state)
 {
     char error[256] = "";
@@ -469,6 +523,7 @@ int main(void)
         CASE(test_sharing_without_redis_revokes_here),
         CASE(test_sharing_metrics_follow_the_link),
         CASE(test_sharing_limiter_hears_what_the_fleet_says),
+        CASE(test_sharing_keys_of_media_hear_what_the_fleet_says),
         CASE(test_sharing_url_that_means_nothing_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
