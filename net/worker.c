@@ -128,6 +128,32 @@ static int worker_ask(void *ctx, const struct store_question *question)
     return r;
 }
 
+/* relay_deps.want_keys: control knows what was deposited. */
+static int worker_want_keys(void *ctx, const struct srtp_wanted *wanted)
+{
+    struct worker *w = ctx;
+    struct mailbox_message m = {.kind = MAILBOX_SRTP_WANTED, .from = (uint8_t)w->options.index};
+    m.u.wanted = malloc(sizeof(*wanted));
+    if (!m.u.wanted) {
+        return -EAGAIN;
+    }
+    *m.u.wanted = *wanted;
+    int r = mailbox_post(w->options.control, &m);
+    if (r < 0) {
+        mailbox_message_free(&m);
+    }
+    return r;
+}
+
+/* relay_deps.unwant_keys. One that control has no room for ages there. */
+static void worker_unwant_keys(void *ctx, uint64_t allocation)
+{
+    struct worker *w = ctx;
+    struct mailbox_message m = {.kind = MAILBOX_SRTP_UNWANTED, .from = (uint8_t)w->options.index};
+    m.u.allocation = allocation;
+    (void)mailbox_post(w->options.control, &m);
+}
+
 static void worker_end_turn(struct worker *w)
 {
     io_flush(&w->io);
@@ -209,6 +235,9 @@ static void worker_deliver(void *ctx, struct mailbox_message *message)
         break;
     case MAILBOX_SECRETS:
         relay_store_secrets(w->relay, message->u.secrets);
+        break;
+    case MAILBOX_SRTP_DEPOSIT:
+        (void)relay_srtp_deposit(w->relay, message->u.deposit, io_now(&w->io));
         break;
     case MAILBOX_REVOKE:
         relay_revoke(w->relay, message->u.revocation, io_now(&w->io));
@@ -361,6 +390,9 @@ int worker_start(struct worker *w, const struct net_snapshot *snapshot)
         .sockets = relay_socket_set_interface(w->sockets),
         .ask = worker_ask,
         .ask_ctx = w,
+        .want_keys = worker_want_keys,
+        .want_keys_ctx = w,
+        .unwant_keys = worker_unwant_keys,
         .report = w->options.report,
         .report_ctx = w->options.report_ctx,
         .post = worker_post,

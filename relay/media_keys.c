@@ -208,6 +208,11 @@ int media_begin(struct allocation *a)
 
 void media_end(struct allocation *a)
 {
+    struct relay *r = a->relay;
+    if (a->media.asked && r->deps.unwant_keys) {
+        r->deps.unwant_keys(r->deps.want_keys_ctx, a->id);
+    }
+    a->media.asked = false;
     list_remove(a);
     leave(a, 1);
     leave(a, 0);

@@ -56,7 +56,8 @@ struct relay_deps {
      * relay_srtp_deposit. Asked again, the same once more. 0, or -EAGAIN: nobody was asked. NULL:
      * there are none. */
     int (*want_keys)(void *ctx, const struct srtp_wanted *wanted);
-    /* An allocation that had asked (want_keys returned 0) has ended. NULL: nobody needs to know. */
+    /* An allocation that had asked (want_keys returned 0) has ended; with want_keys_ctx. NULL:
+     * nobody needs to know. */
     void (*unwant_keys)(void *ctx, uint64_t allocation);
     void *want_keys_ctx;
     /* Wakes control: instances that share limits are to be told something. NULL: none are. */

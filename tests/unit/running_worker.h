@@ -43,6 +43,9 @@ struct running {
     uint64_t taken;
     struct store_question asked[RUNNING_ASKED]; /* what the worker has asked of the store */
     unsigned asked_count;
+    struct srtp_wanted wanted; /* the last whose keys it has asked for */
+    unsigned wanted_count;
+    bool unwanted; /* the last of them has ended */
 };
 
 static inline void running_deliver(void *ctx, struct mailbox_message *m)
@@ -56,6 +59,11 @@ static inline void running_deliver(void *ctx, struct mailbox_message *m)
     if (m->kind == MAILBOX_ASK && d->asked_count < RUNNING_ASKED) {
         d->asked[d->asked_count++] = *m->u.question;
     }
+    if (m->kind == MAILBOX_SRTP_WANTED) {
+        d->wanted = *m->u.wanted;
+        d->wanted_count++;
+    }
+    d->unwanted |= m->kind == MAILBOX_SRTP_UNWANTED && m->u.allocation == d->wanted.allocation;
     mailbox_message_free(m);
 }
 
@@ -117,6 +125,8 @@ static inline void running_make_relay(struct running *d, struct net_snapshot *s)
         .max_allocations = 16,
         .permissions_per_allocation = 8,
         .channels_per_allocation = 8};
+    s->relay.srtp = (struct srtp_policy){.window = 1024, .streams_per_direction = 8};
+    memset(s->relay.guard_of_listener, SRTP_GUARD_VERIFY, sizeof(s->relay.guard_of_listener));
     s->relay.relayed[0].address = (struct relay_address){a, a};
     s->relay.relayed[0].ports = port_maps_add(d->shared.ports, &a, &a);
     s->relay.relayed_count = 1;

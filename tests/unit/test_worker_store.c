@@ -9,6 +9,8 @@
 
 #include "auth/auth.h"
 #include "auth/long_term.h"
+#include "srtp/crypto_attribute.h"
+#include "srtp/verifier.h"
 #include "wire/stun_writer.h"
 
 #define REALM  "example.org"
@@ -193,6 +195,54 @@ static void test_worker_store_request_waits_for_the_answer(void **state)
     close(c.fd);
 }
 
+static void post_deposit(struct running *d, uint64_t allocation)
+{
+    struct mailbox_message m = {.kind = MAILBOX_SRTP_DEPOSIT};
+    m.u.deposit = calloc(1, sizeof(*m.u.deposit));
+    m.u.deposit->binding.allocation = allocation;
+    m.u.deposit->until = time(NULL) + 60;
+    assert_int_equal(crypto_attribute_parse(&m.u.deposit->keys,
+                         slice_of_string("AES_CM_128_HMAC_SHA1_80 "
+                                         "inline:PS1uQCVeeCFCanVmcjkpPywjNWhcYD0mXXtxaVBR")),
+        CRYPTO_FAULT_NONE);
+    post(d, m);
+}
+
+static uint64_t keys_seen(const struct running *d, enum metric result)
+{
+    return atomic_load(&worker_counters(d->workers.items[0])->metric[result]);
+}
+
+/* An allocation asks for keys of its media, takes those that come, and says when it has ended. */
+static void test_worker_store_keys_of_media_are_wanted_until_the_end(void **state)
+{
+    struct running *d = *state;
+    struct client c;
+    client_open(&c, d, "ann", "pw");
+    client_challenge(&c);
+    client_send(&c, STUN_ALLOCATE);
+    wait_asked(d, 1);
+    assert_int_equal(d->wanted_count, 0);
+    post_answer(d, &c, STORE_FOUND);
+    assert_int_equal(client_hear(&c), 0);
+    while (d->wanted_count == 0)
+        uv_run(&d->loop, UV_RUN_ONCE);
+    assert_int_equal(d->wanted.user_len, 3);
+    assert_memory_equal(d->wanted.user, "ann", 3);
+    post_deposit(d, d->wanted.allocation);
+    post_deposit(d, d->wanted.allocation + 1); /* of nobody */
+    wait_taken(d);
+    assert_int_equal(keys_seen(d, srtp_verifier_available() ? METRIC_SRTP_KEYS_DEPOSITED
+                                                            : METRIC_SRTP_KEYS_REFUSED),
+        1);
+    uv_run(&d->loop, UV_RUN_NOWAIT);
+    assert_false(d->unwanted);
+    post_revoke(d, "ann", time(NULL) + 60);
+    running_wait_for(d, &d->unwanted);
+    assert_int_equal(d->wanted_count, 1);
+    close(c.fd);
+}
+
 static void test_worker_store_answers_that_do_not_help_refuse(void **state)
 {
     struct running *d = *state;
@@ -312,9 +362,12 @@ static void test_worker_store_asks_once_for_all(void **state)
 
 int main(void)
 {
+    if (srtp_verifier_init() < 0)
+        return 1;
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         CASE(test_worker_store_request_waits_for_the_answer),
+        CASE(test_worker_store_keys_of_media_are_wanted_until_the_end),
         CASE(test_worker_store_answers_that_do_not_help_refuse),
         CASE(test_worker_store_secrets_count_and_go),
         CASE(test_worker_store_revocation_ends_what_lives),
