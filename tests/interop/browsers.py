@@ -27,7 +27,7 @@ auth: {{ users: [{{ name: {USER}, password: {PASSWORD} }}] }}
 """
 ICE_SERVER = {"urls": f"turn:{ADDRESS}:3478?transport=udp", "username": USER, "credential": PASSWORD}
 MESSAGES = {"count": 200, "size": 1000}
-SECONDS = 10
+SECONDS, CLASSIFIED_SECONDS = 10, 4
 START_SECONDS, CALL_SECONDS = 40, 75
 FIREFOX = "/usr/lib/firefox-esr/firefox-esr"
 CHROMIUM_FLAGS = [
@@ -175,6 +175,23 @@ def browser_video_call(lab, browser):
     check_media_form(browser, ends_cleanly(server))
 
 
+def chromium_call_passes_classify(lab):
+    """Media and messages of two ends, none of it dropped as no media, and of every kind that they send some."""
+    public_interface(f"{ADDRESS}/24")
+    server = lab.server(CONFIG + "srtp: classify\n", ready=(ADDRESS, 3478))
+    result = call(lab, "chromium", "everything", {"seconds": CLASSIFIED_SECONDS, **MESSAGES})
+    expect((result["echoed"], result["different"]) == (MESSAGES["count"], 0), f"echoes: {result}")
+    for inbound in result["inbound"]:
+        expect(inbound["lost"] == 0 and inbound["decoded"] > 0 and inbound["packets"] > 0, f"video: {result}")
+    values = ends_cleanly(server)
+    seen = {kind: values["turnpike_media_packets_total"][f'kind="{kind}"'] for kind in ("stun", "dtls", "rtp", "rtcp", "channel", "other")}
+    print(f"between the ends: {seen}")
+    expect(all(seen[kind] > 0 for kind in ("stun", "dtls", "rtp", "rtcp")), f"a kind is missing: {seen}")
+    expect(seen["channel"] == seen["other"] == 0, f"what no browser sends: {seen}")
+    dropped = {label: count for label, count in values["turnpike_guard_dropped_total"].items() if count}
+    expect(not dropped, f"dropped by the guard: {dropped}")
+
+
 @case
 def libnice_echoes(lab):
     public_interface(f"{ADDRESS}/24")
@@ -196,6 +213,7 @@ def browser_case(function, browser):
     case(run, prepare=install_packages)
 
 
+case(chromium_call_passes_classify, prepare=install_packages)
 for one in ("chromium", "firefox"):
     browser_case(browser_data_channel, one)
     browser_case(browser_video_call, one)

@@ -3,17 +3,20 @@ import base64
 import json
 import os
 import pathlib
+import re
 import select
 import subprocess
 
 import stun
-from harness import Failed, Process, expect, listening_peer
+from admin import get
+from harness import COUNTER, Failed, Process, expect, listening_peer, until
 from posts import post
 
 SUITES = {"AES_CM_128_HMAC_SHA1_80": 30, "AES_CM_128_HMAC_SHA1_32": 30, "AES_256_CM_HMAC_SHA1_80": 46,
           "AES_256_CM_HMAC_SHA1_32": 46, "AEAD_AES_128_GCM": 28, "AEAD_AES_256_GCM": 44}  # bytes of key and salt
 DIRECTIONS = ("to_peer", "to_client")
 CHANNEL = 0x4000
+KINDS = ("stun", "dtls", "channel", "rtp", "rtcp", "other")
 KEYS, SESSIONS = "/api/v1/srtp-keys", "/api/v1/sessions"
 ANSWER_S = 60
 
@@ -120,7 +123,7 @@ def whole(report, label="plain"):
 
 
 def sessions(where):
-    """All that /api/v1/sessions tells."""
+    """All that the relay tells of its sessions."""
     found, cursor = [], None
     while True:
         status, body = post(where, SESSIONS, {"cursor": cursor} if cursor else {})
@@ -132,12 +135,11 @@ def sessions(where):
             return found
 
 
-def session_id(where, client):
-    """Of the allocation that has this relayed address."""
-    relayed = f"{client.relayed[0]}:{client.relayed[1]}"
-    ids = [one["id"] for one in sessions(where) if relayed in json.dumps(one)]
-    expect(len(ids) == 1, f"{len(ids)} sessions at {relayed}: {sessions(where)}")
-    return ids[0]
+def allocation_id(server, client):
+    """As the log tells it."""
+    relayed = re.escape("%s:%d" % client.relayed)
+    return until(lambda: re.search(rf" allocation_created .*\bid=([0-9a-f]{{16}}).*\brelayed\S*=\"?{relayed}\b", server.output()), 5,
+                 lambda: f"no allocation at {client.relayed} in the log:\n{server.output()[-2000:]}")[1]
 
 
 def deposit(where, keys, direction, seconds=600, **whose):
@@ -147,21 +149,47 @@ def deposit(where, keys, direction, seconds=600, **whose):
     return json.loads(body)
 
 
-class Counts:
-    """How counters have changed since; `server` is asked by SIGUSR1."""
+def post_key(where, **asked):
+    """(status, body) of whatever is asked."""
+    return post(where, KEYS, asked)
 
-    def __init__(self, server):
-        self.server, self.before = server, server.counters()
+
+def take_back(where, direction, **whose):
+    status, body = post(where, KEYS, {**whose, "direction": direction, "seconds": 0})
+    expect(status == 200, f"{KEYS}: {status} {body}")
+
+
+def counters(where):
+    """{name: {labels: value}} of /metrics; quicker than SIGUSR1."""
+    values = {}
+    for name, labels, value in COUNTER.findall(get("/metrics", str(where))[2]):
+        values.setdefault(name, {})[labels] = float(value) if "." in value else int(value)
+    return values
+
+
+def taken(where, count):
+    """Waits until so many keys are in force, in all: a worker takes them up a moment after the answer."""
+    until(lambda: counters(where)["turnpike_srtp_keys_total"]['result="taken"'] >= count, 5, f"{count} keys are not taken up")
+
+
+class Counts:
+    """How counters have changed since, of what the guard says; `where`: the admin socket."""
+
+    def __init__(self, where):
+        self.where, self.before = where, counters(where)
 
     def since(self):
-        """{name or reason: how often more}, of what the guard says."""
-        after, changed = self.server.counters(), {}
-        for family in ("turnpike_srtp_verified_total", "turnpike_srtp_failed_total", "turnpike_srtp_replayed_total",
-                       "turnpike_srtp_unverified_total"):
-            changed[family[len("turnpike_srtp_"):-len("_total")]] = sum(after[family].values()) - sum(self.before[family].values())
-        for family, prefix in (("turnpike_guard_dropped_total", "reason"), ("turnpike_media_packets_total", "kind")):
+        """{name, reason or kind: how often more}, without what has not changed."""
+        after, changed = counters(self.where), {}
+        for name in ("verified", "failed", "replayed", "unverified"):
+            changed[name] = after[f"turnpike_srtp_{name}_total"][""] - self.before[f"turnpike_srtp_{name}_total"][""]
+        for family in ("turnpike_guard_dropped_total", "turnpike_media_packets_total"):
             for label, value in after[family].items():
-                name = label[len(prefix) + 2:-1]
-                changed[name] = value - self.before[family].get(label, 0)
+                changed[label.split('"')[1]] = value - self.before[family].get(label, 0)
         self.before = after
         return {name: value for name, value in changed.items() if value}
+
+    def expect(self, what, **wanted):
+        """That just these have changed, but for the kinds of packets."""
+        changed = {name: value for name, value in self.since().items() if name not in KINDS}
+        expect(changed == wanted, f"{what}: counted {changed}, not {wanted}")

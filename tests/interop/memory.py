@@ -1,36 +1,53 @@
 """What the process has in its memory: secrets that are no longer configured, or no longer in Redis, are not there."""
+import array
 import base64
 import hashlib
+import itertools
+import resource
 
 import redis
 import stun
 from harness import CONFIG, PASSWORD, REALM, SECRET, USER, case, expect, until
 
-CHUNK = 1 << 24
+CHUNK = 1 << 22
+PAGE = resource.getpagesize()
+PRESENT = 3 << 62  # in memory, or swapped out
 MAPPING_MAX = 1 << 34  # a sanitizer reserves far more than there is
 
 
 def mappings(pid):
-    """(start, end) of what can be read, but for what the kernel maps."""
+    """(start, end) of what can be written, but for what the kernel maps."""
     for line in open(f"/proc/{pid}/maps", encoding="utf-8"):
         where, rights, *rest = line.split()
         start, end = (int(x, 16) for x in where.split("-"))
-        if rights[0] == "r" and not rest[-1].startswith("[v") and end - start < MAPPING_MAX:
+        if rights.startswith("rw") and not rest[-1].startswith("[v") and end - start < MAPPING_MAX:
             yield start, end
+
+
+def written(pid):
+    """(start, end) of the parts of the mappings that are there: most of what is reserved is not."""
+    with open(f"/proc/{pid}/pagemap", "rb") as pages:
+        for start, end in mappings(pid):
+            pages.seek(start // PAGE * 8)
+            there = [bool(entry & PRESENT) for entry in array.array("Q", pages.read((end - start) // PAGE * 8))]
+            for is_there, run in itertools.groupby(enumerate(there), lambda item: item[1]):
+                run = list(run)
+                if is_there:
+                    yield start + run[0][0] * PAGE, start + (run[-1][0] + 1) * PAGE
 
 
 def holds(server, canaries):
     """Which of the names of `canaries` are in the server's memory: {name: bytes}."""
     found, overlap = set(), max(map(len, canaries.values()))
     with open(f"/proc/{server.pid}/mem", "rb", buffering=0) as memory:
-        for start, end in mappings(server.pid):
+        for start, end in written(server.pid):
             for at in range(start, end, CHUNK):
                 try:
                     memory.seek(at)
                     text = memory.read(min(CHUNK + overlap, end - at))
                 except (OSError, OverflowError):
-                    break  # reserved, and not there
-                found |= {name for name, canary in canaries.items() if canary in text}
+                    break  # gone meanwhile
+                found |= {name for name, canary in canaries.items() if name not in found and canary in text}
     return found
 
 

@@ -83,18 +83,18 @@ function same(a, b) {
   return a.length === b.length && a.every((byte, index) => byte === b[index]);
 }
 
-const calls = {
+// Both before the ends connect; what is returned is done once they have.
+function echoing(ends) {
+  const [caller, callee] = ends.all;
+  const channel = caller.createDataChannel("echo");
+  channel.binaryType = "arraybuffer";
+  callee.addEventListener("datachannel", ({ channel: far }) => {
+    far.binaryType = "arraybuffer";
+    far.addEventListener("message", e => far.send(e.data));
+  });
+  const opened = event(channel, "open");
   // `count` messages go out at once, and each must come back as it was, in order.
-  async data(ends, { count, size }) {
-    const [caller, callee] = ends.all;
-    const channel = caller.createDataChannel("echo");
-    channel.binaryType = "arraybuffer";
-    callee.addEventListener("datachannel", ({ channel: far }) => {
-      far.binaryType = "arraybuffer";
-      far.addEventListener("message", e => far.send(e.data));
-    });
-    const opened = event(channel, "open");
-    await ends.connect();
+  return async (count, size) => {
     await opened;
     const sent = Array.from({ length: count }, (_, number) => message(number, size));
     let echoed = 0, different = 0;
@@ -104,20 +104,21 @@ const calls = {
     });
     sent.forEach(bytes => channel.send(bytes));
     await complete;
-    return ends.result({ echoed, different });
-  },
+    return { echoed, different };
+  };
+}
 
-  // Both ends send the camera; the clock starts when both have decoded a frame.
-  async video(ends, { seconds }) {
-    const camera = await navigator.mediaDevices.getUserMedia({ video: true });
-    const playing = ends.all.map(async end => {
-      end.addTrack(camera.getVideoTracks()[0], camera);
-      const { track } = await event(end, "track");
-      const screen = document.body.appendChild(document.createElement("video"));
-      Object.assign(screen, { muted: true, srcObject: new MediaStream([track]) });
-      await Promise.all([event(screen, "loadeddata"), screen.play()]);
-    });
-    await ends.connect();
+async function filming(ends, wanted) {
+  const camera = await navigator.mediaDevices.getUserMedia(wanted);
+  const playing = ends.all.map(async end => {
+    camera.getTracks().forEach(track => end.addTrack(track, camera));
+    const { track } = await event(end, "track", e => e.track.kind === "video");
+    const screen = document.body.appendChild(document.createElement("video"));
+    Object.assign(screen, { muted: true, srcObject: new MediaStream([track]) });
+    await Promise.all([event(screen, "loadeddata"), screen.play()]);
+  });
+  // The clock starts when both have decoded a frame.
+  return async seconds => {
     await Promise.all(playing);
     await new Promise(resolve => setTimeout(resolve, seconds * 1000));
     const inbound = await Promise.all(ends.all.map(async end => {
@@ -125,7 +126,30 @@ const calls = {
       return { lost: report.packetsLost, packets: report.packetsReceived, decoded: report.framesDecoded };
     }));
     camera.getTracks().forEach(track => track.stop());
-    return ends.result({ inbound });
+    return { inbound };
+  };
+}
+
+const calls = {
+  async data(ends, { count, size }) {
+    const echo = echoing(ends);
+    await ends.connect();
+    return ends.result(await echo(count, size));
+  },
+
+  // Both ends send the camera.
+  async video(ends, { seconds }) {
+    const film = await filming(ends, { video: true });
+    await ends.connect();
+    return ends.result(await film(seconds));
+  },
+
+  // Camera and microphone of both ends, and messages beside them.
+  async everything(ends, { seconds, count, size }) {
+    const echo = echoing(ends), film = await filming(ends, { video: true, audio: true });
+    await ends.connect();
+    const [echoes, media] = await Promise.all([echo(count, size), film(seconds)]);
+    return ends.result({ ...echoes, ...media });
   },
 };
 
