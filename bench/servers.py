@@ -159,8 +159,9 @@ class Lab:
         self.calls_a_second = None  # system calls of the server, of the last run that was watched
         self.said = []
 
-    def generate(self, server, arguments, watch_for=0):
-        """Runs one row; its result, or None. With watch_for, perf looks at the server for so many seconds meanwhile."""
+    def generate(self, server, arguments, watch_for=0, when_ready=None):
+        """Runs one row; its result, or None. With watch_for, perf looks at the server for so many seconds meanwhile; `when_ready` is
+        called when the sessions stand and nothing has been sent yet."""
         place = self.place
         command = ["taskset", "-c", str(self.generator_cpu), self.generator, *arguments, "--server",
                    f"{place.listen}:{network.PORT}", "--user", USER, "--password", PASSWORD, "--clients", place.clients,
@@ -168,9 +169,14 @@ class Lab:
                    "--label", server.kind.name, "--transport", server.transport]
         if place.peer_netns:
             command += ["--peer-netns", place.peer_netns]
-        process = subprocess.Popen(place.inside("client", command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        command += ["--wait"] if when_ready else []
+        process = subprocess.Popen(place.inside("client", command), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True, preexec_fn=dies_with_parent)
         try:
+            if when_ready and self.wait_for(process, "ready\n"):
+                when_ready()
+                process.stdin.write("go\n")
+                process.stdin.flush()
             self.calls_a_second = self.watch(server, process, watch_for) if watch_for else None
             out, said = process.communicate(timeout=120)
         except subprocess.TimeoutExpired:
@@ -180,10 +186,16 @@ class Lab:
         self.said = said.strip().splitlines()[-1:]
         return json.loads(out) if process.returncode == 0 else None
 
+    @staticmethod
+    def wait_for(generator, word):
+        """Reads what it says until it says this; false: it has ended."""
+        while (line := generator.stderr.readline()) not in (word, ""):
+            pass
+        return line == word
+
     def watch(self, server, generator, seconds):
         """From the moment the generator says that it measures. System calls a second; None where perf cannot count them."""
-        while (line := generator.stderr.readline()) not in ("measuring\n", ""):
-            pass
+        self.wait_for(generator, "measuring\n")
         command = self.recorder or ["perf", "stat", "-x", ",", "-e", "raw_syscalls:sys_enter"]
         try:
             result = subprocess.run([*command, "-p", str(server.process.pid), "--", "sleep", str(seconds)], check=False,
