@@ -16,6 +16,7 @@
 
 #include "base/secret.h"
 #include "srtp/packet_tags.h"
+#include "srtp/roll_over.h"
 #include "srtp/srtp_settings.h"
 #include "srtp/verifier.h"
 #include "wire/rtp.h"
@@ -25,43 +26,20 @@
 #define PACKET_MAX   65536
 #define WINDOW_MIN   64 /* of libsrtp2 */
 
-#define SEARCHES    8 /* SSRCs at once */
-#define SEARCH_STEP 8 /* counters a packet */
-/* The next step begins with the last counter of this one: it may roll over in between. */
-#define SEARCH_ADVANCE (SEARCH_STEP - 1)
-#define SEARCH_END     1024
-#define SEARCH_KEPT_US 60000000ull
-
 struct stream {
     uint32_t ssrc;
     bool begun;       /* its first SRTP packet has verified: `highest` is valid */
     uint64_t highest; /* index of SRTP, 48 bits */
 };
 
-/* Roll-over counters tried for an SSRC that fits none yet. */
-struct search {
-    uint32_t ssrc;
-    uint32_t next;     /* SEARCH_END and above: all were tried */
-    uint64_t since_us; /* of the latest packet while it searches, then of the end */
-    bool used;
-};
-
-/* What the verifier of the key before knows of an SSRC. */
-struct hint {
-    uint32_t ssrc, roc;
-};
-
 struct srtp_verifier {
     srtp_t session;
     srtp_t rtcp_session; /* the same, but for one fault of libsrtp2 (see make_sessions) */
     struct packet_tags *tags;
-    bool in_place, use_mki, tell_duplicates, has_roc;
-    uint32_t roc;
+    bool in_place, use_mki, tell_duplicates;
     /* What follows the payload: MKI and tag, and of SRTCP the index. */
     size_t trailer_len, rtcp_trailer_len;
-    struct search searches[SEARCHES];
-    struct hint *hints;
-    uint32_t hint_count;
+    struct roll_over roll_over; /* of SSRCs that have not begun */
     uint32_t count, max;
     uint32_t latest; /* of `streams`: most packets are of the SSRC of the one before */
     struct stream streams[];
@@ -183,20 +161,16 @@ static bool keys_plausible(const struct srtp_keys *keys)
     return mki_len <= SRTP_MKI_MAX && (mki_len > 0 || keys->count == 1);
 }
 
-static int copy_hints(struct srtp_verifier *v, const struct srtp_verifier *before)
+static int begin_roll_over(
+    struct srtp_verifier *v, const struct srtp_keys *keys, const struct srtp_verifier *before)
 {
-    if (!before || before->count == 0)
-        return 0;
-    v->hints = calloc(before->count, sizeof(v->hints[0]));
-    if (!v->hints)
-        return -ENOMEM;
-    for (uint32_t i = 0; i < before->count; i++) {
+    const int result = roll_over_init(&v->roll_over, keys, before ? before->count : 0);
+    for (uint32_t i = 0; result == 0 && before && i < before->count; i++) {
         const struct stream *stream = &before->streams[i];
         if (stream->begun)
-            v->hints[v->hint_count++] =
-                (struct hint){stream->ssrc, (uint32_t)(stream->highest >> 16)};
+            roll_over_add_hint(&v->roll_over, stream->ssrc, (uint32_t)(stream->highest >> 16));
     }
-    return 0;
+    return result;
 }
 
 int srtp_verifier_new(struct srtp_verifier **out, const struct srtp_keys *keys,
@@ -213,15 +187,13 @@ int srtp_verifier_new(struct srtp_verifier **out, const struct srtp_keys *keys,
     v->in_place = !suite->aead;
     v->use_mki = keys->masters[0].mki_len > 0;
     v->tell_duplicates = options->tell_duplicates;
-    v->has_roc = keys->has_roc;
-    v->roc = keys->roc;
     v->max = options->streams;
     v->trailer_len = keys->masters[0].mki_len + suite->tag_len;
     v->rtcp_trailer_len = SRTCP_INDEX_LEN + keys->masters[0].mki_len +
                           (suite->aead ? suite->tag_len : SRTCP_HMAC_LEN);
     int result = packet_tags_new(&v->tags, keys);
     if (result == 0)
-        result = copy_hints(v, options->before);
+        result = begin_roll_over(v, keys, options->before);
     if (result == 0)
         result = set_keys(v, keys, options);
     if (result < 0) {
@@ -242,7 +214,7 @@ void srtp_verifier_free(struct srtp_verifier *v)
     if (v->session)
         srtp_dealloc(v->session);
     packet_tags_free(v->tags);
-    free(v->hints);
+    roll_over_deinit(&v->roll_over);
     free(v);
 }
 
@@ -405,109 +377,10 @@ static enum srtp_verdict begin_stream(
         return SRTP_CROWDED;
     }
     struct stream *stream = i == NO_STREAM ? add_stream(v, rtp->ssrc) : &v->streams[i];
+    roll_over_found(&v->roll_over, rtp->ssrc);
     stream->begun = true;
     stream->highest = (uint64_t)roc << 16 | rtp->sequence;
     return SRTP_VERIFIED;
-}
-
-/* True with *roc set, or false: none of the `count` that are at `rocs`. */
-static bool try_rocs(struct srtp_verifier *v, struct slice packet, const uint32_t *rocs,
-    unsigned count, uint32_t *roc)
-{
-    for (unsigned i = 0; i < count; i++) {
-        if (packet_tags_fit_rtp(v->tags, packet, rocs[i])) {
-            *roc = rocs[i];
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool try_from(struct srtp_verifier *v, struct slice packet, uint32_t first, uint32_t *roc)
-{
-    uint32_t rocs[SEARCH_STEP];
-    for (unsigned i = 0; i < SEARCH_STEP; i++)
-        rocs[i] = first + i;
-    return try_rocs(v, packet, rocs, SEARCH_STEP, roc);
-}
-
-/* The search for this SSRC, or a place for one, or NULL. */
-static struct search *find_search(struct srtp_verifier *v, uint32_t ssrc, uint64_t now_us)
-{
-    struct search *place = NULL;
-    for (unsigned i = 0; i < SEARCHES; i++) {
-        struct search *s = &v->searches[i];
-        if (s->used && now_us - s->since_us >= SEARCH_KEPT_US)
-            s->used = false;
-        if (s->used && s->ssrc == ssrc)
-            return s;
-        if (!s->used && !place)
-            place = s;
-    }
-    return place;
-}
-
-static enum srtp_verdict search_roc(
-    struct srtp_verifier *v, const struct rtp_header *rtp, struct slice packet, uint64_t now_us)
-{
-    struct search *s = find_search(v, rtp->ssrc, now_us);
-    const bool going_on = s && s->used;
-    if (going_on && s->next >= SEARCH_END)
-        return SRTP_FAILED;
-    const uint32_t first = going_on ? s->next : 0;
-    uint32_t roc;
-    if (try_from(v, packet, first, &roc)) {
-        const enum srtp_verdict verdict = begin_stream(v, rtp, packet, roc);
-        if (going_on && verdict == SRTP_VERIFIED)
-            s->used = false;
-        return verdict;
-    }
-    if (!s)
-        return SRTP_FAILED;
-    *s = (struct search){
-        .ssrc = rtp->ssrc, .next = first + SEARCH_ADVANCE, .since_us = now_us, .used = true};
-    return s->next >= SEARCH_END ? SRTP_FAILED : SRTP_UNVERIFIED;
-}
-
-static const struct hint *find_hint(const struct srtp_verifier *v, uint32_t ssrc)
-{
-    for (uint32_t i = 0; i < v->hint_count; i++) {
-        if (v->hints[i].ssrc == ssrc)
-            return &v->hints[i];
-    }
-    return NULL;
-}
-
-/* It may roll over between the deposit and the first packet, which need not be the first that was
- * sent. */
-static unsigned add_rocs(uint32_t *rocs, uint32_t roc)
-{
-    unsigned count = 0;
-    rocs[count++] = roc;
-    rocs[count++] = roc + 1;
-    if (roc > 0)
-        rocs[count++] = roc - 1;
-    return count;
-}
-
-/* No SRTP of this SSRC has verified yet. */
-static enum srtp_verdict judge_new(
-    struct srtp_verifier *v, const struct rtp_header *rtp, struct slice packet, uint64_t now_us)
-{
-    const struct hint *hint = find_hint(v, rtp->ssrc);
-    if (!v->has_roc && !hint)
-        return search_roc(v, rtp, packet, now_us);
-    uint32_t rocs[8], roc;
-    unsigned count = 0;
-    if (v->has_roc)
-        count += add_rocs(rocs + count, v->roc);
-    if (hint)
-        count += add_rocs(rocs + count, hint->roc);
-    /* One that begins under way, or anew, begins with 0. */
-    count += add_rocs(rocs + count, 0);
-    if (!try_rocs(v, packet, rocs, count, &roc))
-        return SRTP_FAILED;
-    return begin_stream(v, rtp, packet, roc);
 }
 
 static enum srtp_verdict judge_rtp(struct srtp_verifier *v, struct slice packet, uint64_t now_us)
@@ -518,7 +391,10 @@ static enum srtp_verdict judge_rtp(struct srtp_verifier *v, struct slice packet,
     const uint32_t i = find_stream(v, rtp.ssrc);
     if (i != NO_STREAM && v->streams[i].begun)
         return judge_begun(v, &v->streams[i], packet, rtp.sequence);
-    return judge_new(v, &rtp, packet, now_us);
+    const struct roll_over_ask ask = {v->tags, rtp.ssrc, packet};
+    uint32_t roc;
+    const enum srtp_verdict verdict = roll_over_find(&v->roll_over, &ask, now_us, &roc);
+    return verdict == SRTP_VERIFIED ? begin_stream(v, &rtp, packet, roc) : verdict;
 }
 
 static enum srtp_verdict judge_rtcp(struct srtp_verifier *v, struct slice packet)

@@ -178,6 +178,53 @@ static void test_verifier_a_forger_with_new_ssrcs_gets_through_only_so_often(voi
     pair_deinit(&p);
 }
 
+/* Not while a search goes on, and not when it has ended. */
+static void test_verifier_a_forger_who_is_first_cannot_keep_out_a_stream_that_begins(void **state)
+{
+    static struct sent sent;
+    for (unsigned packets = 1; packets <= 1000; packets *= 10) {
+        struct pair p;
+        pair_init(&p, SRTP_AEAD_256_GCM, NULL);
+        for (unsigned n = 0; n < packets; n++) {
+            sent.len = sender_write_rtp(sent.u.bytes, SSRC, (uint16_t)n, 40);
+            assert_int_not_equal(judge_sent(p.v, &sent, false, n), SRTP_VERIFIED);
+        }
+        assert_int_equal(judge_next(&p, SSRC, 1, packets), SRTP_VERIFIED);
+        pair_deinit(&p);
+    }
+}
+
+/* A new key under which an SSRC goes on, or begins anew, before which come packets of the old. */
+static void test_verifier_a_new_key_takes_the_counters_of_the_one_before(void **state)
+{
+    static struct sent sent;
+    const uint32_t rocs[][2] = {{700, 700}, {700, 701}, {700, 699}, {700, 0}, {0, 0}, {0, 1}};
+    for (unsigned i = 0; i < sizeof(rocs) / sizeof(rocs[0]); i++) {
+        struct pair old, new;
+        pair_init(&old, SRTP_AES_128_SHA1_80, &rocs[i][0]);
+        assert_true(sender_set_roc(&old.tx, SSRC, rocs[i][0]));
+        assert_int_equal(judge_next(&old, SSRC, 1, 0), SRTP_VERIFIED);
+        const struct srtp_keys keys = sender_keys(SRTP_AES_128_SHA1_80, 4);
+        struct srtp_verifier_options options = usual;
+        options.before = old.v;
+        assert_int_equal(srtp_verifier_new(&new.v, &keys, &options), 0);
+        assert_true(sender_init(&new.tx, &keys));
+        for (uint16_t n = 2; n < 300; n++) {
+            assert_true(sender_rtp(&old.tx, SSRC, n, 20, &sent));
+            assert_int_equal(judge_sent(new.v, &sent, false, 0), SRTP_FAILED);
+            assert_int_equal(judge_sent(old.v, &sent, false, 0), SRTP_VERIFIED);
+        }
+        pair_deinit(&old);
+        assert_true(sender_set_roc(&new.tx, SSRC, rocs[i][1]));
+        assert_int_equal(judge_next(&new, SSRC, 300, 0), SRTP_VERIFIED);
+        /* One that the key before does not know is searched for. */
+        assert_true(sender_set_roc(&new.tx, 1, 9));
+        assert_int_equal(judge_next(&new, 1, 1, 0), SRTP_UNVERIFIED);
+        assert_int_equal(judge_next(&new, 1, 2, 0), SRTP_VERIFIED);
+        pair_deinit(&new);
+    }
+}
+
 static int set_up(void **state)
 {
     return srtp_verifier_init();
@@ -193,6 +240,8 @@ int main(void)
         cmocka_unit_test(test_verifier_a_search_ends_and_fails_for_a_minute),
         cmocka_unit_test(
             test_verifier_more_searches_than_may_be_fail_unless_the_first_counters_fit),
+        cmocka_unit_test(test_verifier_a_forger_who_is_first_cannot_keep_out_a_stream_that_begins),
+        cmocka_unit_test(test_verifier_a_new_key_takes_the_counters_of_the_one_before),
         cmocka_unit_test(test_verifier_a_forger_with_new_ssrcs_gets_through_only_so_often),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
