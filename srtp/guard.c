@@ -5,8 +5,9 @@
  *
  * Always: a packet is parsed once, by srtp_classify, and is never written to. What is dropped makes
  * no stream. Nothing is allocated for a packet. exception: by libsrtp2, for the first packet of an
- * SSRC that verifies. Keys are wiped by whoever lets go of them. Called by relay/, on both straight
- * paths, and by its ticks.
+ * SSRC that verifies, and for the first that a key of a user is tried on: that user may have
+ * thousands of allocations, of which one sends this SSRC. Keys are wiped by whoever lets go of
+ * them. Called by relay/, on both straight paths, and by its ticks.
  */
 #include "srtp/guard.h"
 
@@ -25,9 +26,10 @@ struct srtp_guard {
 
 /* A key and what it has seen. */
 struct guard_use {
-    struct srtp_verifier *verifier; /* NULL: none; owned */
+    struct srtp_verifier *verifier; /* NULL: not made yet; owned */
+    bool given_up;                  /* none could be made */
     int64_t until;                  /* wall clock, s */
-    struct srtp_keys keys;
+    struct srtp_keys keys;          /* no masters: there is no key */
 };
 
 /* One binding of a session. Those of one SSRC stand before those of all. */
@@ -94,10 +96,28 @@ struct guard_trial {
     enum srtp_verdict verdict;
 };
 
-static void try_verifier(struct guard_trial *t, struct srtp_verifier *verifier)
+static bool is_set(const struct guard_use *use)
 {
+    return use->keys.count > 0;
+}
+
+static int use_open(const struct srtp_guard *g, struct guard_use *use)
+{
+    const struct srtp_verifier_options options = {.window = g->policy.window,
+        .streams = g->policy.streams_per_direction,
+        .tell_duplicates = g->policy.replay == SRTP_REPLAY_COUNT};
+    const int rc = srtp_verifier_new(&use->verifier, &use->keys, &options);
+    use->given_up = rc != 0;
+    return rc;
+}
+
+static void try_use(const struct srtp_guard *g, struct guard_trial *t, struct guard_use *use)
+{
+    if (!use->verifier && (use->given_up || use_open(g, use))) {
+        return;
+    }
     const enum srtp_verdict verdict =
-        srtp_verifier_judge(verifier, t->packet->bytes, t->rtcp, t->packet->now->mono_us);
+        srtp_verifier_judge(use->verifier, t->packet->bytes, t->rtcp, t->packet->now->mono_us);
     if (!t->tried || verdict_rank[verdict] > verdict_rank[t->verdict]) {
         t->verdict = verdict;
     }
@@ -111,19 +131,19 @@ static bool is_settled(const struct guard_trial *t)
 
 static bool is_before_good(const struct srtp_session_keys *k, const struct instant *now)
 {
-    return k->before.verifier && now->mono_us < k->before_until_us && now->wall_s < k->before.until;
+    return is_set(&k->before) && now->mono_us < k->before_until_us && now->wall_s < k->before.until;
 }
 
-static void try_keys(struct guard_trial *t, const struct srtp_session_keys *k)
+static void try_keys(const struct srtp_guard *g, struct guard_trial *t, struct srtp_session_keys *k)
 {
     for (; k && !is_settled(t); k = k->next) {
         if (k->direction != t->packet->direction || (k->has_ssrc && k->ssrc != t->ssrc) ||
             t->packet->now->wall_s >= k->current.until) {
             continue;
         }
-        try_verifier(t, k->current.verifier);
+        try_use(g, t, &k->current);
         if (!is_settled(t) && is_before_good(k, t->packet->now)) {
-            try_verifier(t, k->before.verifier);
+            try_use(g, t, &k->before);
         }
     }
 }
@@ -140,7 +160,7 @@ static enum reason verify(const struct srtp_guard *g, const struct srtp_session 
     const bool rtcp = class->kind == SRTP_KIND_RTCP;
     struct guard_trial t = {
         .packet = p, .ssrc = rtcp ? class->u.rtcp.ssrc : class->u.rtp.ssrc, .rtcp = rtcp};
-    try_keys(&t, s->keys);
+    try_keys(g, &t, s->keys);
     if (!t.tried) {
         return judge_unverified(g, p->level);
     }
@@ -254,21 +274,23 @@ static struct srtp_session_keys **keys_find(struct srtp_session *s, const struct
     return link;
 }
 
+/* One of an allocation says at once whether it can be used. */
 static int use_begin(
     struct guard_use *use, const struct srtp_guard *g, const struct srtp_deposit *d)
 {
-    const struct srtp_verifier_options options = {.window = g->policy.window,
-        .streams = g->policy.streams_per_direction,
-        .tell_duplicates = g->policy.replay == SRTP_REPLAY_COUNT};
-    struct srtp_verifier *verifier;
-    const int rc = srtp_verifier_new(&verifier, &d->keys, &options);
-    if (rc) {
-        return rc;
+    if (!srtp_verifier_available()) {
+        return -ENOSYS;
     }
-    use->verifier = verifier;
+    if (d->keys.count == 0) {
+        return -EINVAL;
+    }
     use->until = d->until;
     use->keys = d->keys;
-    return 0;
+    const int rc = d->binding.allocation ? use_open(g, use) : 0;
+    if (rc) {
+        use_end(use);
+    }
+    return rc;
 }
 
 static int keys_add(struct srtp_guard *g, struct srtp_session *s, const struct srtp_deposit *d)
@@ -312,7 +334,7 @@ static int keys_replace(const struct srtp_guard *g, struct srtp_session_keys *k,
     const struct srtp_deposit *d, const struct instant *now)
 {
     struct guard_use fresh = {0};
-    if (k->before.verifier && srtp_keys_equal(&k->before.keys, &d->keys)) {
+    if (is_set(&k->before) && srtp_keys_equal(&k->before.keys, &d->keys)) {
         /* Back with what it has seen, or its packets could be sent again. */
         fresh = k->before;
         fresh.until = d->until;
@@ -362,7 +384,7 @@ void srtp_guard_tick(struct srtp_guard *g, struct srtp_session *s, const struct 
             keys_end(link);
             continue;
         }
-        if (k->before.verifier && !is_before_good(k, now)) {
+        if (is_set(&k->before) && !is_before_good(k, now)) {
             use_end(&k->before);
         }
         link = &k->next;

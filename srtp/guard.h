@@ -48,7 +48,8 @@ enum reason srtp_guard_judge(
 
 /* A deposit for this session (the caller has compared who it is for). One that equals what is there
  * prolongs it; another one replaces it, and the one before goes on for key_grace_s; one that is
- * past ends it at once, or does nothing. 0, -ENOSYS, -ENOMEM, -EINVAL, or -ENOSPC: as many as may
+ * past ends it at once, or does nothing. One of a user is opened by the first packet that it is
+ * for: -ENOMEM of it is never told. 0, -ENOSYS, -ENOMEM, -EINVAL, or -ENOSPC: as many as may
  * be. */
 int srtp_guard_deposit(struct srtp_guard *g, struct srtp_session *s, const struct srtp_deposit *d,
     const struct instant *now);

@@ -18,6 +18,7 @@ struct srtp_verifier {
 
 static struct srtp_verifier fakes[FAKE_VERIFIERS];
 static unsigned fakes_made, fakes_live;
+static bool fake_available = true;
 static int fake_refuses;                     /* what srtp_verifier_new says; 0: it makes one */
 static enum srtp_verdict fake_verdicts[256]; /* by name */
 static uint8_t fake_order[8];                /* names, as they were asked for one packet */
@@ -29,6 +30,7 @@ static inline void fakes_reset(void)
     memset(fake_verdicts, 0, sizeof(fake_verdicts));
     fakes_made = fakes_live = fake_asked = 0;
     fake_refuses = 0;
+    fake_available = true;
 }
 
 int srtp_verifier_init(void)
@@ -38,7 +40,7 @@ int srtp_verifier_init(void)
 
 bool srtp_verifier_available(void)
 {
-    return true;
+    return fake_available;
 }
 
 int srtp_verifier_new(struct srtp_verifier **out, const struct srtp_keys *keys,

@@ -513,6 +513,50 @@ static void test_guard_binding_by_user_stands_beside_that_by_allocation(void **s
     assert_true(fakes[0].live);
 }
 
+static int deposit_user(struct bench *b, uint8_t name, uint32_t ssrc)
+{
+    struct srtp_deposit d = deposit_of(b, SRTP_TO_PEER, name);
+    d.binding = (struct srtp_binding){
+        .has_ssrc = true, .ssrc = ssrc, .direction = SRTP_TO_PEER, .user_len = 1, .user = "a"};
+    return srtp_guard_deposit(b->guard, &b->session, &d, &b->now);
+}
+
+/* Of all allocations of the user one sends it. */
+static void test_guard_key_of_a_user_is_opened_by_the_first_packet_for_it(void **state)
+{
+    struct bench *b = *state;
+    assert_int_equal(deposit_user(b, 1, SSRC), 0);
+    assert_int_equal(deposit_user(b, 2, SSRC), 0);
+    assert_int_equal(srtp_guard_key_count(&b->session), 1);
+    judge_rtp(b, SRTP_GUARD_VERIFY, SRTP_TO_PEER, OTHER, 1);
+    judge_rtp(b, SRTP_GUARD_VERIFY, SRTP_TO_CLIENT, SSRC, 1);
+    assert_int_equal(fakes_made, 0);
+    fake_verdicts[2] = SRTP_FAILED;
+    judge_rtp(b, SRTP_GUARD_VERIFY, SRTP_TO_PEER, SSRC, 1);
+    assert_int_equal(fakes_made, 2);
+    assert_int_equal(fake_order[0], 2);
+    assert_int_equal(fake_order[1], 1);
+    assert_int_equal(metric(b, METRIC_SRTP_VERIFIED), 1);
+    judge_rtp(b, SRTP_GUARD_VERIFY, SRTP_TO_PEER, SSRC, 2);
+    assert_int_equal(fakes_made, 2);
+}
+
+/* What cannot be opened is no key, and is not tried for every packet. */
+static void test_guard_key_of_a_user_that_cannot_be_opened_is_none(void **state)
+{
+    struct bench *b = *state;
+    assert_int_equal(deposit_user(b, 1, SSRC), 0);
+    fake_refuses = -ENOMEM;
+    assert_int_equal(
+        judge_rtp(b, SRTP_GUARD_VERIFY_REQUIRED, SRTP_TO_PEER, SSRC, 1), REASON_SRTP_UNVERIFIED);
+    fake_refuses = 0;
+    assert_int_equal(
+        judge_rtp(b, SRTP_GUARD_VERIFY_REQUIRED, SRTP_TO_PEER, SSRC, 2), REASON_SRTP_UNVERIFIED);
+    assert_int_equal(fakes_made, 0);
+    assert_int_equal(deposit_user(b, 2, SSRC), 0);
+    assert_int_equal(judge_rtp(b, SRTP_GUARD_VERIFY_REQUIRED, SRTP_TO_PEER, SSRC, 3), REASON_NONE);
+}
+
 static void test_guard_bad_deposits_change_nothing(void **state)
 {
     struct bench *b = *state;
@@ -522,6 +566,12 @@ static void test_guard_bad_deposits_change_nothing(void **state)
     d = deposit_of(b, SRTP_TO_PEER, 2);
     d.binding.allocation = 0; /* of a user, and of no SSRC */
     assert_int_equal(srtp_guard_deposit(b->guard, &b->session, &d, &b->now), -EINVAL);
+    d = deposit_of(b, SRTP_TO_PEER, 2);
+    d.keys.count = 0;
+    assert_int_equal(srtp_guard_deposit(b->guard, &b->session, &d, &b->now), -EINVAL);
+    fake_available = false;
+    assert_int_equal(deposit_user(b, 2, SSRC), -ENOSYS);
+    fake_available = true;
     fake_refuses = -ENOSYS;
     assert_int_equal(deposit(b, SRTP_TO_PEER, 2), -ENOSYS);
     assert_int_equal(deposit(b, SRTP_TO_CLIENT, 2), -ENOSYS);
@@ -567,6 +617,8 @@ int main(void)
         GUARD_TEST(test_guard_key_before_does_not_outlive_its_own_end),
         GUARD_TEST(test_guard_past_deposit_takes_the_key_back),
         GUARD_TEST(test_guard_binding_by_user_stands_beside_that_by_allocation),
+        GUARD_TEST(test_guard_key_of_a_user_is_opened_by_the_first_packet_for_it),
+        GUARD_TEST(test_guard_key_of_a_user_that_cannot_be_opened_is_none),
         GUARD_TEST(test_guard_bad_deposits_change_nothing),
         GUARD_TEST(test_guard_keys_of_a_session_are_bounded),
     };
