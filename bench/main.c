@@ -108,8 +108,12 @@ static int run_guess(const struct options *o)
 
 static int run_srtp(const struct options *o)
 {
+    const struct srtp_cost_of of = {.suite = o->work.srtp,
+        .size = o->work.size,
+        .sessions = o->work.allocations,
+        .seconds = o->work.seconds};
     double ns;
-    int rc = srtp_packets_cost(o->work.srtp, o->work.size, o->work.seconds, &ns);
+    int rc = srtp_packets_cost(&of, &ns);
 
     if (rc == 0) {
         report_srtp(o, ns);

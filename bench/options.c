@@ -25,7 +25,8 @@
 static const char usage[] =
     "usage: turnpike-bench media|setup|binding|idle|flood|connections|guess --server IP:PORT "
     "[options]\n"
-    "       turnpike-bench srtp --srtp SUITE [--size BYTES] [--seconds S]   libsrtp2 alone\n"
+    "       turnpike-bench srtp --srtp SUITE [--size BYTES] [--seconds S] [--allocations N]\n"
+    "                                          libsrtp2 alone\n"
     "  --user NAME --password TEXT  long-term credentials (bench, bench)\n"
     "  --clients IP/BITS            addresses of the clients, all local here (127.77.0.0/16)\n"
     "  --peer IP                    address of the peer (127.0.0.1)\n"
@@ -371,6 +372,9 @@ static const char *guess_contradiction(const struct options *o)
 
 static const char *srtp_contradiction(const struct work *w)
 {
+    if (w->allocations == 0) {
+        return "--allocations is at least 1";
+    }
     return w->size < MEDIA_SIZE_MIN + MEDIA_TAG_MAX ? "--size is too small for SRTP" : NULL;
 }
 

@@ -213,6 +213,7 @@ void report_guess(const struct options *o, const struct guess_result *r)
 void report_srtp(const struct options *o, double verify_ns)
 {
     begin("srtp", o);
+    number("allocations", o->work.allocations);
     number("size", o->work.size);
     number("verify_ns", verify_ns);
     end();

@@ -14,7 +14,8 @@
 #include <time.h>
 
 #define KEY_MAX    46
-#define BLOCK      1024 /* packets that are made, and then verified at once */
+#define WINDOW     1024
+#define BLOCK      256 /* packets that are made, and then verified at once */
 #define PACKET_MAX 1500
 #define RTP_LEN    12
 
@@ -56,7 +57,7 @@ static srtp_t open_context(const struct suite *suite, srtp_ssrc_type_t type, boo
 {
     static bool begun;
     uint8_t key[KEY_MAX];
-    srtp_policy_t policy = {.ssrc.type = type, .key = key, .window_size = BLOCK};
+    srtp_policy_t policy = {.ssrc.type = type, .key = key, .window_size = WINDOW};
     srtp_t context;
 
     for (unsigned i = 0; i < KEY_MAX; i++) {
@@ -75,24 +76,30 @@ static srtp_t open_context(const struct suite *suite, srtp_ssrc_type_t type, boo
     return context;
 }
 
-struct srtp_packets *srtp_packets_new(const char *suite, unsigned sessions)
+/* A context a session. NULL after one line on stderr. */
+static struct srtp_packets *open_contexts(
+    const struct suite *suite, unsigned sessions, srtp_ssrc_type_t type, bool auth_only)
 {
-    const struct suite *found = find_suite(suite);
     struct srtp_packets *p =
-        found != NULL ? calloc(1, sizeof(*p) + sessions * sizeof(p->contexts[0])) : NULL;
+        suite != NULL ? calloc(1, sizeof(*p) + sessions * sizeof(p->contexts[0])) : NULL;
 
     if (p == NULL) {
         return NULL;
     }
-    p->suite = found;
+    p->suite = suite;
     for (; p->sessions < sessions; p->sessions++) {
-        p->contexts[p->sessions] = open_context(found, ssrc_any_outbound, false);
+        p->contexts[p->sessions] = open_context(suite, type, auth_only);
         if (p->contexts[p->sessions] == NULL) {
             srtp_packets_free(p);
             return NULL;
         }
     }
     return p;
+}
+
+struct srtp_packets *srtp_packets_new(const char *suite, unsigned sessions)
+{
+    return open_contexts(find_suite(suite), sessions, ssrc_any_outbound, false);
 }
 
 void srtp_packets_free(struct srtp_packets *p)
@@ -134,18 +141,31 @@ static uint64_t cpu_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* Verifies BLOCK packets. False: one of them does not verify. */
-static bool verify_block(srtp_t context, bool aead, uint8_t (*packets)[PACKET_MAX], unsigned size)
+/* A block, the sessions in turns from `first` on. */
+static void make_block(
+    struct srtp_packets *from, uint64_t first, uint8_t (*packets)[PACKET_MAX], unsigned size)
+{
+    for (unsigned i = 0; i < BLOCK; i++) {
+        uint16_t sequence = (uint16_t)((first + i) / from->sessions);
+        const uint8_t header[RTP_LEN] = {
+            0x80, 96, (uint8_t)(sequence >> 8), (uint8_t)sequence, [11] = 1};
+        memcpy(packets[i], header, RTP_LEN);
+        protect(
+            from->contexts[(first + i) % from->sessions], packets[i], size - from->suite->tag_len);
+    }
+}
+
+/* False: one of them does not verify. */
+static bool verify_block(
+    struct srtp_packets *to, uint64_t first, uint8_t (*packets)[PACKET_MAX], unsigned size)
 {
     uint8_t scratch[PACKET_MAX];
 
     for (unsigned i = 0; i < BLOCK; i++) {
-        uint8_t *packet = packets[i];
+        uint8_t *packet = to->suite->aead ? memcpy(scratch, packets[i], size) : packets[i];
         int len = (int)size;
-        if (aead) {
-            packet = memcpy(scratch, packets[i], size);
-        }
-        if (srtp_unprotect(context, packet, &len) != srtp_err_status_ok) {
+        if (srtp_unprotect(to->contexts[(first + i) % to->sessions], packet, &len) !=
+            srtp_err_status_ok) {
             return false;
         }
     }
@@ -153,46 +173,37 @@ static bool verify_block(srtp_t context, bool aead, uint8_t (*packets)[PACKET_MA
 }
 
 static bool measure(
-    const struct suite *suite, srtp_t contexts[2], unsigned size, double seconds, double *ns)
+    struct srtp_packets *from, struct srtp_packets *to, const struct srtp_cost_of *of, double *ns)
 {
     static uint8_t packets[BLOCK][PACKET_MAX];
-    uint64_t used = 0, count = 0;
-    uint16_t sequence = 0;
+    uint64_t used = 0, count = 0, warm = 2 * (uint64_t)of->sessions, measured = 0;
 
-    while ((double)used < seconds * 1e9) {
-        for (unsigned i = 0; i < BLOCK; i++, sequence++) {
-            const uint8_t header[RTP_LEN] = {
-                0x80, 96, (uint8_t)(sequence >> 8), (uint8_t)sequence, [11] = 1};
-            memcpy(packets[i], header, RTP_LEN);
-            protect(contexts[0], packets[i], size - suite->tag_len);
-        }
+    while ((double)used < of->seconds * 1e9) {
+        make_block(from, count, packets, of->size);
         uint64_t began = cpu_ns();
-        if (!verify_block(contexts[1], suite->aead, packets, size)) {
+        if (!verify_block(to, count, packets, of->size)) {
+            fputs("turnpike-bench: a packet does not verify\n", stderr);
             return false;
         }
-        used += cpu_ns() - began;
         count += BLOCK;
+        if (count > warm) { /* every stream has been made */
+            used += cpu_ns() - began;
+            measured += BLOCK;
+        }
     }
-    *ns = (double)used / (double)count;
+    *ns = (double)used / (double)measured;
     return true;
 }
 
-int srtp_packets_cost(const char *suite, unsigned size, double seconds, double *ns)
+int srtp_packets_cost(const struct srtp_cost_of *of, double *ns)
 {
-    const struct suite *found = find_suite(suite);
-    srtp_t contexts[2] = {NULL, NULL};
-    bool good = false;
+    const struct suite *suite = find_suite(of->suite);
+    struct srtp_packets *from = open_contexts(suite, of->sessions, ssrc_any_outbound, false);
+    struct srtp_packets *to =
+        from != NULL ? open_contexts(suite, of->sessions, ssrc_any_inbound, !suite->aead) : NULL;
+    bool good = to != NULL && measure(from, to, of, ns);
 
-    if (found != NULL) {
-        contexts[0] = open_context(found, ssrc_any_outbound, false);
-        contexts[1] = open_context(found, ssrc_any_inbound, !found->aead);
-        good = contexts[0] != NULL && contexts[1] != NULL &&
-               measure(found, contexts, size, seconds, ns);
-    }
-    for (unsigned i = 0; i < 2; i++) {
-        if (contexts[i] != NULL) {
-            srtp_dealloc(contexts[i]);
-        }
-    }
+    srtp_packets_free(from);
+    srtp_packets_free(to);
     return good ? 0 : -1;
 }

@@ -19,8 +19,15 @@ size_t srtp_packets_tag_len(const struct srtp_packets *p);
 /* `len` bytes from the RTP header on, behind which there is room for the tag. */
 void srtp_packets_protect(struct srtp_packets *p, unsigned session, uint8_t *packet, size_t len);
 
-/* CPU of one packet of `size` bytes with its tag, verified as the relay does it: AES-CM by
- * authentication alone, AEAD whole and on a copy. 0, or -1 after one line on stderr. */
-int srtp_packets_cost(const char *suite, unsigned size, double seconds, double *ns);
+struct srtp_cost_of {
+    const char *suite;
+    unsigned size;     /* of a packet with its tag */
+    unsigned sessions; /* streams that take turns, each with a context of its own */
+    double seconds;
+};
+
+/* CPU of one packet, verified as the relay does it: AES-CM by authentication alone, AEAD whole and
+ * on a copy. 0, or -1 after one line on stderr. */
+int srtp_packets_cost(const struct srtp_cost_of *of, double *ns);
 
 #endif

@@ -22,7 +22,7 @@ void srtp_packets_protect(struct srtp_packets *p, unsigned session, uint8_t *pac
 {
 }
 
-int srtp_packets_cost(const char *suite, unsigned size, double seconds, double *ns)
+int srtp_packets_cost(const struct srtp_cost_of *of, double *ns)
 {
-    return srtp_packets_new(suite, 1) != NULL ? 0 : -1;
+    return srtp_packets_new(of->suite, of->sessions) != NULL ? 0 : -1;
 }
