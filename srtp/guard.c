@@ -101,19 +101,23 @@ static bool is_set(const struct guard_use *use)
     return use->keys.count > 0;
 }
 
-static int use_open(const struct srtp_guard *g, struct guard_use *use)
+/* `before`: the verifier that it takes the place of, or NULL. */
+static int use_open(
+    const struct srtp_guard *g, struct guard_use *use, const struct srtp_verifier *before)
 {
     const struct srtp_verifier_options options = {.window = g->policy.window,
         .streams = g->policy.streams_per_direction,
-        .tell_duplicates = g->policy.replay == SRTP_REPLAY_COUNT};
+        .tell_duplicates = g->policy.replay == SRTP_REPLAY_COUNT,
+        .before = before};
     const int rc = srtp_verifier_new(&use->verifier, &use->keys, &options);
     use->given_up = rc != 0;
     return rc;
 }
 
-static void try_use(const struct srtp_guard *g, struct guard_trial *t, struct guard_use *use)
+static void try_use(const struct srtp_guard *g, struct guard_trial *t, struct guard_use *use,
+    const struct srtp_verifier *before)
 {
-    if (!use->verifier && (use->given_up || use_open(g, use))) {
+    if (!use->verifier && (use->given_up || use_open(g, use, before))) {
         return;
     }
     const enum srtp_verdict verdict =
@@ -141,9 +145,9 @@ static void try_keys(const struct srtp_guard *g, struct guard_trial *t, struct s
             t->packet->now->wall_s >= k->current.until) {
             continue;
         }
-        try_use(g, t, &k->current);
+        try_use(g, t, &k->current, k->before.verifier);
         if (!is_settled(t) && is_before_good(k, t->packet->now)) {
-            try_use(g, t, &k->before);
+            try_use(g, t, &k->before, NULL);
         }
     }
 }
@@ -275,8 +279,8 @@ static struct srtp_session_keys **keys_find(struct srtp_session *s, const struct
 }
 
 /* One of an allocation says at once whether it can be used. */
-static int use_begin(
-    struct guard_use *use, const struct srtp_guard *g, const struct srtp_deposit *d)
+static int use_begin(struct guard_use *use, const struct srtp_guard *g,
+    const struct srtp_deposit *d, const struct srtp_verifier *before)
 {
     if (!srtp_verifier_available()) {
         return -ENOSYS;
@@ -286,7 +290,7 @@ static int use_begin(
     }
     use->until = d->until;
     use->keys = d->keys;
-    const int rc = d->binding.allocation ? use_open(g, use) : 0;
+    const int rc = d->binding.allocation ? use_open(g, use, before) : 0;
     if (rc) {
         use_end(use);
     }
@@ -303,7 +307,7 @@ static int keys_add(struct srtp_guard *g, struct srtp_session *s, const struct s
     if (!k) {
         return -ENOMEM;
     }
-    const int rc = use_begin(&k->current, g, d);
+    const int rc = use_begin(&k->current, g, d, NULL);
     if (rc) {
         free(k);
         return rc;
@@ -339,7 +343,7 @@ static int keys_replace(const struct srtp_guard *g, struct srtp_session_keys *k,
         fresh = k->before;
         fresh.until = d->until;
     } else {
-        const int rc = use_begin(&fresh, g, d);
+        const int rc = use_begin(&fresh, g, d, k->current.verifier);
         if (rc) {
             return rc;
         }

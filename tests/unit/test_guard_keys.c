@@ -43,6 +43,9 @@ static void test_guard_new_key_is_tried_before_the_one_it_replaces(void **state)
     assert_int_equal(deposit(b, SRTP_TO_PEER, 1), 0);
     assert_int_equal(deposit(b, SRTP_TO_PEER, 2), 0);
     assert_int_equal(srtp_guard_key_count(&b->session), 1);
+    /* It hears of roll-over counters from the one before. */
+    assert_null(fakes[0].options.before);
+    assert_ptr_equal(fakes[1].options.before, &fakes[0]);
     fake_verdicts[1] = SRTP_VERIFIED;
     fake_verdicts[2] = SRTP_FAILED;
     assert_int_equal(judge_rtp(b, SRTP_GUARD_VERIFY, SRTP_TO_PEER, SSRC, 1), REASON_NONE);
