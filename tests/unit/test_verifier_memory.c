@@ -40,8 +40,14 @@ void *__wrap_calloc(size_t count, size_t size)
     return __real_calloc(count, size);
 }
 
-/* Of a build with a sanitizer, which replaces malloc. */
+/* Of a build with a sanitizer, which replaces malloc. The C library's own count is not exact: what
+ * a thread keeps for later counts as in use. */
 size_t __attribute__((weak)) __sanitizer_get_current_allocated_bytes(void);
+
+static size_t inexact(void)
+{
+    return __sanitizer_get_current_allocated_bytes ? 0 : 8192;
+}
 
 static size_t bytes_in_use(void)
 {
@@ -220,6 +226,21 @@ static void forge(struct srtp_verifier *v, unsigned n)
     assert_int_not_equal(judge_sent(v, &sent, true, n), SRTP_VERIFIED);
 }
 
+/* The count can differ: streams are made. */
+static void begin_streams(struct srtp_verifier *v, const struct srtp_keys *keys)
+{
+    static struct sent sent[100];
+    struct sender tx;
+    assert_true(sender_init(&tx, keys));
+    for (uint32_t i = 0; i < 100; i++)
+        assert_true(sender_rtp(&tx, 1000 + i, 1, 10, &sent[i]));
+    sender_deinit(&tx);
+    const size_t before = bytes_in_use();
+    for (uint32_t i = 0; i < 100; i++)
+        assert_int_equal(judge_sent(v, &sent[i], false, 0), SRTP_VERIFIED);
+    assert_true(bytes_in_use() > before + inexact());
+}
+
 static void test_verifier_forged_packets_leave_nothing_and_allocate_nothing(void **state)
 {
     static const struct srtp_verifier_options options = {
@@ -238,16 +259,8 @@ static void test_verifier_forged_packets_leave_nothing_and_allocate_nothing(void
             for (unsigned n = 0; n < 2000; n++)
                 forge(v, n);
             assert_int_equal(own_allocations, 0);
-            assert_int_equal(bytes_in_use(), before);
-            /* The counts can differ: a stream is made. */
-            struct sender tx;
-            static struct sent sent;
-            assert_true(sender_init(&tx, &keys));
-            assert_true(sender_rtp(&tx, 0x77777777, 1, 10, &sent));
-            sender_deinit(&tx);
-            const size_t without = bytes_in_use();
-            assert_int_equal(judge_sent(v, &sent, false, 0), SRTP_VERIFIED);
-            assert_true(bytes_in_use() > without);
+            assert_true(bytes_in_use() <= before + inexact());
+            begin_streams(v, &keys);
             srtp_verifier_free(v);
         }
     }
@@ -269,7 +282,7 @@ static void test_verifier_gives_all_its_memory_back(void **state)
         if (round == 1)
             first = bytes_in_use();
     }
-    assert_true(bytes_in_use() <= first + 1024);
+    assert_true(bytes_in_use() <= first + 1024 + inexact());
 }
 
 static int set_up(void **state)
