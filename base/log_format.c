@@ -12,6 +12,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/utf8.h"
+
 /* A quote, the mark of a cut line and the newline. */
 #define CLOSING_TEXT "\" cut=true\n"
 #define CLOSING_JSON "\",\"cut\":true}\n"
@@ -55,40 +57,6 @@ static void put_closing(struct out *o, const char *s)
     o->p += len;
 }
 
-/* Length of the well-formed UTF-8 character at p (Unicode table 3-7), or 0. */
-static size_t utf8_decode(const uint8_t *p, size_t left, uint32_t *out)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t len = p[0] < 0x80       ? 1
-                 : p[0] >> 5 == 6  ? 2
-                 : p[0] >> 4 == 14 ? 3
-                 : p[0] >> 3 == 30 ? 4
-                                   : 0;
-    if (len == 0 || len > left)
-        return 0;
-    uint32_t c = len == 1 ? p[0] : p[0] & (0x7fu >> len);
-    for (size_t i = 1; i < len; i++) {
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-        c = c << 6 | (p[i] & 0x3f);
-    }
-    if (c < least[len] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
-        return 0;
-    *out = c;
-    return len;
-}
-
-/* Controls of ASCII and Latin-1, line and paragraph separators, what changes the direction of text,
- * and what takes no room: two names that look alike must not read alike. */
-static bool is_hidden(uint32_t c)
-{
-    return c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0x061c || c == 0x200e || c == 0x200f ||
-           (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0xfeff ||
-           c == 0x00ad || c == 0x115f || c == 0x1160 || (c >= 0x200b && c <= 0x200d) ||
-           (c >= 0x2060 && c <= 0x2065) || c == 0x3164 || c == 0xffa0 ||
-           (c >= 0xe0000 && c <= 0xe0fff);
-}
-
 static void put_escaped_control(struct out *o, uint32_t c)
 {
     if (c == '\n')
@@ -110,13 +78,13 @@ static void put_quoted_bytes(struct out *o, struct slice s)
 {
     for (size_t i = 0, len; i < s.len && !o->cut; i += len) {
         uint32_t c;
-        len = utf8_decode(s.data + i, s.len - i, &c);
+        len = utf8_decode(slice_of(s.data + i, s.len - i), &c);
         if (len == 0) {
             len = 1;
             put_format(o, o->json ? "\\u%04x" : "\\x%02x", (unsigned)s.data[i]);
         } else if (c == '"' || c == '\\') {
             put_format(o, "\\%c", (int)c);
-        } else if (is_hidden(c)) {
+        } else if (utf8_is_hidden(c)) {
             put_escaped_control(o, c);
         } else {
             put(o, (const char *)s.data + i, len);
