@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 /* No answer is longer; the socket's send buffer and one write of the library have room for it. */
-#define ADMIN_ANSWER_MAX (192 * 1024)
+#define ADMIN_ANSWER_MAX (320 * 1024)
 
 struct admin_answer {
     unsigned status;     /* 0: none yet */

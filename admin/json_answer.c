@@ -6,12 +6,17 @@
 
 #include "admin/json_body.h"
 
-unsigned admin_json_write(json_t *json, FILE *out)
+static unsigned write_as(json_t *json, size_t flags, FILE *out)
 {
-    int r = json ? json_dumpf(json, out, JSON_INDENT(2)) : -1;
+    int r = json ? json_dumpf(json, out, flags) : -1;
     json_decref(json);
     fputc('\n', out);
     return r < 0 ? 500 : 200;
+}
+
+unsigned admin_json_write(json_t *json, FILE *out)
+{
+    return write_as(json, JSON_INDENT(2), out);
 }
 
 unsigned admin_json_refuse(FILE *out, unsigned status, const char *why)
@@ -20,17 +25,24 @@ unsigned admin_json_refuse(FILE *out, unsigned status, const char *why)
     return status;
 }
 
-/* Takes `json`; without it the refusal is written. */
-static void answer(struct admin_later *l, json_t *json, unsigned refused, const char *why)
+struct reply {
+    json_t *json; /* taken */
+    size_t flags; /* of json_dumpf */
+    unsigned refused;
+    const char *why; /* NULL: not refused */
+};
+
+static void answer(struct admin_later *l, const struct reply *reply)
 {
     char *text = NULL;
     size_t len = 0;
     unsigned status = 500;
     FILE *out = open_memstream(&text, &len);
     if (out) {
-        status = why ? admin_json_refuse(out, refused, why) : admin_json_write(json, out);
+        status = reply->why ? admin_json_refuse(out, reply->refused, reply->why)
+                            : write_as(reply->json, reply->flags, out);
     } else {
-        json_decref(json);
+        json_decref(reply->json);
     }
     if (out && fclose(out) != 0) {
         status = 500;
@@ -40,12 +52,20 @@ static void answer(struct admin_later *l, json_t *json, unsigned refused, const 
 
 void admin_json_answer(struct admin_later *l, json_t *json)
 {
-    answer(l, json, 500, NULL);
+    const struct reply reply = {.json = json, .flags = JSON_INDENT(2)};
+    answer(l, &reply);
+}
+
+void admin_json_answer_compact(struct admin_later *l, json_t *json)
+{
+    const struct reply reply = {.json = json, .flags = JSON_COMPACT};
+    answer(l, &reply);
 }
 
 void admin_json_answer_refused(struct admin_later *l, unsigned status, const char *why)
 {
-    answer(l, NULL, status, why);
+    const struct reply reply = {.refused = status, .why = why};
+    answer(l, &reply);
 }
 
 unsigned admin_json_serve(const struct admin_request *request, FILE *out, admin_json_fn *serve)

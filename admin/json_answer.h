@@ -18,6 +18,7 @@ unsigned admin_json_write(json_t *json, FILE *out);
 unsigned admin_json_refuse(FILE *out, unsigned status, const char *why);
 /* The same for an answer that comes later, which this is. */
 void admin_json_answer(struct admin_later *l, json_t *json);
+void admin_json_answer_compact(struct admin_later *l, json_t *json); /* in one line */
 void admin_json_answer_refused(struct admin_later *l, unsigned status, const char *why);
 
 /* As admin_handler_fn, with the object that the body is. */

@@ -10,6 +10,8 @@
 
 #include "base/secret.h"
 
+#define ID_LEN 16
+
 struct block {
     size_t len;
     max_align_t data[];
@@ -59,6 +61,41 @@ int admin_json_text(const json_t *json, const char *key, size_t max, struct slic
         return -EINVAL;
     }
     *out = slice_of(json_string_value(value), json_string_length(value));
+    return 0;
+}
+
+int admin_json_id(const json_t *json, const char *key, uint64_t *out)
+{
+    struct slice text;
+    uint64_t id = 0;
+    if (admin_json_text(json, key, ID_LEN, &text) < 0) {
+        return -EINVAL;
+    }
+    for (size_t i = 0; i < text.len; i++) {
+        const uint8_t c = text.data[i];
+        if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'f')) {
+            return -EINVAL;
+        }
+        id = id << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+    }
+    if (json_object_get(json, key) && (text.len != ID_LEN || id == 0)) {
+        return -EINVAL;
+    }
+    *out = id;
+    return 0;
+}
+
+int admin_json_number(const json_t *json, const char *key, uint64_t max, uint64_t *out)
+{
+    const json_t *value = json_object_get(json, key);
+    if (!value) {
+        return 0;
+    }
+    if (!json_is_integer(value) || json_integer_value(value) < 0 ||
+        (uint64_t)json_integer_value(value) > max) {
+        return -EINVAL;
+    }
+    *out = (uint64_t)json_integer_value(value);
     return 0;
 }
 

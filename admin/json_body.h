@@ -3,6 +3,7 @@
 #define ADMIN_JSON_BODY_H
 
 #include <jansson.h>
+#include <stdint.h>
 
 #include "base/slice.h"
 
@@ -13,6 +14,11 @@ json_t *admin_json_parse(struct slice body);
 /* The text of a key; empty where the key is missing. Borrowed from `json`. 0, or -EINVAL: no text,
  * or longer than `max`. */
 int admin_json_text(const json_t *json, const char *key, size_t max, struct slice *out);
+/* An allocation's id: 16 hexadecimal digits, small letters, not all 0. 0 with *out 0 where the key
+ * is missing, or -EINVAL. */
+int admin_json_id(const json_t *json, const char *key, uint64_t *out);
+/* An integer from 0 to `max`. 0 with *out untouched where the key is missing, or -EINVAL. */
+int admin_json_number(const json_t *json, const char *key, uint64_t max, uint64_t *out);
 /* True: the object has no keys but those of `known`, `count` many. */
 bool admin_json_only(const json_t *json, const char *const *known, size_t count);
 

@@ -128,16 +128,21 @@ struct admin_srtp_key {
     uint32_t seconds;    /* from now */
 };
 
-/* Sessions of all workers, one worker after the other. `found` is called exactly once, with what is
- * borrowed; NULL: no such realm, a cursor that is none, or the daemon is stopping. */
+/* Called exactly once, with a page that is borrowed, and where the next one begins, 0: there is
+ * none; or with NULL, and `error` -ENOENT: no such realm; -EINVAL: a cursor that is none; anything
+ * else: a worker cannot be asked now, or does not answer. */
+typedef void admin_sessions_fn(
+    void *ctx, int error, const struct session_page *page, uint64_t next_cursor);
+
+/* Sessions of all workers, one worker after the other. */
 struct admin_sessions {
     uint64_t cursor;    /* 0 at first, then what the answer before said */
-    uint16_t max;       /* of a page */
+    uint16_t max;       /* of a page: 1 to SESSIONS_PAGE_MAX */
     bool media;         /* streams of RTP too */
     uint64_t id;        /* 0: all */
     struct slice realm; /* of a user, by name; empty: the first. Borrowed for the call */
     struct slice user;  /* empty: all */
-    void (*found)(void *ctx, const struct session_page *page, uint64_t next_cursor);
+    admin_sessions_fn *found;
     void *ctx;
 };
 
@@ -155,8 +160,9 @@ struct admin_ops {
      * -ENOSYS: this build verifies nothing; -EINVAL with *why, a constant: what is wrong with it.
      */
     int (*srtp_key)(void *ctx, const struct admin_srtp_key *what, const char **why);
-    /* The same as of explain; a realm's name by its id is realm_name. */
+    /* As explain. A page may have nobody in it, and others behind it. */
     void (*sessions)(void *ctx, const struct admin_sessions *what);
+    /* Empty: there is none of this id. */
     struct slice (*realm_name)(void *ctx, uint32_t realm);
     enum admin_state (*state)(void *ctx);
     void (*status)(void *ctx, struct admin_status *out);

@@ -20,6 +20,7 @@ const struct admin_route admin_routes[] = {
     {ADMIN_POST, "/api/v1/explain", true, JSON, admin_post_explain, true, true},
     {ADMIN_POST, "/api/v1/limits", true, JSON, admin_post_limits, true, true},
     {ADMIN_POST, "/api/v1/srtp-keys", true, JSON, admin_post_srtp_keys, true, false},
+    {ADMIN_POST, "/api/v1/sessions", true, JSON, admin_post_sessions, true, true},
 };
 const size_t admin_route_count = sizeof(admin_routes) / sizeof(admin_routes[0]);
 

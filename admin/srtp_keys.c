@@ -10,7 +10,6 @@
 #include "srtp/crypto_attribute.h"
 
 #define SECONDS_MAX   (2 * 86400)
-#define ID_LEN        16
 #define DIRECTION_MAX 9
 
 static const char wrong[] =
@@ -18,35 +17,14 @@ static const char wrong[] =
     "or to_client), seconds (to 172800) and crypto are needed; realm and roc may be there; to take "
     "back, seconds is 0, without crypto and roc";
 
-static int read_allocation(const json_t *json, uint64_t *out)
-{
-    struct slice text;
-    uint64_t id = 0;
-    if (admin_json_text(json, "allocation", ID_LEN, &text) < 0)
-        return -EINVAL;
-    if (text.len == 0 && !json_object_get(json, "allocation"))
-        return 0;
-    for (size_t i = 0; i < text.len; i++) {
-        const uint8_t c = text.data[i];
-        if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'f'))
-            return -EINVAL;
-        id = id << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
-    }
-    *out = id;
-    return text.len == ID_LEN && id != 0 ? 0 : -EINVAL;
-}
-
 /* Missing is fine. */
 static int read_number(const json_t *json, const char *key, uint32_t *out, bool *there)
 {
-    const json_t *value = json_object_get(json, key);
-    *there = value != NULL;
-    if (!value)
-        return 0;
-    if (!json_is_integer(value) || json_integer_value(value) < 0 ||
-        json_integer_value(value) > UINT32_MAX)
+    uint64_t number = 0;
+    *there = json_object_get(json, key) != NULL;
+    if (admin_json_number(json, key, UINT32_MAX, &number) < 0)
         return -EINVAL;
-    *out = (uint32_t)json_integer_value(value);
+    *out = (uint32_t)number;
     return 0;
 }
 
@@ -62,7 +40,7 @@ static int read_direction(const json_t *json, uint8_t *out)
 /* Who, and in which direction. */
 static int read_binding(const json_t *json, struct admin_srtp_key *what)
 {
-    if (read_allocation(json, &what->allocation) < 0 ||
+    if (admin_json_id(json, "allocation", &what->allocation) < 0 ||
         admin_json_text(json, "user", ADMIN_USER_MAX, &what->user) < 0 ||
         admin_json_text(json, "realm", ADMIN_REALM_MAX, &what->realm) < 0 ||
         read_number(json, "ssrc", &what->ssrc, &what->has_ssrc) < 0 ||

@@ -91,6 +91,7 @@ static void control_on_housekeeping(uv_timer_t *timer)
     sharing_tick(c->sharing);
     const struct instant now = clock_now();
     media_keys_tick(c->media_keys, &now);
+    sessions_tick(&c->sessions, now.mono_us);
     reload_tick(c);
 }
 
@@ -105,6 +106,8 @@ static void control_deliver(void *ctx, struct mailbox_message *message)
         media_keys_want(c->media_keys, message->u.wanted, message->from);
     } else if (message->kind == MAILBOX_SRTP_UNWANTED) {
         media_keys_unwant(c->media_keys, message->u.allocation);
+    } else if (message->kind == MAILBOX_SESSIONS_READ) {
+        sessions_read(&c->sessions, message->u.page);
     } else if (message->kind == MAILBOX_STARTED) {
         c->observe.polling++;
     } else if (message->kind == MAILBOX_STOPPED && c->running > 0 && --c->running == 0) {
@@ -277,6 +280,7 @@ static int control_start_admin(
     struct control *c, const struct config *config, char *error, size_t error_cap)
 {
     struct admin_error why;
+    c->sessions = (struct sessions){.workers = &c->workers, .auth = &c->config.auth};
     c->observe = (struct observe){
         .workers = &c->workers,
         .endpoints = &c->endpoints,
@@ -289,6 +293,7 @@ static int control_start_admin(
         .sharing = c->sharing,
         .explainer = c->explainer,
         .media_keys = c->media_keys,
+        .sessions = &c->sessions,
         .inspector = {.config = &c->config,
             .rates = c->shared.rates,
             .quotas = c->shared.quotas,
@@ -401,6 +406,7 @@ static void control_end_workers(struct control *c)
             messages += worker_settle(c->workers.items[i]);
         }
     } while (messages > 0);
+    sessions_end(&c->sessions);
     for (unsigned i = 0; i < c->workers.count; i++) {
         worker_free(c->workers.items[i]);
     }

@@ -10,6 +10,7 @@
 #include "daemon/endpoints.h"
 #include "daemon/media_keys.h"
 #include "daemon/observe.h"
+#include "daemon/sessions.h"
 #include "net/socket_budget.h"
 #include "net/worker.h"
 #include "ratelimit/connection_counts.h"
@@ -42,6 +43,7 @@ struct control {
     struct explainer *explainer;
     struct limiter *limiter;
     struct media_keys *media_keys;
+    struct sessions sessions;
     struct sharing *sharing;
     unsigned running; /* worker threads */
     bool stopping;

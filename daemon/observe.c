@@ -115,6 +115,19 @@ static int deposit_srtp_key(void *ctx, const struct admin_srtp_key *what, const 
     return media_keys_put(o->media_keys, what, why);
 }
 
+static void list_sessions(void *ctx, const struct admin_sessions *what)
+{
+    const struct observe *o = ctx;
+    sessions_ask(o->sessions, what);
+}
+
+static struct slice realm_name(void *ctx, uint32_t realm)
+{
+    const struct observe *o = ctx;
+    return realm < o->config->auth.realm_count ? slice_of_string(o->config->auth.realms[realm].name)
+                                               : (struct slice){0};
+}
+
 struct admin_ops observe_ops(struct observe *o)
 {
     return (struct admin_ops){
@@ -128,6 +141,8 @@ struct admin_ops observe_ops(struct observe *o)
         .explain = explain_credential,
         .limits = inspect_limits,
         .srtp_key = deposit_srtp_key,
+        .sessions = list_sessions,
+        .realm_name = realm_name,
         .own = o->own,
     };
 }

@@ -8,6 +8,7 @@
 #include "daemon/explainer.h"
 #include "daemon/inspector.h"
 #include "daemon/media_keys.h"
+#include "daemon/sessions.h"
 #include "daemon/sharing.h"
 #include "net/worker.h"
 
@@ -24,6 +25,7 @@ struct observe {
     struct sharing *sharing;
     struct explainer *explainer;
     struct media_keys *media_keys;
+    struct sessions *sessions;
     struct inspector inspector;
     uint64_t started_us;
     unsigned polling; /* workers whose loop runs; control counts them */

@@ -217,6 +217,19 @@ static void worker_take_snapshot(struct worker *w, const struct net_snapshot *sn
     }
 }
 
+/* A page that finds no room on its way back is not waited for by control for ever. */
+static void worker_list_sessions(struct worker *w, struct mailbox_message *message)
+{
+    struct mailbox_message read = {
+        .kind = MAILBOX_SESSIONS_READ, .from = (uint8_t)w->options.index};
+    read.u.page = message->u.page;
+    message->u.page = NULL;
+    relay_sessions(w->relay, read.u.page, io_now(&w->io));
+    if (mailbox_post(w->options.control, &read) < 0) {
+        mailbox_message_free(&read);
+    }
+}
+
 static void worker_deliver(void *ctx, struct mailbox_message *message)
 {
     struct worker *w = ctx;
@@ -241,6 +254,9 @@ static void worker_deliver(void *ctx, struct mailbox_message *message)
         break;
     case MAILBOX_REVOKE:
         relay_revoke(w->relay, message->u.revocation, io_now(&w->io));
+        break;
+    case MAILBOX_SESSIONS:
+        worker_list_sessions(w, message);
         break;
     case MAILBOX_STOP:
         uv_stop(&w->loop);

@@ -19,25 +19,26 @@ struct session_info {
     uint64_t id;    /* as in the log */
     uint32_t realm; /* id */
     uint16_t user_len;
-    uint8_t user[SESSIONS_USER_MAX];
-    uint8_t transport; /* enum transport */
+    uint8_t user[SESSIONS_USER_MAX]; /* as on the wire: any bytes */
+    uint8_t transport;               /* enum transport */
     struct addr client, relayed[2];
     uint8_t relayed_count;
     uint32_t age_s, expires_s;
     uint64_t packets_to_peer, bytes_to_peer, packets_to_client, bytes_to_client;
     uint32_t permissions, channels;
-    uint8_t guard;         /* enum srtp_guard_level */
-    uint16_t keys;         /* of media, in force */
-    uint32_t stream_count; /* there are so many; in the page are streams[first_stream…], at most
-                              streams_kept */
-    uint32_t first_stream, streams_kept;
-    uint32_t untracked;
+    uint8_t guard; /* enum srtp_guard_level */
+    uint16_t keys; /* of media, in force */
+    /* There are stream_count, in both directions. In the page are streams_kept of them, from
+     * stream[first_stream] on: all, or, where they are more than a page holds, so many. */
+    uint32_t stream_count, first_stream, streams_kept;
+    uint32_t untracked; /* packets of streams that found no place */
 };
 
 struct session_page {
     /* Asked: */
+    uint32_t tag;       /* of who asks; stays as it is */
     uint32_t from_slot; /* 0 at first, then next_slot of the page before */
-    uint16_t max;       /* sessions, at most SESSIONS_PAGE_MAX */
+    uint16_t max;       /* sessions, 1 to SESSIONS_PAGE_MAX */
     bool media;         /* streams too */
     uint64_t only_id;   /* 0: all */
     bool by_user;
@@ -45,6 +46,7 @@ struct session_page {
     uint16_t user_len;
     uint8_t user[SESSIONS_USER_MAX]; /* as on the wire, or the account */
     /* Answered: */
+    uint64_t now_us;    /* monotonic: when */
     uint32_t next_slot; /* where the next page begins */
     bool more;
     uint16_t count;

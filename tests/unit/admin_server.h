@@ -230,7 +230,7 @@ static inline void say(int fd, const char *text)
 /* Everything up to the end of the connection, or "" if it goes on; closes it. */
 static inline const char *hear(struct fixture *f, int fd)
 {
-    static char text[1 << 17];
+    static char text[1 << 19];
     size_t len = 0;
     ssize_t n = -1;
     for (int i = 0; i < 200; i++) {
