@@ -31,7 +31,8 @@ struct cli_flag {
  * itself what went wrong, in one line on standard error. */
 typedef int cli_command_fn(const struct cli_options *options, int argc, char **argv);
 
-cli_command_fn cli_status, cli_explain, cli_limits, cli_revoke, cli_srtp_key, cli_token;
+cli_command_fn cli_status, cli_sessions, cli_explain, cli_limits, cli_revoke;
+cli_command_fn cli_srtp_key, cli_token;
 
 /*
  * Reads the command's own options (NULL: none) and the common ones, in any order; there are no

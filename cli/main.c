@@ -19,6 +19,8 @@ static const struct {
     cli_command_fn *run;
 } commands[] = {
     {"status", "what runs, since when, how many allocations, where it listens", "", cli_status},
+    {"sessions", "who has allocations, how much passes, and with --media how each stream is doing",
+        "[--media] [--user U [--realm R]] [--id ID]", cli_sessions},
     {"explain", "whether a credential would be accepted, and if not, why",
         "--user U [--realm R] [--password-file F | --password-stdin | --token-file F]",
         cli_explain},
