@@ -74,6 +74,31 @@ static void test_guard_without_grace_the_key_before_ends_at_once(void **state)
     assert_true(fakes[1].live);
 }
 
+static int deposit_user(struct bench *b, uint8_t name, uint32_t ssrc)
+{
+    struct srtp_deposit d = deposit_of(b, SRTP_TO_PEER, name);
+    d.binding = (struct srtp_binding){
+        .has_ssrc = true, .ssrc = ssrc, .direction = SRTP_TO_PEER, .user_len = 1, .user = "a"};
+    return srtp_guard_deposit(b->guard, &b->session, &d, &b->now);
+}
+
+static void test_guard_new_key_is_told_of_the_one_it_replaces(void **state)
+{
+    struct bench *b = *state;
+    assert_int_equal(deposit(b, SRTP_TO_PEER, 1), 0);
+    assert_null(fakes[0].options.before);
+    assert_int_equal(deposit(b, SRTP_TO_PEER, 2), 0);
+    assert_ptr_equal(fakes[1].options.before, &fakes[0]);
+    /* Also when it is opened later. */
+    assert_int_equal(deposit_user(b, 3, SSRC), 0);
+    fake_verdicts[3] = fake_verdicts[4] = SRTP_VERIFIED;
+    judge_rtp(b, SRTP_GUARD_VERIFY, SRTP_TO_PEER, SSRC, 1);
+    assert_null(fakes[2].options.before);
+    assert_int_equal(deposit_user(b, 4, SSRC), 0);
+    judge_rtp(b, SRTP_GUARD_VERIFY, SRTP_TO_PEER, SSRC, 2);
+    assert_ptr_equal(fakes[3].options.before, &fakes[2]);
+}
+
 /* Only the last but one goes on: who replaces keys fast does not pile them up. */
 static void test_guard_third_key_ends_the_first(void **state)
 {
@@ -167,14 +192,6 @@ static void test_guard_binding_by_user_stands_beside_that_by_allocation(void **s
     assert_true(fakes[0].live);
 }
 
-static int deposit_user(struct bench *b, uint8_t name, uint32_t ssrc)
-{
-    struct srtp_deposit d = deposit_of(b, SRTP_TO_PEER, name);
-    d.binding = (struct srtp_binding){
-        .has_ssrc = true, .ssrc = ssrc, .direction = SRTP_TO_PEER, .user_len = 1, .user = "a"};
-    return srtp_guard_deposit(b->guard, &b->session, &d, &b->now);
-}
-
 /* Of all allocations of the user one sends it. */
 static void test_guard_key_of_a_user_is_opened_by_the_first_packet_for_it(void **state)
 {
@@ -254,6 +271,7 @@ int main(void)
         GUARD_TEST(test_guard_key_of_an_ssrc_comes_before_that_of_all),
         GUARD_TEST(test_guard_new_key_is_tried_before_the_one_it_replaces),
         GUARD_TEST(test_guard_without_grace_the_key_before_ends_at_once),
+        GUARD_TEST(test_guard_new_key_is_told_of_the_one_it_replaces),
         GUARD_TEST(test_guard_third_key_ends_the_first),
         GUARD_TEST(test_guard_same_key_again_prolongs_it),
         GUARD_TEST(test_guard_key_that_comes_back_has_what_it_saw),
