@@ -9,9 +9,10 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 import admin
+import stun
 from calls import begin, config, control, real_call
 from canaries import ROOT, ROUTES, Canaries, look_at_process
-from harness import CONFIG, REALM, USER, case, expect, until
+from harness import CONFIG, PASSWORD, REALM, SECRET, USER, case, expect, until
 from media_call import DIRECTIONS, SESSIONS, Counts, Keys, allocated, allocation_id, counters, deposit, post_key, take_back, taken
 from memory import holds
 from posts import post
@@ -45,24 +46,25 @@ def canaries_of(keys, name):
     return {f"{what} {name}": data for what, data in found.items()}
 
 
-def call(lab, server, suite, number, **bound):
-    """A call with keys in the relay: (client, caller, {direction: whose})."""
-    client, peer = allocated(lab)
+def call(lab, server, suite, number, account=None, seconds=600):
+    """A call with keys in the relay, by allocation, or by an account of its own: (client, caller, {direction: whose})."""
+    user, password = stun.rest_credential(SECRET, account) if account else (USER, PASSWORD)
+    client, peer = allocated(lab, user=user, password=password)
     ssrc = {"a": 0x1000 + number, "b": 0x2000 + number}
     caller = begin(lab, suite, f"caller{number}", client, peer, ssrc)
-    whose = {d: {"user": USER, "realm": REALM, "ssrc": ssrc[s]} if bound.get("by_user") else {"allocation": allocation_id(server, client)}
+    whose = {d: {"user": account, "realm": REALM, "ssrc": ssrc[s]} if account else {"allocation": allocation_id(server, client)}
              for s, d in zip("ab", DIRECTIONS)}
-    said = [deposit(control(lab), caller.keys[s], d, bound.get("seconds", 600), **whose[d]) for s, d in zip("ab", DIRECTIONS)]
-    expect(all(abs(one["until"] - time.time() - bound.get("seconds", 600)) < 5 for one in said), f"until when: {said}")
+    said = [deposit(control(lab), caller.keys[s], d, seconds, **whose[d]) for s, d in zip("ab", DIRECTIONS)]
+    expect(all(abs(one["until"] - time.time() - seconds) < 5 for one in said), f"until when: {said}")
     return client, caller, whose
 
 
 @case
 def threat_25_keys_of_media_are_gone_from_memory_with_the_call(lab):
-    """Taken back by who gave them, ended, or replaced; by allocation or user; the allocation there or not."""
+    """Taken back by who gave them, ended, or replaced; by allocation or account; the allocation there or not."""
     server = lab.server(config(lab, more="srtp_verify: { key_grace: 1s }\nlog: { level: debug }\n"))
-    calls = [call(lab, server, "AES_CM_128_HMAC_SHA1_80", 0), call(lab, server, "AEAD_AES_256_GCM", 1, seconds=8),
-             call(lab, server, "AES_256_CM_HMAC_SHA1_32", 2), call(lab, server, "AEAD_AES_128_GCM", 3, by_user=True)]
+    calls = [call(lab, server, "AES_CM_128_HMAC_SHA1_80", 0), call(lab, server, "AEAD_AES_128_GCM", 1, account="ann"),
+             call(lab, server, "AES_256_CM_HMAC_SHA1_32", 2)]
     taken(control(lab), 2 * len(calls))
     callers = [caller for _, caller, _ in calls]
     counts = Counts(control(lab))
@@ -75,16 +77,21 @@ def threat_25_keys_of_media_are_gone_from_memory_with_the_call(lab):
     for number in range(len(calls)):
         for what in ("master key", "encryption"):
             expect(f"{what} of call {number} a" in found, f"the search does not find the {what} of call {number}: {sorted(found)}")
+    calls.append(call(lab, server, "AEAD_AES_256_GCM", 3, seconds=6))
+    taken(control(lab), 2 * len(calls))
+    real_call([calls[3][1]], counts, 100)
+    for stream in "ab":
+        used.update(canaries_of(calls[3][1].keys[stream], f"that ends {stream}"))
     new = {stream: Keys("AES_256_CM_HMAC_SHA1_32") for stream in "ab"}
     for stream, direction in zip("ab", DIRECTIONS):
         deposit(control(lab), new[stream], direction, **calls[2][2][direction])
         callers[2].rekey(stream, new[stream])
     taken(control(lab), 2 * len(calls) + 2)
     real_call(callers[2:3], counts, 100)
-    for number in (0, 3):
+    for number in (0, 1):
         for direction in DIRECTIONS:
             take_back(control(lab), direction, **calls[number][2][direction])
-    for number in (0, 1):
+    for number in (0, 3):
         expect(calls[number][0].refresh(0).code == 0, "Refresh 0")
     until(lambda: not holds(server, used), 15, lambda: f"still in memory: {sorted(holds(server, used))}")
     real_call(callers[2:3], counts, 100)
