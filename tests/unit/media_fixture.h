@@ -221,4 +221,13 @@ static inline void run_for(unsigned ms)
         mailboxes_run(&f->m);
 }
 
+/* Runs until so many places have been asked for, and no further turn; then there are no more. */
+static inline void assert_asked(unsigned count)
+{
+    for (const uint64_t end = clock_now().mono_us + 5 * US_PER_S;
+         f->asked < count && clock_now().mono_us < end;)
+        mailboxes_run(&f->m);
+    assert_int_equal(f->asked, count);
+}
+
 #endif

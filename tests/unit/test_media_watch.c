@@ -238,10 +238,8 @@ static void test_media_watch_are_asked_for_when_the_link_is_back(void **state)
     assert_int_equal(f->asked, 0);
     media_watch_link(f->watch, true);
     assert_int_equal(f->asked, 0);
-    run_for(300);
-    assert_int_equal(f->asked, 200);
-    run_for(250);
-    assert_int_equal(f->asked, 251);
+    assert_asked(200);
+    assert_asked(251);
     run_for(300);
     assert_int_equal(f->asked, 251);
 }
@@ -257,8 +255,8 @@ static void test_media_watch_deposit_passes_those_that_wait(void **state)
     deposit_at("allocation/000000fa0000abcd");
     assert_int_equal(f->asked, 1);
     assert_string_equal(f->place[0], "allocation/000000fa0000abcd");
-    run_for(600);
-    assert_int_equal(f->asked, 251);
+    assert_asked(201);
+    assert_asked(251);
 }
 
 static void test_media_watch_bound_of_the_link_is_waited_for(void **state)
@@ -268,8 +266,7 @@ static void test_media_watch_bound_of_the_link_is_waited_for(void **state)
     want(id_of(0, 1), "alice");
     run_for(300);
     f->answer = 0;
-    run_for(300);
-    assert_int_equal(f->asked, 2);
+    assert_asked(2);
 }
 
 static void test_media_watch_failed_question_is_asked_again_a_few_times(void **state)
@@ -279,8 +276,7 @@ static void test_media_watch_failed_question_is_asked_again_a_few_times(void **s
     for (unsigned i = 1; i < 3; i++) {
         found(PLACE_A)->outcome = FLEET_SRTP_FAILED;
         answer();
-        run_for(300);
-        assert_int_equal(f->asked, i + 1);
+        assert_asked(i + 1);
     }
     found(PLACE_A)->outcome = FLEET_SRTP_FAILED;
     answer();
@@ -325,8 +321,7 @@ static void test_media_watch_ended_allocation_leaves_the_queue(void **state)
     want(id_of(0, 3), "carol");
     media_keys_unwant(f->keys, id_of(0, 2));
     media_watch_link(f->watch, true);
-    run_for(300);
-    assert_int_equal(f->asked, 4);
+    assert_asked(4);
     for (unsigned i = 0; i < f->asked; i++)
         assert_null(strstr(f->place[i], "bob"));
 }
@@ -361,8 +356,7 @@ static void test_media_watch_wrap_key_that_comes_with_a_reload_counts(void **sta
     set_key(&f->config.srtp.wrap_key, wrap_key);
     media_watch_reloaded(f->watch);
     assert_true(f->use);
-    run_for(300);
-    assert_int_equal(f->asked, 2);
+    assert_asked(2);
     found(ALICE);
     answer();
     found(PLACE_A);
@@ -371,8 +365,7 @@ static void test_media_watch_wrap_key_that_comes_with_a_reload_counts(void **sta
     assert_int_equal(refused(), 1);
     set_key(&f->config.srtp.wrap_key_old, strange_key);
     media_watch_reloaded(f->watch);
-    run_for(300);
-    assert_int_equal(f->asked, 4);
+    assert_asked(4);
     answer();
     assert_int_equal(told(0).keys, 1);
 }
