@@ -45,7 +45,9 @@ struct running {
     unsigned asked_count;
     struct srtp_wanted wanted; /* the last whose keys it has asked for */
     unsigned wanted_count;
-    bool unwanted; /* the last of them has ended */
+    bool unwanted;            /* the last of them has ended */
+    struct session_page page; /* the last that has come back */
+    unsigned pages;
 };
 
 static inline void running_deliver(void *ctx, struct mailbox_message *m)
@@ -62,6 +64,10 @@ static inline void running_deliver(void *ctx, struct mailbox_message *m)
     if (m->kind == MAILBOX_SRTP_WANTED) {
         d->wanted = *m->u.wanted;
         d->wanted_count++;
+    }
+    if (m->kind == MAILBOX_SESSIONS_READ) {
+        d->page = *m->u.page;
+        d->pages++;
     }
     d->unwanted |= m->kind == MAILBOX_SRTP_UNWANTED && m->u.allocation == d->wanted.allocation;
     mailbox_message_free(m);

@@ -364,6 +364,51 @@ static void test_worker_store_asks_once_for_all(void **state)
     }
 }
 
+static void post_page(struct running *d, uint32_t tag)
+{
+    struct session_page *page = calloc(1, sizeof(*page));
+    page->tag = tag;
+    page->max = SESSIONS_PAGE_MAX;
+    post(d, (struct mailbox_message){.kind = MAILBOX_SESSIONS, .u.page = page});
+}
+
+static void test_worker_store_page_of_sessions_comes_back_filled_in(void **state)
+{
+    struct running *d = *state;
+    struct client c;
+    client_open(&c, d, "ann", "pw");
+    client_challenge(&c);
+    client_send(&c, STUN_ALLOCATE);
+    wait_asked(d, 1);
+    post_answer(d, &c, STORE_FOUND);
+    assert_int_equal(client_hear(&c), 0);
+    post_page(d, 77);
+    while (d->pages == 0)
+        uv_run(&d->loop, UV_RUN_ONCE);
+    assert_int_equal(d->page.tag, 77);
+    assert_int_equal(d->page.count, 1);
+    assert_int_equal(d->page.sessions[0].user_len, 3);
+    assert_memory_equal(d->page.sessions[0].user, "ann", 3);
+    assert_false(d->page.more);
+    /* Behind its stop too, and one that finds no room is freed. */
+    struct mailbox_message filler = {.kind = MAILBOX_RELAY};
+    post(d, (struct mailbox_message){.kind = MAILBOX_STOP});
+    running_wait_for(d, &d->stopped);
+    worker_join(d->workers.items[0]);
+    post_page(d, 78);
+    (void)worker_settle(d->workers.items[0]);
+    (void)mailbox_drain(d->control);
+    assert_int_equal(d->pages, 2);
+    assert_int_equal(d->page.tag, 78);
+    while (mailbox_post(d->control, &filler) == 0) {
+    }
+    post_page(d, 79);
+    (void)worker_settle(d->workers.items[0]);
+    (void)mailbox_drain(d->control);
+    assert_int_equal(d->pages, 2);
+    close(c.fd);
+}
+
 int main(void)
 {
     if (srtp_verifier_init() < 0)
@@ -377,6 +422,7 @@ int main(void)
         CASE(test_worker_store_revocation_ends_what_lives),
         CASE(test_worker_store_stops_with_messages_in_flight),
         CASE(test_worker_store_asks_once_for_all),
+        CASE(test_worker_store_page_of_sessions_comes_back_filled_in),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
