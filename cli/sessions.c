@@ -28,11 +28,14 @@ static const char *text_of(const json_t *json, const char *key)
 /* What takes the place of a character that is not printed as it is. Its length. */
 static size_t escape(uint32_t c, char out[12])
 {
-    const int n = snprintf(out, 12,
-        c == '\\'  ? "\\\\"
-        : c < 0x80 ? "\\x%02" PRIx32
-                   : "\\u{%" PRIx32 "}",
-        c);
+    int n;
+    if (c == '\\') {
+        n = snprintf(out, 12, "\\\\");
+    } else if (c < 0x80) {
+        n = snprintf(out, 12, "\\x%02" PRIx32, c);
+    } else {
+        n = snprintf(out, 12, "\\u{%" PRIx32 "}", c);
+    }
     return n > 0 ? (size_t)n : 0;
 }
 
@@ -76,13 +79,14 @@ static void print_time(long long seconds)
 static void print_bytes(long long bytes)
 {
     static const char units[] = "kMGTPE";
-    double amount = (double)bytes;
+    double amount = (double)bytes / 1000;
     size_t unit = 0;
     if (bytes < 1000) {
         printf(" %7lld", bytes);
         return;
     }
-    for (amount /= 1000; amount >= 999.95 && unit + 2 < sizeof(units); amount /= 1000) {
+    while (amount >= 999.95 && unit + 2 < sizeof(units)) {
+        amount /= 1000;
         unit++;
     }
     printf(" %6.1f%c", amount, units[unit]);
