@@ -13,6 +13,7 @@ CHUNK = 1 << 22
 PAGE = resource.getpagesize()
 PRESENT = 3 << 62  # in memory, or swapped out
 MAPPING_MAX = 1 << 34  # a sanitizer reserves far more than there is
+SHADOW = range(0x010000000000, 0x550000000000)  # what ASan and TSan write about memory; nothing else is mapped there
 
 
 def mappings(pid):
@@ -20,7 +21,7 @@ def mappings(pid):
     for line in open(f"/proc/{pid}/maps", encoding="utf-8"):
         where, rights, *rest = line.split()
         start, end = (int(x, 16) for x in where.split("-"))
-        if rights.startswith("rw") and not rest[-1].startswith("[v") and end - start < MAPPING_MAX:
+        if rights.startswith("rw") and not rest[-1].startswith("[v") and end - start < MAPPING_MAX and start not in SHADOW:
             yield start, end
 
 
