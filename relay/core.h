@@ -54,6 +54,7 @@ struct media_state {
     uint64_t ticked_us;
     uint32_t want_slot; /* the next to be looked at */
     bool wanting;       /* there may be allocations for which keys are to be asked for */
+    bool want_behind;   /* also below want_slot */
 };
 
 struct relay {

@@ -201,7 +201,9 @@ int media_begin(struct allocation *a)
         return rc;
     }
     if (!want(a)) {
-        a->relay->media.wanting = true;
+        struct media_state *m = &a->relay->media;
+        m->wanting = true;
+        m->want_behind = m->want_behind || handle_slot(a->handle) < m->want_slot;
     }
     return 0;
 }
@@ -279,7 +281,8 @@ static void tick_wants(struct relay *r)
     for (unsigned n = 0; n < MEDIA_WANT_STEP && m->wanting; n++) {
         if (m->want_slot >= slab_slots(r->allocations)) {
             m->want_slot = 0;
-            m->wanting = false;
+            m->wanting = m->want_behind;
+            m->want_behind = false;
             return;
         }
         struct allocation *a = slab_at(r->allocations, m->want_slot);

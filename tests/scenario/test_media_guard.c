@@ -299,6 +299,29 @@ static void test_guard_keys_are_asked_for_again_when_nobody_could_be_asked(void 
     assert_int_equal(f->w->wants.count, 1);
 }
 
+/* Whoever keeps control busy does not have others forgotten that begin meanwhile. */
+static void test_guard_keys_are_asked_for_behind_one_that_waits(void **state)
+{
+    struct fixture *f = *state;
+    struct client late;
+    client_init(&late, f->w, 3);
+    set_guard(f, SRTP_GUARD_VERIFY);
+    world_advance_ms(f->w, 200);
+    fixture_allocate(&f->a);
+    assert_int_equal(handle_slot(last_want(f->w)->allocation), 0);
+    f->w->wants.full = true;
+    fixture_allocate(&f->b);
+    world_advance_ms(f->w, 500);
+    assert_int_equal(client_refresh(&f->a, 0, NULL), 200);
+    fixture_allocate(&late); /* where `a` was */
+    world_advance_ms(f->w, 500);
+    assert_int_equal(f->w->wants.count, 1);
+    f->w->wants.full = false;
+    world_advance_ms(f->w, 500);
+    assert_int_equal(f->w->wants.count, 3);
+    assert_int_equal(handle_slot(last_want(f->w)->allocation), 0);
+}
+
 static unsigned deposit_id(struct fixture *f, unsigned worker, uint64_t id, uint8_t direction)
 {
     struct srtp_deposit d = {.until = f->w->now.wall_s + 60,
@@ -508,6 +531,7 @@ int main(void)
         SCENARIO(test_guard_account_that_is_the_name_is_not_said_twice),
         SCENARIO(test_guard_keys_are_asked_for_when_a_reload_begins_to_verify),
         SCENARIO(test_guard_keys_are_asked_for_again_when_nobody_could_be_asked),
+        SCENARIO(test_guard_keys_are_asked_for_behind_one_that_waits),
         SCENARIO(test_guard_deposit_by_id_is_for_that_allocation_alone),
         SCENARIO(test_guard_refused_keys_are_counted),
         SCENARIO(test_guard_keys_that_end_are_wiped),
