@@ -3,8 +3,8 @@
  * made, found by its id or its user when they come, wiped when they have ended.
  *
  * Always: the index has each live allocation under its realm and user as on the wire and, where
- * that is another one, under its account. Nothing here walks all allocations at once. Called by
- * allocation.c and relay.c.
+ * that is another one, under its account; behind the first of a name, the latest stands first.
+ * Nothing here walks all allocations at once. Called by allocation.c and relay.c.
  */
 #include <errno.h>
 
@@ -249,9 +249,16 @@ unsigned relay_srtp_deposit(
         return 0;
     }
     const struct user_key key = {b->realm, slice_of(b->user, b->user_len)};
+    const uint32_t first = find_user(r, user_hash(r, &key), &key);
     unsigned taken = 0;
-    for (uint32_t id = find_user(r, user_hash(r, &key), &key); id; id = node_at(r, id)->after) {
-        taken += take(node_allocation(r, id), deposit, now);
+    for (uint32_t id = first; id; id = node_at(r, id)->after) {
+        struct allocation *a = node_allocation(r, id);
+        /* Those behind have been there for longer, and got it when this one did. What control tells
+         * one that is new would else cost as much as its user has allocations. */
+        if (id != first && srtp_guard_has(&a->media.session, deposit)) {
+            break;
+        }
+        taken += take(a, deposit, now);
     }
     return taken;
 }

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/crypto.h"
 #include "base/secret.h"
 #include "srtp/classify.h"
 #include "srtp/verifier.h"
@@ -38,6 +39,7 @@ struct srtp_session_keys {
     uint8_t direction;
     bool by_user, has_ssrc;
     uint32_t ssrc;
+    uint64_t name;            /* hash of the user's that the latest deposit was for */
     uint64_t before_until_us; /* monotonic; of `before` */
     struct guard_use current, before;
 };
@@ -264,16 +266,25 @@ static void keys_end(struct srtp_session_keys **link)
     free(k);
 }
 
+/* Of those that one allocation has: whoever finds two that are alike harms himself. */
+static uint64_t name_hash(const struct srtp_binding *b)
+{
+    static const uint8_t key[16];
+    return crypto_siphash(key, b->user, b->user_len);
+}
+
+static bool keys_are_of(const struct srtp_session_keys *k, const struct srtp_binding *b)
+{
+    return k->direction == b->direction && k->by_user == (b->allocation == 0) &&
+           k->has_ssrc == b->has_ssrc && (!b->has_ssrc || k->ssrc == b->ssrc);
+}
+
 /* Where the binding's keys hang; what hangs there is NULL if there are none. */
 static struct srtp_session_keys **keys_find(struct srtp_session *s, const struct srtp_binding *b)
 {
     struct srtp_session_keys **link = &s->keys;
-    for (; *link; link = &(*link)->next) {
-        const struct srtp_session_keys *k = *link;
-        if (k->direction == b->direction && k->by_user == (b->allocation == 0) &&
-            k->has_ssrc == b->has_ssrc && (!b->has_ssrc || k->ssrc == b->ssrc)) {
-            break;
-        }
+    while (*link && !keys_are_of(*link, b)) {
+        link = &(*link)->next;
     }
     return link;
 }
@@ -316,6 +327,7 @@ static int keys_add(struct srtp_guard *g, struct srtp_session *s, const struct s
     k->by_user = b->allocation == 0;
     k->has_ssrc = b->has_ssrc;
     k->ssrc = b->ssrc;
+    k->name = name_hash(b);
     struct srtp_session_keys **link = &s->keys;
     while (!k->has_ssrc && *link) {
         link = &(*link)->next;
@@ -373,11 +385,22 @@ int srtp_guard_deposit(struct srtp_guard *g, struct srtp_session *s, const struc
     if (!*link) {
         return keys_add(g, s, d);
     }
+    (*link)->name = name_hash(b);
     if (srtp_keys_equal(&(*link)->current.keys, &d->keys)) {
         (*link)->current.until = d->until;
         return 0;
     }
     return keys_replace(g, *link, d, now);
+}
+
+bool srtp_guard_has(const struct srtp_session *s, const struct srtp_deposit *d)
+{
+    const struct srtp_session_keys *k = s->keys;
+    while (k && !keys_are_of(k, &d->binding)) {
+        k = k->next;
+    }
+    return k && k->name == name_hash(&d->binding) && k->current.until == d->until &&
+           srtp_keys_equal(&k->current.keys, &d->keys);
 }
 
 void srtp_guard_tick(struct srtp_guard *g, struct srtp_session *s, const struct instant *now)

@@ -53,6 +53,8 @@ enum reason srtp_guard_judge(
  * be. */
 int srtp_guard_deposit(struct srtp_guard *g, struct srtp_session *s, const struct srtp_deposit *d,
     const struct instant *now);
+/* That deposit, for that name and with that end, is what the session was told last of its SSRC. */
+bool srtp_guard_has(const struct srtp_session *s, const struct srtp_deposit *d);
 /* Wipes keys that have ended or been replaced. Once a second or so for each session with keys. */
 void srtp_guard_tick(struct srtp_guard *g, struct srtp_session *s, const struct instant *now);
 /* Wipes all of it. */

@@ -430,14 +430,20 @@ static unsigned count_members(
     return n;
 }
 
-static unsigned deposit_user(struct fixture *f, uint32_t realm, const char *name, uint32_t ssrc)
+static unsigned deposit_user_until(
+    struct fixture *f, uint32_t realm, const char *name, uint32_t ssrc, int64_t seconds)
 {
-    struct srtp_deposit d = {.until = f->w->now.wall_s + 60,
+    struct srtp_deposit d = {.until = f->w->now.wall_s + seconds,
         .binding = {.realm = realm, .has_ssrc = true, .ssrc = ssrc},
         .keys = {.count = 1}};
     d.binding.user_len = (uint16_t)strlen(name);
     memcpy(d.binding.user, name, d.binding.user_len);
     return relay_srtp_deposit(f->w->worker[0].relay, &d, &f->w->now);
+}
+
+static unsigned deposit_user(struct fixture *f, uint32_t realm, const char *name, uint32_t ssrc)
+{
+    return deposit_user_until(f, realm, name, ssrc, 60);
 }
 
 static void begin_member(struct fixture *f, struct member *m, unsigned n)
@@ -480,10 +486,10 @@ static void test_guard_index_of_users_is_exact_over_random_changes(void **state)
         }
         const char *name = names[world_random(f->w) % 7];
         const char *wire = members[world_random(f->w) % MEMBERS].client.user;
-        assert_int_equal(
-            deposit_user(f, realm, name, SSRC), count_members(members, MEMBERS, realm, name));
-        assert_int_equal(
-            deposit_user(f, realm, wire, SSRC), count_members(members, MEMBERS, realm, wire));
+        assert_int_equal(deposit_user_until(f, realm, name, SSRC, 60 + 2 * step),
+            count_members(members, MEMBERS, realm, name));
+        assert_int_equal(deposit_user_until(f, realm, wire, SSRC, 61 + 2 * step),
+            count_members(members, MEMBERS, realm, wire));
         world_clear(f->w);
     }
     for (unsigned i = 0; i < MEMBERS; i++)
@@ -492,6 +498,35 @@ static void test_guard_index_of_users_is_exact_over_random_changes(void **state)
     assert_int_equal(fakes_live, 0);
     for (unsigned i = 0; i < 7; i++)
         assert_int_equal(deposit_user(f, REALM_REST, names[i], SSRC), 0);
+}
+
+/* Else one who has thousands would hold up everybody, each time that he makes one more. */
+static void test_guard_key_for_a_new_allocation_walks_over_no_others(void **state)
+{
+    enum { CLIENTS = 30 };
+    static struct client clients[CLIENTS];
+    struct fixture *f = *state;
+    fakes_reset();
+    f->settings.guard = SRTP_GUARD_VERIFY;
+    fixture_restart(f);
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        client_init(&clients[i], f->w, 10 + i);
+        client_set_rest(&clients[i], "ann", 3600, "north");
+        fixture_allocate(&clients[i]);
+        assert_int_equal(deposit_user(f, REALM_REST, "ann", SSRC), i < 2 ? i + 1 : 2);
+        if (i % 3 == 2) /* the first, or the latest */
+            assert_int_equal(client_refresh(&clients[i % 2 ? i : i / 3], 0, NULL), 200);
+    }
+    const uint64_t told = world_metric(f->w, METRIC_SRTP_KEYS_DEPOSITED);
+    assert_int_equal(deposit_user(f, REALM_REST, "ann", SSRC), 1);
+    /* Another name, another SSRC or another end is news for all of them. */
+    assert_int_equal(deposit_user(f, REALM_REST, clients[CLIENTS - 2].user, SSRC), 20);
+    assert_int_equal(deposit_user(f, REALM_REST, "ann", SSRC), 20);
+    assert_int_equal(deposit_user(f, REALM_REST, "ann", SSRC + 1), 20);
+    assert_int_equal(deposit_user_until(f, REALM_REST, "ann", SSRC, 61), 20);
+    assert_int_equal(deposit_user_until(f, REALM_REST, "ann", SSRC, 0), 20);
+    assert_int_equal(deposit_user(f, REALM_REST, "ann", SSRC), 20);
+    assert_int_equal(world_metric(f->w, METRIC_SRTP_KEYS_DEPOSITED), told + 101);
 }
 
 /* A kid is everybody's whom an authorization server serves; the account is the token. */
@@ -536,6 +571,7 @@ int main(void)
         SCENARIO(test_guard_refused_keys_are_counted),
         SCENARIO(test_guard_keys_that_end_are_wiped),
         SCENARIO(test_guard_index_of_users_is_exact_over_random_changes),
+        SCENARIO(test_guard_key_for_a_new_allocation_walks_over_no_others),
         SCENARIO(test_guard_deposit_for_a_token_is_for_its_bearer),
     };
     return cmocka_run_group_tests_name("media_guard", tests, NULL, NULL);
