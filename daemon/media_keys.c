@@ -14,11 +14,21 @@
 #include "srtp/key_store.h"
 #include "srtp/verifier.h"
 
-#define SECONDS_MAX (2 * 86400u)
+#define SECONDS_MAX    (2 * 86400u)
+#define UNANSWERED_MAX 4096
+
+/* A want to which not all keys could be posted. */
+struct unanswered {
+    struct unanswered *next;
+    unsigned worker;
+    struct srtp_wanted wanted;
+};
 
 struct media_keys {
     struct media_keys_deps deps;
     struct key_store *store;
+    struct unanswered *unanswered;
+    size_t unanswered_count;
     struct media_post *post; /* NULL: it is over */
     struct media_watch *watch;
 };
@@ -27,19 +37,47 @@ struct media_keys {
 struct finding {
     struct media_keys *keys;
     unsigned worker;
+    bool lost; /* one of them */
 };
 
 static void on_stored(void *ctx, const struct srtp_deposit *d)
 {
-    const struct finding *f = ctx;
-    (void)media_post_put(f->keys->post, (uint64_t)1 << f->worker, d);
+    struct finding *f = ctx;
+    f->lost |= media_post_put(f->keys->post, (uint64_t)1 << f->worker, d) < 0;
+}
+
+/* Where there is no room for all of it, once more at the next tick. */
+static void answer(struct media_keys *m, const struct srtp_wanted *wanted, unsigned worker)
+{
+    struct finding f = {m, worker, false};
+    key_store_find(m->store, wanted, clock_now().wall_s, on_stored, &f);
+    if (!f.lost || m->unanswered_count == UNANSWERED_MAX)
+        return;
+    struct unanswered *u = malloc(sizeof(*u));
+    if (!u)
+        return;
+    *u = (struct unanswered){m->unanswered, worker, *wanted};
+    m->unanswered = u;
+    m->unanswered_count++;
+}
+
+static void answer_again(struct media_keys *m)
+{
+    struct unanswered *next, *u = m->unanswered;
+    m->unanswered = NULL;
+    m->unanswered_count = 0;
+    for (; u; u = next) {
+        next = u->next;
+        if (m->post)
+            answer(m, &u->wanted, u->worker);
+        free(u);
+    }
 }
 
 void media_keys_want(struct media_keys *m, struct srtp_wanted *wanted, unsigned worker)
 {
-    struct finding f = {m, worker};
     if (m->post) {
-        key_store_find(m->store, wanted, clock_now().wall_s, on_stored, &f);
+        answer(m, wanted, worker);
         media_watch_want(m->watch, wanted, worker);
     }
     free(wanted);
@@ -130,6 +168,7 @@ struct media_watch *media_keys_watch(const struct media_keys *m)
 void media_keys_tick(struct media_keys *m, const struct instant *now)
 {
     key_store_tick(m->store, now->wall_s);
+    answer_again(m);
     media_watch_tick(m->watch, now->mono_us);
 }
 
@@ -167,6 +206,7 @@ void media_keys_free(struct media_keys *m)
 {
     if (!m)
         return;
+    answer_again(m); /* nobody any more: frees them */
     key_store_free(m->store);
     free(m);
 }

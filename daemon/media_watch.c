@@ -177,7 +177,7 @@ static bool has_field(
 
 /* False: it is no key, now. One that has ended is taken back with those that are gone; else what
  * was there before goes on. */
-static bool take_value(struct media_watch *m, const struct media_place *p,
+static bool take_value(struct media_watch *m, struct media_place *p,
     const struct fleet_srtp_field *field, uint64_t workers, struct media_field *out)
 {
     const struct srtp_settings *s = &m->deps.config->srtp;
@@ -192,10 +192,10 @@ static bool take_value(struct media_watch *m, const struct media_place *p,
         .ssrc = d.binding.ssrc, .direction = d.binding.direction, .has_ssrc = d.binding.has_ssrc};
     const enum wrapped_fault fault =
         wrapped_key_open(m->crypto, keys, &whose, field->value, clock_now().wall_s, &d);
-    if (fault == WRAPPED_FAULT_NONE)
-        (void)media_post_put(m->deps.post, workers, &d);
-    else
+    if (fault != WRAPPED_FAULT_NONE)
         refuse(m, p, wrapped_fault_text(fault));
+    else if (media_post_put(m->deps.post, workers, &d) < 0)
+        p->behind |= workers;
     const bool stays =
         fault == WRAPPED_FAULT_NONE ||
         (fault != WRAPPED_FAULT_EXPIRED && has_field(p->fields, p->field_count, &d.binding));
@@ -203,19 +203,20 @@ static bool take_value(struct media_watch *m, const struct media_place *p,
     return stays;
 }
 
-static void take_back(
+/* False: somebody was not told, who is to be told again. */
+static bool take_back(
     struct media_watch *m, const struct media_place *p, const struct media_field *field)
 {
     struct key_realm realm;
     struct srtp_deposit d = {0};
     /* A field that a user's place may have as well. */
     if (key_place_read(&d.binding, &realm, media_place_slice(p), slice_of_string("to_peer/0")) < 0)
-        return;
+        return true;
     d.binding.realm = p->realm;
     d.binding.direction = field->direction;
     d.binding.has_ssrc = field->has_ssrc;
     d.binding.ssrc = field->ssrc;
-    (void)media_post_put(m->deps.post, p->workers, &d);
+    return media_post_put(m->deps.post, p->workers, &d) == 0;
 }
 
 /* What is there now in place of what was. Without memory for it nothing of it is taken back when it
@@ -243,8 +244,11 @@ static void read_place(
         const struct srtp_binding b = {.direction = p->fields[i].direction,
             .has_ssrc = p->fields[i].has_ssrc,
             .ssrc = p->fields[i].ssrc};
-        if (!has_field(now, count, &b))
-            take_back(m, p, &p->fields[i]);
+        if (has_field(now, count, &b) || take_back(m, p, &p->fields[i]))
+            continue;
+        p->behind |= p->workers;
+        if (count < FLEET_SRTP_FIELDS_MAX)
+            now[count++] = p->fields[i];
     }
     remember(p, now, count);
 }
@@ -261,6 +265,8 @@ void media_watch_found(struct media_watch *m, const struct fleet_srtp_found *fou
     if (found->outcome == FLEET_SRTP_READ && opens(m)) {
         p->failures = 0;
         read_place(m, p, found);
+        if (p->behind != 0)
+            join_queue(m, p); /* there was no room; a place is read again, keys are not kept */
     } else if (found->outcome == FLEET_SRTP_FAILED && !again && ++p->failures < TRIES) {
         join_queue(m, p);
     }

@@ -179,6 +179,52 @@ static void test_media_keys_that_wait_are_bounded(void **state)
     assert_int_equal(refused(), 1);
 }
 
+/* Who has so many keys posted that there is no room makes others wait, and does not leave them
+ * without. */
+static void test_media_keys_that_found_no_room_are_told_later(void **state)
+{
+    struct admin_srtp_key what = by_user("bob");
+    const struct instant now = clock_now();
+    assert_int_equal(put(&what), 0);
+    what = by_allocation(id_of(1, 9));
+    for (what.ssrc = 0, what.has_ssrc = true; what.ssrc < 64; what.ssrc++)
+        assert_int_equal(put(&what), 0);
+    (void)told(0);
+    (void)told(1);
+    mailboxes_fill(&f->m, 1, MAILBOX_RELAY);
+    for (unsigned i = 0; i < MEDIA_POST_MAX / 64; i++)
+        want(id_of(1, 9), "mallory");
+    assert_int_equal(refused(), 0);
+    want(id_of(1, 5), "bob");
+    assert_int_equal(refused(), 1);
+    media_keys_tick(f->keys, &now);
+    assert_int_equal(refused(), 2);
+    (void)told(1);
+    unsigned keys = 0;
+    for (unsigned turn = 0; turn < 100 && keys < MEDIA_POST_MAX; turn++) {
+        run_for(25);
+        keys += told(1).keys;
+    }
+    assert_int_equal(keys, MEDIA_POST_MAX);
+    media_keys_tick(f->keys, &now);
+    const struct told t = told(1);
+    assert_int_equal(t.keys, 1);
+    assert_memory_equal(t.last.binding.user, "bob", 3);
+    media_keys_tick(f->keys, &now);
+    assert_int_equal(told(1).keys, 0);
+}
+
+static void test_media_keys_wants_that_wait_end_with_the_rest(void **state)
+{
+    struct admin_srtp_key what = by_allocation(id_of(1, 9));
+    assert_int_equal(put(&what), 0);
+    (void)told(1);
+    mailboxes_fill(&f->m, 1, MAILBOX_RELAY);
+    for (unsigned i = 0; i < MEDIA_POST_MAX + 5; i++)
+        want(id_of(1, 9), "mallory");
+    assert_int_equal(refused(), 5);
+}
+
 static void test_media_keys_after_the_end_nobody_is_told(void **state)
 {
     const struct admin_srtp_key what = by_allocation(id_of(0, 1));
@@ -204,6 +250,8 @@ int main(void)
         CASE(test_media_keys_too_many_of_one_place_are_refused),
         CASE(test_media_keys_full_mailbox_gets_them_later),
         CASE(test_media_keys_that_wait_are_bounded),
+        CASE(test_media_keys_that_found_no_room_are_told_later),
+        CASE(test_media_keys_wants_that_wait_end_with_the_rest),
         CASE(test_media_keys_after_the_end_nobody_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
