@@ -308,6 +308,17 @@ static int use_begin(struct guard_use *use, const struct srtp_guard *g,
     return rc;
 }
 
+/* The same keys again. Of the roll-over counter they say what is so now, or nothing any more. */
+static void use_prolong(struct guard_use *use, const struct srtp_deposit *d)
+{
+    use->until = d->until;
+    use->keys.has_roc = d->keys.has_roc;
+    use->keys.roc = d->keys.roc;
+    if (use->verifier) {
+        srtp_verifier_tell_roc(use->verifier, &use->keys);
+    }
+}
+
 static int keys_add(struct srtp_guard *g, struct srtp_session *s, const struct srtp_deposit *d)
 {
     const struct srtp_binding *b = &d->binding;
@@ -350,10 +361,10 @@ static int keys_replace(const struct srtp_guard *g, struct srtp_session_keys *k,
     const struct srtp_deposit *d, const struct instant *now)
 {
     struct guard_use fresh = {0};
-    if (is_set(&k->before) && srtp_keys_equal(&k->before.keys, &d->keys)) {
+    if (is_set(&k->before) && srtp_keys_same(&k->before.keys, &d->keys)) {
         /* Back with what it has seen, or its packets could be sent again. */
         fresh = k->before;
-        fresh.until = d->until;
+        use_prolong(&fresh, d);
     } else {
         const int rc = use_begin(&fresh, g, d, k->current.verifier);
         if (rc) {
@@ -386,8 +397,8 @@ int srtp_guard_deposit(struct srtp_guard *g, struct srtp_session *s, const struc
         return keys_add(g, s, d);
     }
     (*link)->name = name_hash(b);
-    if (srtp_keys_equal(&(*link)->current.keys, &d->keys)) {
-        (*link)->current.until = d->until;
+    if (srtp_keys_same(&(*link)->current.keys, &d->keys)) {
+        use_prolong(&(*link)->current, d);
         return 0;
     }
     return keys_replace(g, *link, d, now);

@@ -44,13 +44,17 @@ static bool masters_equal(const struct srtp_master *a, const struct srtp_master 
            a->mki_len == b->mki_len && memcmp(a->mki, b->mki, a->mki_len) == 0;
 }
 
-bool srtp_keys_equal(const struct srtp_keys *a, const struct srtp_keys *b)
+bool srtp_keys_same(const struct srtp_keys *a, const struct srtp_keys *b)
 {
-    if (a->suite != b->suite || a->count != b->count || a->has_roc != b->has_roc ||
-        (a->has_roc && a->roc != b->roc))
+    if (a->suite != b->suite || a->count != b->count)
         return false;
     bool equal = true;
     for (unsigned i = 0; i < a->count; i++)
         equal = masters_equal(&a->masters[i], &b->masters[i]) && equal;
     return equal;
+}
+
+bool srtp_keys_equal(const struct srtp_keys *a, const struct srtp_keys *b)
+{
+    return a->has_roc == b->has_roc && (!a->has_roc || a->roc == b->roc) && srtp_keys_same(a, b);
 }

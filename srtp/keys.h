@@ -65,6 +65,8 @@ void srtp_deposit_free(struct srtp_deposit *d);
 /* Same allocation or user, SSRC and direction. */
 bool srtp_binding_equal(const struct srtp_binding *a, const struct srtp_binding *b);
 bool srtp_keys_equal(const struct srtp_keys *a, const struct srtp_keys *b); /* constant time */
+/* The same, whatever is said of the roll-over counter. */
+bool srtp_keys_same(const struct srtp_keys *a, const struct srtp_keys *b);
 
 /* What a live allocation asks: which keys there are for it. */
 struct srtp_wanted {

@@ -1,7 +1,8 @@
 /*
- * Which roll-over counters are tried for an SSRC that has no stream yet. A forger who invents SSRCs
- * gets a bounded number of packets called unverified, and nothing that he sends keeps an SSRC that
- * begins under way, with counter 0, from being found at its first packet. Called by the verifier.
+ * Which roll-over counters are tried for an SSRC that has no stream yet, or was elsewhere. A forger
+ * who invents SSRCs gets a bounded number of packets called unverified, and nothing that he sends
+ * keeps an SSRC that begins under way, with counter 0, from being found at its first packet. Called
+ * by the verifier.
  */
 #include "srtp/roll_over.h"
 
@@ -13,10 +14,15 @@
 #define END     1024
 #define KEPT_US 60000000ull
 
-int roll_over_init(struct roll_over *r, const struct srtp_keys *keys, uint32_t hints)
+void roll_over_tell(struct roll_over *r, const struct srtp_keys *keys)
 {
     r->told = keys->has_roc;
     r->roc = keys->roc;
+}
+
+int roll_over_init(struct roll_over *r, const struct srtp_keys *keys, uint32_t hints)
+{
+    roll_over_tell(r, keys);
     if (hints == 0)
         return 0;
     r->hints = calloc(hints, sizeof(r->hints[0]));
@@ -113,6 +119,18 @@ enum srtp_verdict roll_over_find(
     const bool fits = (r->told && try_around(ask, r->roc, roc)) ||
                       (hint && try_around(ask, hint->roc, roc)) || try_around(ask, 0, roc);
     return fits ? SRTP_VERIFIED : SRTP_FAILED;
+}
+
+bool roll_over_resume(const struct roll_over_ask *ask, uint32_t *ahead, uint32_t *roc)
+{
+    const uint32_t first = *roc + 1;
+    /* Packets of a forger may have come first. */
+    if (try_one(ask, first, roc) || try_step(ask, first + *ahead, roc)) {
+        *ahead = 0;
+        return true;
+    }
+    *ahead = *ahead + ADVANCE < END ? *ahead + ADVANCE : 0;
+    return false;
 }
 
 void roll_over_found(struct roll_over *r, uint32_t ssrc)

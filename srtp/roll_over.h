@@ -41,6 +41,8 @@ struct roll_over_ask {
 /* `r` is zeroed. 0, or -ENOMEM: room for `hints` of them. */
 int roll_over_init(struct roll_over *r, const struct srtp_keys *keys, uint32_t hints);
 void roll_over_deinit(struct roll_over *r);
+/* What the keys say, in place of what they said before. */
+void roll_over_tell(struct roll_over *r, const struct srtp_keys *keys);
 /* At most as often as there is room. */
 void roll_over_add_hint(struct roll_over *r, uint32_t ssrc, uint32_t roc);
 
@@ -48,6 +50,10 @@ void roll_over_add_hint(struct roll_over *r, uint32_t ssrc, uint32_t roc);
  * srtp/verifier.h. */
 enum srtp_verdict roll_over_find(
     struct roll_over *r, const struct roll_over_ask *ask, uint64_t now_us, uint32_t *roc);
+/* Of a stream that was elsewhere for a while: `roc` is what its sequence number alone would say,
+ * and did not fit. *ahead, 0 at first and again once it is found, belongs to the stream. True with
+ * *roc set to a later one that fits. */
+bool roll_over_resume(const struct roll_over_ask *ask, uint32_t *ahead, uint32_t *roc);
 /* A stream has begun: its search, if there is one, gives its place back. */
 void roll_over_found(struct roll_over *r, uint32_t ssrc);
 

@@ -44,6 +44,9 @@ bool srtp_verifier_available(void);
 int srtp_verifier_new(struct srtp_verifier **out, const struct srtp_keys *keys,
     const struct srtp_verifier_options *options);
 void srtp_verifier_free(struct srtp_verifier *v); /* wipes; NULL is fine */
+/* The same keys were deposited again: what they say of the roll-over counter is for SSRCs that have
+ * not begun. */
+void srtp_verifier_tell_roc(struct srtp_verifier *v, const struct srtp_keys *keys);
 /* `packet`: one whose header is plausible (wire/rtp.h). */
 enum srtp_verdict srtp_verifier_judge(
     struct srtp_verifier *v, struct slice packet, bool rtcp, uint64_t now_us);

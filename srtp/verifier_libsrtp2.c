@@ -25,11 +25,15 @@
 #define PACKET_SMALL 2048 /* a datagram of nearly all networks */
 #define PACKET_MAX   65536
 #define WINDOW_MIN   64 /* of libsrtp2 */
+#define INDEX_HALF   32768
+#define ELSEWHERE_US 5000000ull /* half of the sequence numbers take longer */
 
 struct stream {
     uint32_t ssrc;
     bool begun;       /* its first SRTP packet has verified: `highest` is valid */
     uint64_t highest; /* index of SRTP, 48 bits */
+    uint64_t last_us; /* when one verified last */
+    uint32_t ahead;   /* roll_over_resume */
 };
 
 struct srtp_verifier {
@@ -96,8 +100,8 @@ static int make_session(srtp_t *session, const srtp_policy_t *policy)
 }
 
 /*
- * RFC 4568 section 6.2.2: of AES_CM_128_HMAC_SHA1_32 "SRTCP still uses an 80-bit authentication
- * tag". libsrtp2 2.5 looks for the MKI of SRTCP before a tag of the length of SRTP's, so these
+ * RFC 4568 section 6.2: of AES_CM_128_HMAC_SHA1_32 too "SRTCP auth. tag" is "80 bits". libsrtp2 2.5
+ * looks for the MKI of SRTCP before a tag of the length of SRTP's, so these
  * suites with an MKI need a second session, in which both have 80 bits.
  */
 static int make_sessions(struct srtp_verifier *v, srtp_policy_t *policy)
@@ -208,6 +212,11 @@ int srtp_verifier_init(void)
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, init_once);
     return lasting ? 0 : -EIO;
+}
+
+void srtp_verifier_tell_roc(struct srtp_verifier *v, const struct srtp_keys *keys)
+{
+    roll_over_tell(&v->roll_over, keys);
 }
 
 void srtp_verifier_free(struct srtp_verifier *v)
@@ -341,17 +350,40 @@ static enum srtp_verdict judge_status(struct srtp_verifier *v, srtp_err_status_t
     }
 }
 
-static enum srtp_verdict judge_begun(
-    struct srtp_verifier *v, struct stream *stream, struct slice packet, uint16_t sequence)
+/*
+ * RFC 3711 section 3.3.1: "2^15 packets would need to be lost […] before synchronization is lost."
+ * So many are missing here, and not at the receiver, where media took another way for a while; none
+ * would fit ever again. Only forward: what was seen stays seen.
+ */
+static bool goes_on(struct srtp_verifier *v, struct stream *stream, struct slice packet,
+    uint16_t sequence, uint32_t *roc)
+{
+    const struct roll_over_ask ask = {v->tags, stream->ssrc, packet};
+    *roc = (uint32_t)(estimate_index(stream->highest, sequence) >> 16);
+    if (!roll_over_resume(&ask, &stream->ahead, roc))
+        return false;
+    const uint64_t index = (uint64_t)*roc << 16 | sequence;
+    /* Nearer than that libsrtp2 would not take the counter over. */
+    return index > stream->highest + INDEX_HALF &&
+           srtp_set_stream_roc(v->session, stream->ssrc, *roc) == srtp_err_status_ok &&
+           ask_library(v, packet, false) == srtp_err_status_ok;
+}
+
+static enum srtp_verdict judge_begun(struct srtp_verifier *v, struct stream *stream,
+    struct slice packet, uint16_t sequence, uint64_t now_us)
 {
     const srtp_err_status_t status = ask_library(v, packet, false);
-    if (status == srtp_err_status_ok) {
-        const uint64_t index = estimate_index(stream->highest, sequence);
-        if (index > stream->highest)
-            stream->highest = index;
-        return SRTP_VERIFIED;
+    uint64_t index = estimate_index(stream->highest, sequence);
+    if (status != srtp_err_status_ok) {
+        uint32_t roc;
+        if (now_us < stream->last_us + ELSEWHERE_US || !goes_on(v, stream, packet, sequence, &roc))
+            return judge_status(v, status, stream, packet, false);
+        index = (uint64_t)roc << 16 | sequence;
     }
-    return judge_status(v, status, stream, packet, false);
+    stream->last_us = now_us;
+    if (index > stream->highest)
+        stream->highest = index;
+    return SRTP_VERIFIED;
 }
 
 /* libsrtp2 copies the template for a packet that is sent, too; it goes nowhere. That its index 0 is
@@ -365,8 +397,8 @@ static void make_stream(struct srtp_verifier *v, uint32_t ssrc)
 }
 
 /* The first packet of an SSRC that has fitted under `roc`. */
-static enum srtp_verdict begin_stream(
-    struct srtp_verifier *v, const struct rtp_header *rtp, struct slice packet, uint32_t roc)
+static enum srtp_verdict begin_stream(struct srtp_verifier *v, const struct rtp_header *rtp,
+    struct slice packet, uint32_t roc, uint64_t now_us)
 {
     uint32_t i = find_stream(v, rtp->ssrc);
     if (crowded(v, i))
@@ -386,6 +418,7 @@ static enum srtp_verdict begin_stream(
     roll_over_found(&v->roll_over, rtp->ssrc);
     stream->begun = true;
     stream->highest = (uint64_t)roc << 16 | rtp->sequence;
+    stream->last_us = now_us;
     return SRTP_VERIFIED;
 }
 
@@ -396,11 +429,11 @@ static enum srtp_verdict judge_rtp(struct srtp_verifier *v, struct slice packet,
         return SRTP_FAILED;
     const uint32_t i = find_stream(v, rtp.ssrc);
     if (i != NO_STREAM && v->streams[i].begun)
-        return judge_begun(v, &v->streams[i], packet, rtp.sequence);
+        return judge_begun(v, &v->streams[i], packet, rtp.sequence, now_us);
     const struct roll_over_ask ask = {v->tags, rtp.ssrc, packet};
     uint32_t roc;
     const enum srtp_verdict verdict = roll_over_find(&v->roll_over, &ask, now_us, &roc);
-    return verdict == SRTP_VERIFIED ? begin_stream(v, &rtp, packet, roc) : verdict;
+    return verdict == SRTP_VERIFIED ? begin_stream(v, &rtp, packet, roc, now_us) : verdict;
 }
 
 static enum srtp_verdict judge_rtcp(struct srtp_verifier *v, struct slice packet)

@@ -13,6 +13,8 @@ struct srtp_verifier {
     uint8_t name; /* the first byte of its key */
     bool live;
     unsigned judged;
+    bool told; /* a counter */
+    uint32_t roc;
     struct srtp_verifier_options options;
 };
 
@@ -43,6 +45,12 @@ bool srtp_verifier_available(void)
     return fake_available;
 }
 
+void srtp_verifier_tell_roc(struct srtp_verifier *v, const struct srtp_keys *keys)
+{
+    v->told = keys->has_roc;
+    v->roc = keys->roc;
+}
+
 int srtp_verifier_new(struct srtp_verifier **out, const struct srtp_keys *keys,
     const struct srtp_verifier_options *options)
 {
@@ -51,6 +59,7 @@ int srtp_verifier_new(struct srtp_verifier **out, const struct srtp_keys *keys,
     struct srtp_verifier *v = &fakes[fakes_made++ % FAKE_VERIFIERS];
     *v = (struct srtp_verifier){
         .name = keys->masters[0].key_and_salt[0], .live = true, .options = *options};
+    srtp_verifier_tell_roc(v, keys);
     fakes_live++;
     *out = v;
     return 0;

@@ -131,6 +131,47 @@ static void test_guard_same_key_again_prolongs_it(void **state)
     assert_null(b->session.keys);
 }
 
+/* Else what was sent under it could be sent again, whenever a counter is told anew. */
+static void test_guard_same_key_with_another_counter_keeps_what_it_saw(void **state)
+{
+    struct bench *b = *state;
+    struct srtp_deposit d = deposit_of(b, SRTP_TO_PEER, 1);
+    assert_int_equal(srtp_guard_deposit(b->guard, &b->session, &d, &b->now), 0);
+    d.keys.has_roc = true;
+    d.keys.roc = 3;
+    d.until += 60;
+    assert_int_equal(srtp_guard_deposit(b->guard, &b->session, &d, &b->now), 0);
+    assert_int_equal(fakes_made, 1);
+    assert_true(fakes[0].told && fakes[0].roc == 3);
+    assert_int_equal(deposit(b, SRTP_TO_PEER, 2), 0);
+    d.keys.roc = 4;
+    assert_int_equal(srtp_guard_deposit(b->guard, &b->session, &d, &b->now), 0);
+    assert_int_equal(fakes_made, 2);
+    assert_true(fakes[0].live && fakes[0].told && fakes[0].roc == 4);
+    d.keys.has_roc = false;
+    assert_int_equal(srtp_guard_deposit(b->guard, &b->session, &d, &b->now), 0);
+    assert_false(fakes[0].told);
+    b->now.wall_s = d.until - 1;
+    assert_int_equal(
+        judge_rtp(b, SRTP_GUARD_VERIFY_REQUIRED, SRTP_TO_PEER, SSRC, 1), REASON_NONE);
+}
+
+/* Of a key that no packet has opened yet. */
+static void test_guard_counter_that_is_told_before_a_key_is_opened_counts(void **state)
+{
+    struct bench *b = *state;
+    struct srtp_deposit d = deposit_of(b, SRTP_TO_PEER, 1);
+    d.binding = (struct srtp_binding){
+        .has_ssrc = true, .ssrc = SSRC, .direction = SRTP_TO_PEER, .user_len = 1, .user = "a"};
+    assert_int_equal(srtp_guard_deposit(b->guard, &b->session, &d, &b->now), 0);
+    d.keys.has_roc = true;
+    d.keys.roc = 3;
+    assert_int_equal(srtp_guard_deposit(b->guard, &b->session, &d, &b->now), 0);
+    judge_rtp(b, SRTP_GUARD_VERIFY, SRTP_TO_PEER, SSRC, 1);
+    assert_int_equal(fakes_made, 1);
+    assert_true(fakes[0].told && fakes[0].roc == 3);
+}
+
 /* Else what was sent under it could be sent again. */
 static void test_guard_key_that_comes_back_has_what_it_saw(void **state)
 {
@@ -274,6 +315,8 @@ int main(void)
         GUARD_TEST(test_guard_new_key_is_told_of_the_one_it_replaces),
         GUARD_TEST(test_guard_third_key_ends_the_first),
         GUARD_TEST(test_guard_same_key_again_prolongs_it),
+        GUARD_TEST(test_guard_same_key_with_another_counter_keeps_what_it_saw),
+        GUARD_TEST(test_guard_counter_that_is_told_before_a_key_is_opened_counts),
         GUARD_TEST(test_guard_key_that_comes_back_has_what_it_saw),
         GUARD_TEST(test_guard_key_before_does_not_outlive_its_own_end),
         GUARD_TEST(test_guard_past_deposit_takes_the_key_back),

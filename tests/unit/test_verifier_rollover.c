@@ -9,6 +9,7 @@
 
 #define SSRC         0x12345678u
 #define MINUTE_US    60000000ull
+#define ELSEWHERE_US 5000000ull
 #define SEARCHES     8
 #define SEARCH_STEPS 147 /* packets until 1024 counters were tried, 7 new ones each */
 
@@ -225,6 +226,90 @@ static void test_verifier_a_new_key_takes_the_counters_of_the_one_before(void **
     }
 }
 
+/* Media takes another way for a while, as where ICE changes its pair, or nobody verifies. */
+static void test_verifier_a_stream_that_was_elsewhere_goes_on(void **state)
+{
+    static struct sent replayed;
+    const uint32_t gaps[] = {1, 2, 3, 8, 9, 40, 700};
+    for (unsigned suite = 0; suite < SRTP_SUITE_COUNT; suite++) {
+        struct pair p;
+        pair_init(&p, suite, NULL);
+        uint32_t roc = 0;
+        uint64_t now = 0;
+        for (uint16_t n = 40000; n < 40010; n++)
+            assert_int_equal(judge_next(&p, SSRC, n, now), SRTP_VERIFIED);
+        assert_true(sender_rtp(&p.tx, SSRC, 40010, 20, &replayed));
+        assert_int_equal(judge_sent(p.v, &replayed, false, now), SRTP_VERIFIED);
+        for (unsigned i = 0; i < sizeof(gaps) / sizeof(gaps[0]); i++) {
+            roc += gaps[i];
+            assert_true(sender_set_roc(&p.tx, SSRC, roc));
+            /* Sequence numbers that seem to be of packets before, of ones ahead and of others. */
+            const uint16_t first = (uint16_t)(39000 + 13000 * i);
+            now += ELSEWHERE_US;
+            unsigned lost = 0;
+            while (lost <= gaps[i] &&
+                   judge_next(&p, SSRC, (uint16_t)(first + lost), now) != SRTP_VERIFIED)
+                lost++;
+            assert_true(lost <= (gaps[i] + 1) / 7);
+            for (uint16_t n = 1; n < 10; n++)
+                assert_int_equal(
+                    judge_next(&p, SSRC, (uint16_t)(first + lost + n), now), SRTP_VERIFIED);
+            assert_int_not_equal(judge_sent(p.v, &replayed, false, now), SRTP_VERIFIED);
+        }
+        pair_deinit(&p);
+    }
+}
+
+/* Just as far ahead as behind: libsrtp2 would keep that counter, whatever comes. */
+static void test_verifier_half_the_sequence_numbers_away_is_passed_over(void **state)
+{
+    struct pair p;
+    pair_init(&p, SRTP_AES_256_SHA1_80, NULL);
+    assert_int_equal(judge_next(&p, SSRC, 40000, 0), SRTP_VERIFIED);
+    /* At the sender, who has sent what is missing here, it is not so. */
+    const struct srtp_keys keys = sender_keys(SRTP_AES_256_SHA1_80, 3);
+    sender_deinit(&p.tx);
+    assert_true(sender_init(&p.tx, &keys));
+    assert_true(sender_set_roc(&p.tx, SSRC, 1));
+    assert_int_not_equal(judge_next(&p, SSRC, 40000 - 32768, ELSEWHERE_US), SRTP_VERIFIED);
+    for (uint32_t n = 40001 - 32768; n < 3 * 65536; n += 1000)
+        assert_int_equal(judge_next(&p, SSRC, (uint16_t)n, ELSEWHERE_US), SRTP_VERIFIED);
+    pair_deinit(&p);
+}
+
+/* What is forged costs no more than a packet of a new SSRC, and nothing at all while media runs. */
+static void test_verifier_a_stream_that_runs_has_one_counter(void **state)
+{
+    struct pair p;
+    pair_init(&p, SRTP_AES_128_SHA1_80, NULL);
+    assert_int_equal(judge_next(&p, SSRC, 1, 0), SRTP_VERIFIED);
+    assert_true(sender_set_roc(&p.tx, SSRC, 1));
+    assert_int_equal(judge_next(&p, SSRC, 40000, ELSEWHERE_US - 1), SRTP_FAILED);
+    assert_int_equal(judge_next(&p, SSRC, 40001, ELSEWHERE_US), SRTP_VERIFIED);
+    pair_deinit(&p);
+}
+
+/* Once an SSRC has begun, it knows better. */
+static void test_verifier_a_counter_that_is_told_later_is_for_who_has_not_begun(void **state)
+{
+    struct pair p;
+    const uint32_t roc = 500;
+    struct srtp_keys said = {.has_roc = true, .roc = roc};
+    pair_init(&p, SRTP_AEAD_128_GCM, NULL);
+    assert_int_equal(judge_next(&p, SSRC, 7, 0), SRTP_VERIFIED);
+    assert_true(sender_set_roc(&p.tx, SSRC + 1, roc));
+    assert_int_equal(judge_next(&p, SSRC + 1, 1, 0), SRTP_UNVERIFIED);
+    srtp_verifier_tell_roc(p.v, &said);
+    assert_int_equal(judge_next(&p, SSRC + 1, 2, 0), SRTP_VERIFIED);
+    assert_int_equal(judge_next(&p, SSRC, 8, 0), SRTP_VERIFIED);
+    said.has_roc = false;
+    srtp_verifier_tell_roc(p.v, &said);
+    assert_true(sender_set_roc(&p.tx, SSRC + 2, 9));
+    assert_int_equal(judge_next(&p, SSRC + 2, 1, 0), SRTP_UNVERIFIED);
+    assert_int_equal(judge_next(&p, SSRC + 2, 2, 0), SRTP_VERIFIED);
+    pair_deinit(&p);
+}
+
 static int set_up(void **state)
 {
     return srtp_verifier_init();
@@ -243,6 +328,10 @@ int main(void)
         cmocka_unit_test(test_verifier_a_forger_who_is_first_cannot_keep_out_a_stream_that_begins),
         cmocka_unit_test(test_verifier_a_new_key_takes_the_counters_of_the_one_before),
         cmocka_unit_test(test_verifier_a_forger_with_new_ssrcs_gets_through_only_so_often),
+        cmocka_unit_test(test_verifier_a_stream_that_was_elsewhere_goes_on),
+        cmocka_unit_test(test_verifier_half_the_sequence_numbers_away_is_passed_over),
+        cmocka_unit_test(test_verifier_a_stream_that_runs_has_one_counter),
+        cmocka_unit_test(test_verifier_a_counter_that_is_told_later_is_for_who_has_not_begun),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }
