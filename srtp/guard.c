@@ -78,14 +78,15 @@ void srtp_guard_set_policy(struct srtp_guard *g, const struct srtp_policy *polic
 }
 
 /* Of several keys that one packet may be under, what the best of them says counts: a forgery fits
- * none, and a packet under the key before fails by the one that replaced it. */
+ * none, and a packet under the key before fails by the one that replaced it. One that knows the
+ * stream and has had the index long ago is better than one that still searches for it. */
 static const uint8_t verdict_rank[SRTP_VERDICT_COUNT] = {
     [SRTP_VERIFIED] = 7,
     [SRTP_REPLAYED] = 6,
     [SRTP_SEEN] = 5,
-    [SRTP_UNVERIFIED] = 4,
-    [SRTP_CROWDED] = 3,
-    [SRTP_TOO_OLD] = 2,
+    [SRTP_TOO_OLD] = 4,
+    [SRTP_UNVERIFIED] = 3,
+    [SRTP_CROWDED] = 2,
     [SRTP_FAILED] = 1,
 };
 
@@ -147,9 +148,14 @@ static void try_keys(const struct srtp_guard *g, struct guard_trial *t, struct s
             t->packet->now->wall_s >= k->current.until) {
             continue;
         }
+        /* By the key of this SSRC, which came first. */
+        const bool failed = !k->has_ssrc && t->tried && t->verdict == SRTP_FAILED;
         try_use(g, t, &k->current, k->before.verifier);
         if (!is_settled(t) && is_before_good(k, t->packet->now)) {
             try_use(g, t, &k->before, NULL);
+        }
+        if (failed && t->verdict == SRTP_UNVERIFIED) {
+            t->verdict = SRTP_FAILED; /* or its forgeries would pass while this one searches */
         }
     }
 }

@@ -218,7 +218,7 @@ static void test_guard_dropped_packets_make_no_stream(void **state)
 static void test_guard_best_verdict_of_several_keys_counts(void **state)
 {
     static const enum srtp_verdict order[SRTP_VERDICT_COUNT] = {SRTP_VERIFIED, SRTP_REPLAYED,
-        SRTP_SEEN, SRTP_UNVERIFIED, SRTP_CROWDED, SRTP_TOO_OLD, SRTP_FAILED};
+        SRTP_SEEN, SRTP_TOO_OLD, SRTP_UNVERIFIED, SRTP_CROWDED, SRTP_FAILED};
     struct bench *b = *state;
     assert_int_equal(deposit(b, SRTP_TO_PEER, 1), 0);
     assert_int_equal(deposit(b, SRTP_TO_PEER, 2), 0);

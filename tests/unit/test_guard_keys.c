@@ -37,6 +37,30 @@ static void test_guard_key_of_an_ssrc_comes_before_that_of_all(void **state)
     assert_int_equal(fake_asked, 1);
 }
 
+/* What one key knows is not undone by another that still searches for a roll-over counter. */
+static void test_guard_key_that_searches_lets_no_forgery_of_a_known_stream_pass(void **state)
+{
+    struct bench *b = *state;
+    assert_int_equal(deposit(b, SRTP_TO_PEER, 1), 0);
+    fake_verdicts[1] = SRTP_UNVERIFIED;
+    assert_int_equal(judge_rtp(b, SRTP_GUARD_VERIFY, SRTP_TO_PEER, SSRC, 1), REASON_NONE);
+    assert_int_equal(deposit_for(b, SRTP_TO_PEER, 2, SSRC), 0);
+    fake_verdicts[2] = SRTP_FAILED;
+    assert_int_equal(judge_rtp(b, SRTP_GUARD_VERIFY, SRTP_TO_PEER, SSRC, 1), REASON_SRTP_FAILED);
+    assert_int_equal(fake_asked, 2);
+    fake_verdicts[2] = SRTP_TOO_OLD;
+    assert_int_equal(judge_rtp(b, SRTP_GUARD_VERIFY, SRTP_TO_PEER, SSRC, 1), REASON_SRTP_TOO_OLD);
+    assert_int_equal(judge_rtp(b, SRTP_GUARD_VERIFY, SRTP_TO_PEER, OTHER, 1), REASON_NONE);
+    /* Nor is what it finds. */
+    fake_verdicts[1] = SRTP_VERIFIED;
+    fake_verdicts[2] = SRTP_FAILED;
+    assert_int_equal(judge_rtp(b, SRTP_GUARD_VERIFY, SRTP_TO_PEER, SSRC, 1), REASON_NONE);
+    /* Both may search. */
+    fake_verdicts[1] = SRTP_FAILED;
+    fake_verdicts[2] = SRTP_UNVERIFIED;
+    assert_int_equal(judge_rtp(b, SRTP_GUARD_VERIFY, SRTP_TO_PEER, SSRC, 1), REASON_NONE);
+}
+
 static void test_guard_new_key_is_tried_before_the_one_it_replaces(void **state)
 {
     struct bench *b = *state;
@@ -310,6 +334,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         GUARD_TEST(test_guard_keys_are_of_a_direction_and_an_ssrc),
         GUARD_TEST(test_guard_key_of_an_ssrc_comes_before_that_of_all),
+        GUARD_TEST(test_guard_key_that_searches_lets_no_forgery_of_a_known_stream_pass),
         GUARD_TEST(test_guard_new_key_is_tried_before_the_one_it_replaces),
         GUARD_TEST(test_guard_without_grace_the_key_before_ends_at_once),
         GUARD_TEST(test_guard_new_key_is_told_of_the_one_it_replaces),
