@@ -2,6 +2,8 @@
  * bound. */
 #include "tests/unit/media_fixture.h"
 
+#define ALICE "user/example.org/alice"
+
 static struct admin_srtp_key by_user(const char *user)
 {
     return (struct admin_srtp_key){.user = slice_of_string(user),
@@ -225,6 +227,58 @@ static void test_media_keys_wants_that_wait_end_with_the_rest(void **state)
     assert_int_equal(refused(), 5);
 }
 
+/* What a worker was posted by others, and there is no room for more. */
+static void crowd(void)
+{
+    const struct admin_srtp_key what = {
+        .allocation = id_of(0, 9), .crypto = slice_of_string(ATTRIBUTE), .seconds = 600};
+    const char *why;
+    mailboxes_fill(&f->m, 0, MAILBOX_RELAY);
+    for (unsigned i = 0; i < MEDIA_POST_MAX; i++)
+        assert_int_equal(media_keys_put(f->keys, &what, &why), 0);
+}
+
+static void uncrowd(void)
+{
+    unsigned keys = 0;
+    for (unsigned turn = 0; turn < 100 && keys < MEDIA_POST_MAX; turn++) {
+        run_for(25);
+        keys += told(0).keys;
+    }
+    assert_int_equal(keys, MEDIA_POST_MAX);
+}
+
+static void test_media_keys_that_lie_in_redis_and_found_no_room_are_read_again(void **state)
+{
+    start();
+    want(id_of(0, 1), "alice");
+    crowd();
+    found(ALICE);
+    add("to_peer/1");
+    answer();
+    assert_int_equal(refused(), 1);
+    uncrowd();
+    assert_asked(3);
+    assert_string_equal(f->place[2], ALICE);
+    found(ALICE);
+    add("to_peer/1");
+    answer();
+    assert_int_equal(told(0).keys, 1);
+    /* Nor is what is taken back forgotten. */
+    crowd();
+    deposit_at(ALICE);
+    found(ALICE);
+    answer();
+    assert_int_equal(refused(), 2);
+    uncrowd();
+    assert_asked(5);
+    found(ALICE);
+    answer();
+    assert_int_equal(told(0).taken_back, 1);
+    run_for(300);
+    assert_int_equal(f->asked, 5);
+}
+
 static void test_media_keys_after_the_end_nobody_is_told(void **state)
 {
     const struct admin_srtp_key what = by_allocation(id_of(0, 1));
@@ -252,6 +306,7 @@ int main(void)
         CASE(test_media_keys_that_wait_are_bounded),
         CASE(test_media_keys_that_found_no_room_are_told_later),
         CASE(test_media_keys_wants_that_wait_end_with_the_rest),
+        CASE(test_media_keys_that_lie_in_redis_and_found_no_room_are_read_again),
         CASE(test_media_keys_after_the_end_nobody_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

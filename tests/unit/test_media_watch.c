@@ -72,58 +72,6 @@ static void test_media_watch_second_allocation_of_a_user_is_told_alone(void **st
     assert_int_equal(told(1).keys, 1);
 }
 
-/* What a worker was posted by others, and there is no room for more. */
-static void crowd(void)
-{
-    const struct admin_srtp_key what = {
-        .allocation = id_of(0, 9), .crypto = slice_of_string(ATTRIBUTE), .seconds = 600};
-    const char *why;
-    mailboxes_fill(&f->m, 0, MAILBOX_RELAY);
-    for (unsigned i = 0; i < MEDIA_POST_MAX; i++)
-        assert_int_equal(media_keys_put(f->keys, &what, &why), 0);
-}
-
-static void uncrowd(void)
-{
-    unsigned keys = 0;
-    for (unsigned turn = 0; turn < 100 && keys < MEDIA_POST_MAX; turn++) {
-        run_for(25);
-        keys += told(0).keys;
-    }
-    assert_int_equal(keys, MEDIA_POST_MAX);
-}
-
-static void test_media_watch_what_found_no_room_is_read_again(void **state)
-{
-    start();
-    want(id_of(0, 1), "alice");
-    crowd();
-    found(ALICE);
-    add("to_peer/1");
-    answer();
-    assert_int_equal(refused(), 1);
-    uncrowd();
-    assert_asked(3);
-    assert_string_equal(f->place[2], ALICE);
-    found(ALICE);
-    add("to_peer/1");
-    answer();
-    assert_int_equal(told(0).keys, 1);
-    /* Nor is what is taken back forgotten. */
-    crowd();
-    deposit_at(ALICE);
-    found(ALICE);
-    answer();
-    assert_int_equal(refused(), 2);
-    uncrowd();
-    assert_asked(5);
-    found(ALICE);
-    answer();
-    assert_int_equal(told(0).taken_back, 1);
-    run_for(300);
-    assert_int_equal(f->asked, 5);
-}
-
 static void test_media_watch_deposits_for_others_are_not_fetched(void **state)
 {
     start();
@@ -429,7 +377,6 @@ int main(void)
         CASE(test_media_watch_allocation_asks_for_itself_and_its_user),
         CASE(test_media_watch_what_lies_in_redis_reaches_who_asked),
         CASE(test_media_watch_second_allocation_of_a_user_is_told_alone),
-        CASE(test_media_watch_what_found_no_room_is_read_again),
         CASE(test_media_watch_deposits_for_others_are_not_fetched),
         CASE(test_media_watch_what_is_gone_is_taken_back),
         CASE(test_media_watch_of_a_user_are_taken_back),
