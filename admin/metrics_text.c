@@ -73,7 +73,8 @@ static void write_listed(const struct metrics_text *m, FILE *out, enum family f)
 static void write_by_reason(FILE *out, enum family f, const uint64_t values[REASON_COUNT])
 {
     for (int i = REASON_NONE + 1; i < REASON_COUNT; i++) {
-        if (reason_is_closing(i) == (f == FAMILY_CONNECTIONS_CLOSED)) {
+        const bool never = f == FAMILY_REQUESTS_REFUSED && reason_only_drops(i);
+        if (!never && reason_is_closing(i) == (f == FAMILY_CONNECTIONS_CLOSED)) {
             write_labelled(out, f, "reason", reason_name(i), values[i]);
         }
     }

@@ -28,6 +28,16 @@ static const char *const limit_scopes[REASON_COUNT] = {
 #undef REASON
 };
 
+static const bool only_drops[REASON_COUNT] = {
+#define REASON(id, name, help)
+#define REASON_DROP(id, name, help)  [REASON_##id] = true,
+#define REASON_GUARD(id, name, help) [REASON_##id] = true,
+#include "base/reason.def"
+#undef REASON_GUARD
+#undef REASON_DROP
+#undef REASON
+};
+
 static const bool guarded[REASON_COUNT] = {
 #define REASON(id, name, help)
 #define REASON_GUARD(id, name, help) [REASON_##id] = true,
@@ -88,6 +98,11 @@ const char *reason_help(enum reason r)
 bool reason_is_auth_failure(enum reason r)
 {
     return auth_failures[r];
+}
+
+bool reason_only_drops(enum reason r)
+{
+    return only_drops[r];
 }
 
 bool reason_is_guard(enum reason r)

@@ -111,6 +111,8 @@ const char *reason_help(enum reason r);
 bool reason_is_auth_failure(enum reason r);
 /* The scope of the limit that was reached, or NULL: no limit. */
 const char *reason_limit_scope(enum reason r);
+/* Nothing but datagrams is dropped for it: no request is ever refused. */
+bool reason_only_drops(enum reason r);
 /* The media guard dropped it. */
 bool reason_is_guard(enum reason r);
 /* Why connections close: such a reason drops and refuses nothing. */

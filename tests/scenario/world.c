@@ -214,6 +214,10 @@ void world_check(struct world *w)
     sum_counters(w, &sum);
     if (counters_sum_imbalance(&sum) != 0)
         fail_with_books(&sum);
+    for (enum reason r = REASON_NONE; r < REASON_COUNT; r++) {
+        if (sum.refused[r] > 0 && reason_only_drops(r))
+            world_fail("a request was refused for a reason that the metrics do not show as one");
+    }
     if (sum.metric[METRIC_RELAYED_TO_PEER] != w->media_to_peer ||
         sum.metric[METRIC_RELAYED_TO_CLIENT] != w->media_to_client)
         world_fail("something counts as relayed what was not sent");
