@@ -196,7 +196,7 @@ def redis_killed_and_restarted_empty_learns_revocations_again(lab):
     for name in ("ann", "bob"):
         again.add_user(name, f"pw-{name}")
         allocate(lab, name, f"pw-{name}", 401)
-    expect("server=other" in server.output(), "the log does not say that it is another Redis")
+    until(lambda: "server=other" in server.output(), 5, "the log does not say that it is another Redis")
 
     def learned():
         keys = b""
