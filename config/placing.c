@@ -70,15 +70,16 @@ static int leave_behind(struct auth_realm_settings *realms, const uint32_t *ids,
     return 0;
 }
 
-/* `realms` has room for all and holds those that are gone. */
-static void take_places(
-    struct config *next, struct auth_realm_settings *realms, size_t count, const uint32_t *ids)
+/* `realms` has room for all and holds those that are gone. Media of these is looked at as before,
+ * until the last of it has ended. */
+static void take_places(struct config *next, const struct config *running,
+    struct auth_realm_settings *realms, size_t count, const uint32_t *ids)
 {
     struct quota_limits quotas[AUTH_REALMS_MAX];
     struct realm_rates rates[AUTH_REALMS_MAX];
     uint8_t guards[AUTH_REALMS_MAX];
 
-    memset(guards, SRTP_GUARD_INHERIT, sizeof(guards));
+    memcpy(guards, running->realm_guards, sizeof(guards));
     for (size_t i = 0; i < AUTH_REALMS_MAX; i++) {
         quotas[i] = next->limits.quota;
         rates[i] = next->limits.rates;
@@ -116,6 +117,6 @@ int config_place_realms(
         snprintf(error->text, sizeof(error->text), "out of memory");
         return -ENOMEM;
     }
-    take_places(next, realms, count, ids);
+    take_places(next, running, realms, count, ids);
     return 0;
 }

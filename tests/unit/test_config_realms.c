@@ -206,8 +206,12 @@ static void test_realms_keep_their_ids_over_reloads(void **state)
     assert_int_equal(c.realm_guards[1], SRTP_GUARD_INHERIT);
     assert_int_equal(c.realm_guards[3], SRTP_GUARD_INHERIT);
     /* Two are gone; what is left keeps its id. */
+    c.realm_guards[3] = SRTP_GUARD_CLASSIFY;
     assert_int_equal(reload(&c, WHO LISTEN("c") "realms: [" REALM("c") "]\n", &error), 0);
     assert_int_equal(c.auth.realm_count, 4);
+    /* Allocations of them go on, as closely looked at as before. */
+    assert_int_equal(c.realm_guards[3], SRTP_GUARD_CLASSIFY);
+    assert_int_equal(c.realm_guards[2], SRTP_GUARD_INHERIT);
     assert_realm(&c, 1, "b", true);
     assert_realm(&c, 2, "c", false);
     assert_realm(&c, 3, "d", true);
