@@ -1,12 +1,13 @@
 /*
  * Tags and replays by libsrtp2. One session a verifier, with a template stream: a stream of its own
  * for an SSRC is a copy that shares the template's keys, so it costs little, and master keys need
- * not be kept. A template takes no roll-over counter, and libsrtp2 looks at no tag without a
- * stream: so a new SSRC is judged by srtp/packet_tags first, and only what is authentic makes a
- * stream. What is forged changes nothing but the place of a search. Called by the guard for each
- * packet.
+ * not be kept once there is one: the first packet that fits makes it. A template takes no roll-over
+ * counter, and libsrtp2 looks at no tag without a stream: so a new SSRC is judged by
+ * srtp/packet_tags first, and only what is authentic makes a stream. What is forged changes nothing
+ * but the place of a search. Called by the guard for each packet.
  *
- * exception: the first verified packet of a new SSRC allocates, for libsrtp2 makes its stream then.
+ * exception: the first verified packet allocates, for libsrtp2 makes its session then, and so does
+ * that of a new SSRC, for it makes its stream then.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -37,9 +38,11 @@ struct stream {
 };
 
 struct srtp_verifier {
-    srtp_t session;
+    srtp_t session;      /* NULL until something has fitted */
     srtp_t rtcp_session; /* the same, but for one fault of libsrtp2 (see make_sessions) */
     struct packet_tags *tags;
+    struct srtp_keys keys; /* until there is a session, then zeros */
+    uint32_t window;
     bool in_place, use_mki, tell_duplicates;
     /* What follows the payload: MKI and tag, and of SRTCP the index. */
     size_t trailer_len, rtcp_trailer_len;
@@ -115,14 +118,13 @@ static int make_sessions(struct srtp_verifier *v, srtp_policy_t *policy)
     return make_session(&v->rtcp_session, policy);
 }
 
-static int set_keys(
-    struct srtp_verifier *v, const struct srtp_keys *keys, const struct srtp_verifier_options *o)
+static int set_keys(struct srtp_verifier *v, const struct srtp_keys *keys)
 {
     srtp_policy_t policy = {.ssrc = {.type = ssrc_any_inbound}};
     srtp_master_key_t masters[SRTP_MASTERS_MAX];
     srtp_master_key_t *list[SRTP_MASTERS_MAX];
     set_suite(&policy, keys->suite);
-    policy.window_size = o->window;
+    policy.window_size = v->window;
     policy.keys = list;
     policy.num_master_keys = keys->count;
     for (unsigned i = 0; i < keys->count; i++) {
@@ -135,6 +137,30 @@ static int set_keys(
         list[i] = &masters[i];
     }
     return make_sessions(v, &policy);
+}
+
+static void free_sessions(struct srtp_verifier *v)
+{
+    if (v->rtcp_session && v->rtcp_session != v->session)
+        srtp_dealloc(v->rtcp_session);
+    /* libsrtp2 and the libraries below it wipe session keys; test_verifier looks for them. */
+    if (v->session)
+        srtp_dealloc(v->session);
+    v->session = v->rtcp_session = NULL;
+}
+
+/* Most of a verifier's time and memory is libsrtp2's, and whoever forges is not to cause it. False:
+ * out of memory. */
+static bool has_session(struct srtp_verifier *v)
+{
+    if (v->session)
+        return true;
+    if (set_keys(v, &v->keys) < 0) {
+        free_sessions(v);
+        return false;
+    }
+    secret_cleanse(&v->keys, sizeof(v->keys));
+    return true;
 }
 
 static bool keys_plausible(const struct srtp_keys *keys)
@@ -176,14 +202,14 @@ int srtp_verifier_new(struct srtp_verifier **out, const struct srtp_keys *keys,
     v->use_mki = keys->masters[0].mki_len > 0;
     v->tell_duplicates = options->tell_duplicates;
     v->max = options->streams;
+    v->window = options->window;
+    v->keys = *keys;
     v->trailer_len = keys->masters[0].mki_len + suite->tag_len;
     v->rtcp_trailer_len = SRTCP_INDEX_LEN + keys->masters[0].mki_len +
                           (suite->aead ? suite->tag_len : SRTCP_HMAC_LEN);
     int result = packet_tags_new(&v->tags, keys);
     if (result == 0)
         result = begin_roll_over(v, keys, options->before);
-    if (result == 0)
-        result = set_keys(v, keys, options);
     if (result < 0) {
         srtp_verifier_free(v);
         return result;
@@ -201,8 +227,11 @@ static void init_once(void)
 {
     static const struct srtp_keys keys = {.count = 1};
     static const struct srtp_verifier_options options = {.window = WINDOW_MIN, .streams = 1};
-    if (srtp_init() == srtp_err_status_ok)
-        srtp_verifier_new(&lasting, &keys, &options);
+    if (srtp_init() == srtp_err_status_ok && srtp_verifier_new(&lasting, &keys, &options) == 0 &&
+        !has_session(lasting)) {
+        srtp_verifier_free(lasting);
+        lasting = NULL;
+    }
     srtp_install_event_handler(ignore_event);
 }
 
@@ -223,13 +252,10 @@ void srtp_verifier_free(struct srtp_verifier *v)
 {
     if (!v)
         return;
-    if (v->rtcp_session && v->rtcp_session != v->session)
-        srtp_dealloc(v->rtcp_session);
-    /* libsrtp2 and the libraries below it wipe session keys; test_verifier looks for them. */
-    if (v->session)
-        srtp_dealloc(v->session);
+    free_sessions(v);
     packet_tags_free(v->tags);
     roll_over_deinit(&v->roll_over);
+    secret_cleanse(&v->keys, sizeof(v->keys));
     free(v);
 }
 
@@ -401,7 +427,7 @@ static enum srtp_verdict begin_stream(struct srtp_verifier *v, const struct rtp_
     struct slice packet, uint32_t roc, uint64_t now_us)
 {
     uint32_t i = find_stream(v, rtp->ssrc);
-    if (crowded(v, i))
+    if (crowded(v, i) || !has_session(v))
         return SRTP_CROWDED;
     if (roc > 0) {
         if (i == NO_STREAM || v->rtcp_session != v->session)
@@ -445,7 +471,7 @@ static enum srtp_verdict judge_rtcp(struct srtp_verifier *v, struct slice packet
     const uint32_t i = find_stream(v, rtcp.ssrc);
     if (i == NO_STREAM && !packet_tags_fit_rtcp(v->tags, packet))
         return SRTP_FAILED;
-    if (crowded(v, i))
+    if (crowded(v, i) || !has_session(v))
         return SRTP_CROWDED;
     const srtp_err_status_t status = ask_library(v, packet, true);
     if (status == srtp_err_status_ok && i == NO_STREAM)

@@ -1,6 +1,7 @@
 /*
- * What a verifier leaves in memory: keys nowhere once it is freed, master keys not even before; and
- * forged packets nothing at all. Memory is read as a dump of the process would have it.
+ * What a verifier leaves in memory: keys nowhere once it is freed, master keys not even before,
+ * once something has fitted; and forged packets nothing at all. Memory is read as a dump of the
+ * process would have it.
  */
 #include <fcntl.h>
 #include <malloc.h>
@@ -226,6 +227,30 @@ static void forge(struct srtp_verifier *v, unsigned n)
     assert_int_not_equal(judge_sent(v, &sent, true, n), SRTP_VERIFIED);
 }
 
+/* Anybody can make the relay try a key. */
+static void test_verifier_costs_little_until_something_fits(void **state)
+{
+    static const struct srtp_verifier_options options = {.window = 1024, .streams = 32};
+    for (unsigned suite = 0; suite < SRTP_SUITE_COUNT; suite++) {
+        struct needle needles[NEEDLES];
+        struct srtp_verifier *v = NULL;
+        struct srtp_keys keys = sender_keys((enum srtp_suite)suite, (uint8_t)(90 + suite));
+        set_needles(needles, &keys);
+        record(&keys, &recorded);
+        const size_t before = bytes_in_use();
+        assert_int_equal(srtp_verifier_new(&v, &keys, &options), 0);
+        memset(&keys, 0, sizeof(keys));
+        for (unsigned n = 0; n < 20; n++)
+            forge(v, n);
+        assert_true(bytes_in_use() < before + 8192 + inexact());
+        scan_memory(needles);
+        assert_true(needles[NEEDLES - 1].hits > 0);
+        srtp_verifier_free(v);
+        scan_memory(needles);
+        assert_int_equal(needles[NEEDLES - 1].hits, 0);
+    }
+}
+
 /* The count can differ: streams are made. */
 static void begin_streams(struct srtp_verifier *v, const struct srtp_keys *keys)
 {
@@ -276,7 +301,11 @@ static void test_verifier_gives_all_its_memory_back(void **state)
             const struct srtp_keys keys =
                 suite < SRTP_SUITE_COUNT ? sender_keys(id, 3) : sender_keys_mki(id, 3, 4);
             struct srtp_verifier *v = NULL;
+            record(&keys, &recorded);
             assert_int_equal(srtp_verifier_new(&v, &keys, &options), 0);
+            if (round % 2 == 0)
+                assert_int_equal(judge_sent(v, &recorded.rtp[0], false, 0), SRTP_VERIFIED);
+            assert_int_equal(judge_sent(v, &recorded.rtcp[1], true, 0), SRTP_VERIFIED);
             srtp_verifier_free(v);
         }
         if (round == 1)
@@ -294,6 +323,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_verifier_keys_are_in_memory_until_it_is_freed_and_then_nowhere),
+        cmocka_unit_test(test_verifier_costs_little_until_something_fits),
         cmocka_unit_test(test_verifier_forged_packets_leave_nothing_and_allocate_nothing),
         cmocka_unit_test(test_verifier_gives_all_its_memory_back),
     };
