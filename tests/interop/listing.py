@@ -10,8 +10,12 @@ from media_call import allocated
 CHANNEL, SSRC, PACKETS, GAP = 0x4000, 0x1a2b3c4d, 60, range(20, 26)
 
 
+def ask(lab, *arguments):
+    return turnpikectl(lab, "--socket", lab.folder / "control.sock", "sessions", "--json", *arguments)
+
+
 def listed(lab, *arguments):
-    code, out, errors = turnpikectl(lab, "--socket", lab.folder / "control.sock", "sessions", "--json", *arguments)
+    code, out, errors = ask(lab, *arguments)
     expect(code == 0, f"turnpikectl sessions {arguments}: {code} {errors}")
     return json.loads(out)["sessions"]
 
@@ -49,6 +53,7 @@ def sessions_show_who_is_there_and_what_is_lost(lab):
     code, out, _ = turnpikectl(lab, "--socket", lab.folder / "control.sock", "sessions", "--media", "--id", mine["id"])
     expect(code == 0 and f"ssrc {SSRC:08x}" in out and "lost 6 (10.0 %)" in out and len(out.splitlines()) == 3, out)
     leave_while_asking(lab)
+    until(lambda: ask(lab)[0] == 0, 5, "whoever has left is asking still")
     caller.refresh(0)
     until(lambda: len(listed(lab)) == 40, 5, "one that has ended is listed")
     server.check()
