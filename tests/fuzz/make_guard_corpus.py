@@ -4,8 +4,9 @@
 An input is steps of eight bytes, as fuzz_guard.c says; one of them has a packet behind it. With --check nothing is written:
 it fails where a file differs.
 """
-import pathlib
 import sys
+
+import corpus_folder
 
 SUITES = ("aes128_80", "aes128_32", "aes256_80", "aes256_32", "gcm128", "gcm256")
 CLASSIFY, VERIFY, REQUIRED = 2, 3, 4
@@ -56,20 +57,5 @@ def files():
     yield "many", b"".join(deposit(n % 6, n, ALLOCATION | SSRC | n & 1, ssrc=n) for n in range(70))
 
 
-def main():
-    check = sys.argv[1] == "--check"
-    folder = pathlib.Path(sys.argv[-1]) / "tests/fuzz/corpus/guard"
-    made = dict(files())
-    if not check:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, data in made.items():
-            (folder / name).write_bytes(data)
-        return 0
-    there = {p.name: p.read_bytes() for p in folder.iterdir()}
-    wrong = sorted(n for n in made.keys() | there.keys() if made.get(n) != there.get(n))
-    print("\n".join(wrong) or f"{len(made)} files are as they should be")
-    return 1 if wrong else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(corpus_folder.main("guard", files()))

@@ -4,9 +4,10 @@
 ClientHellos are built here from RFC 8446, 5246 and 6347, without OpenSSL. With --check nothing is written: it fails where a
 file differs or is too many.
 """
-import pathlib
 import struct
 import sys
+
+import corpus_folder
 
 STREAM, BYTES, CLIENTS, DATAGRAMS, COOKIE = 0, 1, 2, 4, 8
 RANDOM = bytes(range(32))
@@ -167,21 +168,5 @@ def inputs():
         yield title, bytes([DATAGRAMS | choice]) + b"".join(vec(2, p) for p in parts)
 
 
-def main():
-    check = sys.argv[1] == "--check"
-    folder = pathlib.Path(sys.argv[-1]) / "tests/fuzz/corpus/client_hello"
-    made = dict(inputs())
-    if not check:
-        folder.mkdir(parents=True, exist_ok=True)
-        for title, data in made.items():
-            (folder / title).write_bytes(data)
-        return 0
-    there = {path.name: path.read_bytes() for path in folder.iterdir()}
-    wrong = [title for title in made.keys() | there.keys() if made.get(title) != there.get(title)]
-    for title in sorted(wrong):
-        print(folder / title, "differs")
-    return 1 if wrong else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(corpus_folder.main("client_hello", inputs()))

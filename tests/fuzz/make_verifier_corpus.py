@@ -5,9 +5,10 @@ An input is a byte for the keys, then steps of four bytes: a packet of the sende
 number; which byte; what to XOR it with), or 0x80 and a length with a packet of any bytes behind it. With --check nothing is
 written: it fails where a file differs.
 """
-import pathlib
 import struct
 import sys
+
+import corpus_folder
 
 SUITES = ("aes128_80", "aes128_32", "aes256_80", "aes256_32", "gcm128", "gcm256")
 SSRCS = 5
@@ -58,20 +59,5 @@ def files():
     yield "searches", bytes([0]) + b"".join(raw(rtp(1000 + s, n)) for n in range(3) for s in range(12))
 
 
-def main():
-    check = sys.argv[1] == "--check"
-    folder = pathlib.Path(sys.argv[-1]) / "tests/fuzz/corpus/verifier"
-    made = dict(files())
-    if not check:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, data in made.items():
-            (folder / name).write_bytes(data)
-        return 0
-    there = {p.name: p.read_bytes() for p in folder.iterdir()}
-    wrong = sorted(n for n in made.keys() | there.keys() if made.get(n) != there.get(n))
-    print("\n".join(wrong) or f"{len(made)} files are as they should be")
-    return 1 if wrong else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(corpus_folder.main("verifier", files()))
