@@ -55,6 +55,16 @@ static const bool closings[REASON_COUNT] = {
 };
 
 static const struct {
+    const char *name;
+    enum metric reason, result;
+} ends[END_COUNT] = {
+#define END(id, name, result, help)                                                                \
+    [END_##id] = {name, METRIC_END_##id, METRIC_ALLOCATIONS_##result},
+#include "base/end.def"
+#undef END
+};
+
+static const struct {
     const char *name, *labels, *help;
 } metrics[METRIC_COUNT] = {
 #define METRIC(id, name, labels, help) [METRIC_##id] = {name, labels, help},
@@ -118,6 +128,17 @@ const char *reason_limit_scope(enum reason r)
 bool reason_is_closing(enum reason r)
 {
     return closings[r];
+}
+
+const char *end_reason_name(enum end_reason r)
+{
+    return ends[r].name;
+}
+
+void counters_end(struct counters *c, enum end_reason r)
+{
+    counters_add(c, ends[r].reason, 1);
+    counters_add(c, ends[r].result, 1);
 }
 
 const char *metric_name(enum metric m)

@@ -25,6 +25,14 @@ enum metric {
     METRIC_COUNT
 };
 
+/* Why an allocation ends. */
+enum end_reason {
+#define END(id, name, result, help) END_##id,
+#include "base/end.def"
+#undef END
+    END_COUNT
+};
+
 enum gauge {
 #define GAUGE(id, name, labels, help) GAUGE_##id,
 #include "base/gauges.def"
@@ -117,6 +125,10 @@ bool reason_only_drops(enum reason r);
 bool reason_is_guard(enum reason r);
 /* Why connections close: such a reason drops and refuses nothing. */
 bool reason_is_closing(enum reason r);
+const char *end_reason_name(enum end_reason r);
+/* One allocation has ended for it: in turnpike_allocations_ended_total, and by its result in
+ * turnpike_allocations_total. */
+void counters_end(struct counters *c, enum end_reason r);
 const char *metric_name(enum metric m);
 const char *metric_labels(enum metric m);
 const char *metric_help(enum metric m);

@@ -111,9 +111,10 @@ static void release_leg(struct allocation *a, struct relay_leg *leg)
     relayed_close(a->relay, leg);
 }
 
-static void log_end(const struct allocation *a, const char *why, const struct instant *now)
+static void log_end(const struct allocation *a, enum end_reason why, const struct instant *now)
 {
-    log_event(LOG_INFO, "allocation_ended", log_hex64("id", a->id), log_str("why", why),
+    log_event(LOG_INFO, "allocation_ended", log_hex64("id", a->id),
+        log_str("why", end_reason_name(why)),
         log_str("transport", transport_name(a->flow.transport)),
         log_addr("client", &a->flow.remote),
         log_bytes("user", slice_of(a->owner.user, a->owner.user_len)),
@@ -124,9 +125,10 @@ static void log_end(const struct allocation *a, const char *why, const struct in
         log_u64("bytes_to_client", a->traffic.bytes_to_client));
 }
 
-void allocation_end(struct allocation *a, const char *why, const struct instant *now)
+void allocation_end(struct allocation *a, enum end_reason why, const struct instant *now)
 {
     struct relay *r = a->relay;
+    counters_end(r->deps.counters, why);
     log_end(a, why, now);
     wheel_disarm(r->wheel, &a->timer);
     for (unsigned i = 0; i < 2; i++) {
@@ -270,6 +272,19 @@ void allocation_arm(struct allocation *a)
     wheel_arm(a->relay->wheel, &a->timer, next);
 }
 
+/* What bounded its lifetime at last. */
+static enum end_reason why_expired(const struct allocation *a, const struct instant *now)
+{
+    const struct relay_settings *settings = &a->relay->snapshot->relay;
+    const struct allocation_owner *owner = &a->owner;
+    if (now->mono_us - a->created_us >= settings->max_allocation_age_s * US_PER_S) {
+        return END_MAX_AGE;
+    }
+    const bool ends = settings->end_on_expiry || owner->source == AUTH_SOURCE_OAUTH;
+    return ends && owner->expires_at != 0 && now->wall_s >= owner->expires_at ? END_CREDENTIAL_ENDED
+                                                                              : END_EXPIRED;
+}
+
 /* "When an allocation expires, the state data associated with the allocation can be freed." (RFC
  * 8656 section 6) */
 static void fire(struct wheel_timer *timer, void *ctx)
@@ -282,8 +297,7 @@ static void fire(struct wheel_timer *timer, void *ctx)
         live += a->legs[i].map && now < a->legs[i].expires_us;
     }
     if (live == 0) {
-        counters_add(r->deps.counters, METRIC_ALLOCATIONS_EXPIRED, 1);
-        allocation_end(a, "expired", &r->now);
+        allocation_end(a, why_expired(a, &r->now), &r->now);
         return;
     }
     for (unsigned i = 0; i < 2; i++) {

@@ -8,6 +8,7 @@
 
 #include "auth/identity.h"
 #include "base/clock.h"
+#include "base/counters.h"
 #include "base/wheel.h"
 #include "ratelimit/bandwidth.h"
 #include "ratelimit/quota.h"
@@ -101,9 +102,8 @@ struct allocation *allocation_new(struct relay *r, const struct flow *flow,
     const struct identity *identity, const struct quota_charge *charge, const struct instant *now);
 /* Moves it to the gauge of the legs that it has now. Call after every change of them. */
 void allocation_count(struct allocation *a);
-/* Ends it: sockets, ports, charges and timer go back; one log line. `why` is a static word for the
- * log. */
-void allocation_end(struct allocation *a, const char *why, const struct instant *now);
+/* Ends it: sockets, ports, charges and timer go back; counted by reason, and one log line. */
+void allocation_end(struct allocation *a, enum end_reason why, const struct instant *now);
 /* Ends one leg with the permissions and channels of its family; the allocation itself must have
  * another. */
 void allocation_end_leg(struct allocation *a, struct relay_leg *leg);

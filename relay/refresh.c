@@ -11,8 +11,7 @@ static void end(struct request *q, enum addr_family family)
         allocation_arm(a);
         return;
     }
-    counters_add(q->relay->deps.counters, METRIC_ALLOCATIONS_DELETED, 1);
-    allocation_end(a, "deleted", q->now);
+    allocation_end(a, END_DELETED, q->now);
     q->allocation = NULL;
 }
 

@@ -69,8 +69,7 @@ static void end_allocations(struct relay *r, const struct instant *now)
     for (uint32_t i = 0; i < slab_slots(r->allocations); i++) {
         struct allocation *a = slab_at(r->allocations, i);
         if (a) {
-            counters_add(r->deps.counters, METRIC_ALLOCATIONS_ENDED, 1);
-            allocation_end(a, "shutdown", now);
+            allocation_end(a, END_SHUTDOWN, now);
         }
     }
 }
@@ -174,8 +173,7 @@ void relay_connection_closed(struct relay *r, const struct flow *flow, const str
     park_cancel_flow(r, flow);
     struct allocation *a = allocation_find(r, flow);
     if (a) {
-        counters_add(r->deps.counters, METRIC_ALLOCATIONS_ENDED, 1);
-        allocation_end(a, "connection_closed", now);
+        allocation_end(a, END_CONNECTION_CLOSED, now);
     }
 }
 

@@ -24,8 +24,7 @@ static void end_covered(struct relay *r, const struct revocation *v, const struc
     for (uint32_t i = 0; i < slab_slots(r->allocations); i++) {
         struct allocation *a = slab_at(r->allocations, i);
         if (a && is_covered(r, &a->owner, v, now)) {
-            counters_add(r->deps.counters, METRIC_ALLOCATIONS_REVOKED, 1);
-            allocation_end(a, "revoked", now);
+            allocation_end(a, END_REVOKED, now);
         }
     }
     for (uint32_t i = 0; i < slab_slots(r->reservations); i++) {

@@ -99,6 +99,7 @@ static void test_access_tokens_allocation_ends_with_its_token(void **state)
     assert_int_equal(world_allocations(f->w), 1);
     world_advance(f->w, 2);
     assert_int_equal(world_allocations(f->w), 0);
+    assert_int_equal(world_metric(f->w, METRIC_END_CREDENTIAL_ENDED), 1);
 }
 
 static void test_access_tokens_refresh_with_a_newer_one_takes_over(void **state)

@@ -78,6 +78,7 @@ static void test_lifetime_over_ends_the_allocation(void **state)
     assert_int_equal(world_sockets_open(f->w), 0);
     assert_int_equal(world_ports_claimed(f->w), 0);
     assert_int_equal(world_metric(f->w, METRIC_ALLOCATIONS_EXPIRED), 1);
+    assert_int_equal(world_metric(f->w, METRIC_END_EXPIRED), 1);
     assert_false(fixture_to_peer(&f->a, &peer, "too late"));
     assert_int_equal(world_dropped(f->w, REASON_NO_ALLOCATION_MEDIA), 1);
     assert_false(world_from_peer(f->w, &peer, &relayed, slice_of_string("too late"), 0));
@@ -145,6 +146,8 @@ static void test_lifetime_ends_at_the_age_of_allocations(void **state)
     assert_int_equal(world_allocations(f->w), 1);
     world_advance(f->w, 12);
     assert_int_equal(world_allocations(f->w), 0);
+    assert_int_equal(world_metric(f->w, METRIC_END_MAX_AGE), 1);
+    assert_int_equal(world_metric(f->w, METRIC_ALLOCATIONS_EXPIRED), 1);
 }
 
 static void test_lifetime_settings_of_the_reloaded_configuration_count(void **state)

@@ -23,6 +23,7 @@ static void test_refresh_zero_deletes_the_allocation(void **state)
     assert_int_equal(world_allocations(f->w), 0);
     assert_int_equal(world_sockets_open(f->w), 0);
     assert_int_equal(world_metric(f->w, METRIC_ALLOCATIONS_DELETED), 1);
+    assert_int_equal(world_metric(f->w, METRIC_END_DELETED), 1);
     assert_false(fixture_channel_to_peer(&f->a, 0x4000, &peer, "gone"));
     assert_false(world_from_peer(f->w, &peer, &relayed, slice_of_string("gone"), 0));
 }

@@ -108,6 +108,26 @@ static void test_rest_end_on_expiry_is_nothing_to_users_without_one(void **state
     assert_int_equal(client_refresh(&f->b, 600, NULL), 200);
 }
 
+static void test_rest_end_of_an_allocation_says_whether_its_credential_ended_it(void **state)
+{
+    struct fixture *f = *state;
+    f->settings.relay.end_on_expiry = true;
+    fixture_restart(f);
+    client_set_rest(&f->a, "alice", 300, "north");
+    fixture_allocate(&f->a);
+    fixture_allocate(&f->b);
+    world_advance(f->w, 700);
+    assert_int_equal(world_metric(f->w, METRIC_END_CREDENTIAL_ENDED), 1);
+    assert_int_equal(world_metric(f->w, METRIC_END_EXPIRED), 1);
+    f->settings.relay.end_on_expiry = false;
+    fixture_restart(f);
+    client_set_rest(&f->a, "alice", 300, "north");
+    fixture_allocate(&f->a);
+    world_advance(f->w, 700);
+    assert_int_equal(world_metric(f->w, METRIC_END_CREDENTIAL_ENDED), 0);
+    assert_int_equal(world_metric(f->w, METRIC_END_EXPIRED), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -120,6 +140,7 @@ int main(void)
         SCENARIO(test_rest_live_allocation_outlives_its_credential),
         SCENARIO(test_rest_end_on_expiry_refuses_refresh),
         SCENARIO(test_rest_end_on_expiry_is_nothing_to_users_without_one),
+        SCENARIO(test_rest_end_of_an_allocation_says_whether_its_credential_ended_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,6 +23,7 @@ static void test_revoked_user_ends_on_every_worker_at_once(void **state)
     assert_int_equal(world_sockets_open(f->w), 1);
     assert_int_equal(world_ports_claimed(f->w), 1);
     assert_int_equal(world_metric(f->w, METRIC_ALLOCATIONS_REVOKED), 6);
+    assert_int_equal(world_metric(f->w, METRIC_END_REVOKED), 6);
     assert_int_equal(client_refresh(&c[0], 600, NULL), 401);
     assert_int_equal(client_allocate(&c[1], NULL), 401);
     assert_int_equal(world_refused(f->w, REASON_REVOKED), 2);

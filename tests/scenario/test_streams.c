@@ -131,6 +131,7 @@ static void test_streams_closed_connection_ends_its_allocation(void **state)
     assert_int_equal(world_ports_claimed(f->w), ports - 1);
     assert_int_equal(world_sockets_open(f->w), 0);
     assert_int_equal(world_metric(f->w, METRIC_ALLOCATIONS_ENDED), 1);
+    assert_int_equal(world_metric(f->w, METRIC_END_CONNECTION_CLOSED), 1);
     /* The user's one allocation can be had again. */
     over(&f->a, TRANSPORT_TCP, 8);
     fixture_allocate(&f->a);

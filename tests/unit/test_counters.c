@@ -45,6 +45,28 @@ static void test_counters_metric_series_are_unique_words(void **state)
     assert_string_equal(metric_labels(METRIC_RECEIVED_PEER), "leg=\"peer\",direction=\"in\"");
 }
 
+static void test_counters_end_counts_by_reason_and_by_result(void **state)
+{
+    for (int i = 0; i < END_COUNT; i++) {
+        static struct counters c;
+        struct counters_sum sum = {0};
+        const char *name = end_reason_name((enum end_reason)i);
+        memset(&c, 0, sizeof(c));
+        assert_true(is_name(name));
+        for (int k = 0; k < i; k++)
+            assert_string_not_equal(name, end_reason_name((enum end_reason)k));
+        counters_end(&c, (enum end_reason)i);
+        counters_sum_add(&sum, &c);
+        assert_int_equal(sum.metric[METRIC_END_EXPIRED + i], 1);
+        assert_non_null(strstr(metric_labels((enum metric)(METRIC_END_EXPIRED + i)), name));
+        assert_int_equal(sum.metric[METRIC_ALLOCATIONS_CREATED], 0);
+        assert_int_equal(
+            sum.metric[METRIC_ALLOCATIONS_DELETED] + sum.metric[METRIC_ALLOCATIONS_EXPIRED] +
+                sum.metric[METRIC_ALLOCATIONS_ENDED] + sum.metric[METRIC_ALLOCATIONS_REVOKED],
+            1);
+    }
+}
+
 static void test_counters_sum_adds_all_threads(void **state)
 {
     static struct counters a, b;
@@ -173,6 +195,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_counters_reason_names_are_unique_words),
         cmocka_unit_test(test_counters_metric_series_are_unique_words),
+        cmocka_unit_test(test_counters_end_counts_by_reason_and_by_result),
         cmocka_unit_test(test_counters_sum_adds_all_threads),
         cmocka_unit_test(test_counters_imbalance_is_what_is_unaccounted),
         cmocka_unit_test(test_counters_gauge_series_are_unique_words),
