@@ -29,7 +29,7 @@ struct run {
     /* What happens. */
     const char *input;    /* of standard input; NULL: none */
     const char *answer;   /* of the daemon, with its head; NULL: nobody asks */
-    const char *argv[16]; /* behind the program and its socket */
+    const char *argv[64]; /* behind the program and its socket */
     /* What came of it. */
     int code;
     char request[TEXT_MAX], out[TEXT_MAX], errors[TEXT_MAX];
@@ -131,7 +131,7 @@ static inline void serve(struct run *r, int listener, pid_t pid)
 
 static inline void start(const struct run *r, int in, int out, int errors)
 {
-    const char *argv[20] = {program, "--socket", socket_path};
+    const char *argv[68] = {program, "--socket", socket_path};
     for (size_t i = 0; r->argv[i]; i++)
         argv[3 + i] = r->argv[i];
     dup2(in, 0);
