@@ -23,6 +23,7 @@
 struct admin {
     struct admin_ops ops;
     struct secret token;
+    struct admin_access access;
     struct admin_server *server;
     struct admin_listen *tcp, *local;
     uv_timer_t tick;
@@ -32,7 +33,9 @@ struct admin {
 static void on_accept(void *ctx, int fd, bool local, bool trusted)
 {
     struct admin *a = ctx;
-    admin_server_accept(a->server, fd, local, trusted, clock_now().mono_us);
+    /* Over TCP it listens on loopback only. */
+    const struct admin_peer peer = {.local = local, .trusted = trusted, .secure = true};
+    admin_server_accept(a->server, fd, &peer, clock_now().mono_us);
 }
 
 static void on_tick(uv_timer_t *tick)
@@ -137,6 +140,7 @@ struct admin *admin_new(const struct admin_ops *ops)
     struct admin *a = calloc(1, sizeof(*a));
     if (a) {
         a->ops = *ops;
+        a->access = (struct admin_access){.token = &a->token};
     }
     return a;
 }
@@ -155,7 +159,7 @@ int admin_start(struct admin *a, uv_loop_t *loop, const struct admin_settings *s
     uv_timer_init(loop, &a->tick);
     a->tick.data = a;
     a->ticking = true;
-    a->server = admin_server_new(loop, &a->ops, &a->token);
+    a->server = admin_server_new(loop, &a->ops, &a->access);
     if (!a->server) {
         snprintf(error->text, sizeof(error->text),
             "admin: libwebsockets has no libuv (package libwebsockets-evlib-uv), or no memory");

@@ -9,6 +9,8 @@
 /* No answer is longer; the socket's send buffer and one write of the library have room for it. */
 #define ADMIN_ANSWER_MAX (320 * 1024)
 
+#define ADMIN_TEXT_TYPE "text/plain; charset=utf-8"
+
 struct admin_answer {
     unsigned status;     /* 0: none yet */
     const char *type;    /* of the body */

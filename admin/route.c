@@ -12,15 +12,15 @@
 #define METRICS "text/plain; version=0.0.4; charset=utf-8"
 
 const struct admin_route admin_routes[] = {
-    {ADMIN_GET, "/metrics", false, METRICS, admin_get_metrics, false, false},
-    {ADMIN_GET, "/live", false, TEXT, admin_get_live, false, false},
-    {ADMIN_GET, "/ready", false, TEXT, admin_get_ready, false, false},
-    {ADMIN_GET, "/api/v1/status", true, JSON, admin_get_status, false, false},
-    {ADMIN_POST, "/api/v1/revocations", true, JSON, admin_post_revocations, true, false},
-    {ADMIN_POST, "/api/v1/explain", true, JSON, admin_post_explain, true, true},
-    {ADMIN_POST, "/api/v1/limits", true, JSON, admin_post_limits, true, true},
-    {ADMIN_POST, "/api/v1/srtp-keys", true, JSON, admin_post_srtp_keys, true, false},
-    {ADMIN_POST, "/api/v1/sessions", true, JSON, admin_post_sessions, true, true},
+    {ADMIN_GET, "/metrics", false, METRICS, admin_get_metrics, false, false, false},
+    {ADMIN_GET, "/live", false, TEXT, admin_get_live, false, false, false},
+    {ADMIN_GET, "/ready", false, TEXT, admin_get_ready, false, false, false},
+    {ADMIN_GET, "/api/v1/status", true, JSON, admin_get_status, false, false, false},
+    {ADMIN_POST, "/api/v1/revocations", true, JSON, admin_post_revocations, true, false, false},
+    {ADMIN_POST, "/api/v1/explain", true, JSON, admin_post_explain, true, true, false},
+    {ADMIN_POST, "/api/v1/limits", true, JSON, admin_post_limits, true, true, false},
+    {ADMIN_POST, "/api/v1/srtp-keys", true, JSON, admin_post_srtp_keys, true, false, false},
+    {ADMIN_POST, "/api/v1/sessions", true, JSON, admin_post_sessions, true, true, false},
 };
 const size_t admin_route_count = sizeof(admin_routes) / sizeof(admin_routes[0]);
 
@@ -39,22 +39,49 @@ static bool equal_name(struct slice a, const char *b)
     return a.len == strlen(b) && strncasecmp((const char *)a.data, b, a.len) == 0;
 }
 
-/* A name under which only this machine reaches itself. */
-static bool host_is_ours(struct slice host)
+/* An IPv4 address, or an IPv6 address in brackets ("IP-literal", RFC 3986 section 3.2.2). */
+static bool read_address(struct slice name, struct addr *out)
 {
-    struct slice name = without_port(host);
-    struct addr addr;
     char text[ADDR_TEXT_MAX];
-    if (equal_name(name, "localhost") || equal_name(name, "[::1]")) {
-        return true;
+    const bool in_brackets = name.len > 2 && name.data[0] == '[' && name.data[name.len - 1] == ']';
+    if (in_brackets) {
+        name = slice_of(name.data + 1, name.len - 2);
     }
     if (name.len == 0 || name.len >= sizeof(text)) {
         return false;
     }
     memcpy(text, name.data, name.len);
     text[name.len] = '\0';
-    return strlen(text) == name.len && addr_parse_ip(&addr, text) == 0 &&
-           addr.family == ADDR_IPV4 && addr_is_loopback(&addr);
+    return strlen(text) == name.len && addr_parse_ip(out, text) == 0 &&
+           out->family == (in_brackets ? ADDR_IPV6 : ADDR_IPV4);
+}
+
+static bool is_configured(struct slice name, const struct addr *addr, const char *host)
+{
+    struct addr other;
+    if (!addr) {
+        return equal_name(name, host);
+    }
+    return addr_parse_ip(&other, host) == 0 && addr_equal_ip(addr, &other);
+}
+
+/* A name under which this machine reaches itself, the address that was connected to, or one that
+ * the configuration says: none of them is an attacker's. */
+static bool host_is_ours(const struct admin_question *q, const struct admin_access *access)
+{
+    struct slice name = without_port(q->host);
+    struct addr addr;
+    const bool is_address = read_address(name, &addr);
+    if (equal_name(name, "localhost") || (is_address && addr_is_loopback(&addr)) ||
+        (is_address && q->peer.at.family != ADDR_NONE && addr_equal_ip(&addr, &q->peer.at))) {
+        return true;
+    }
+    for (size_t i = 0; name.len > 0 && i < access->host_count; i++) {
+        if (is_configured(name, is_address ? &addr : NULL, access->hosts[i])) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* "credentials = "Bearer" 1*SP b64token" (RFC 6750 section 2.1); the scheme's case does not matter
@@ -117,30 +144,45 @@ static unsigned judge_body(const struct admin_question *q, const struct admin_ro
     return q->body_len > ADMIN_BODY_MAX ? 413 : 200;
 }
 
-unsigned admin_route_judge(
-    const struct admin_question *q, const struct secret *token, const struct admin_route **route)
+unsigned admin_route_judge_peer(const struct admin_question *q, const struct admin_access *access,
+    const struct admin_route *route)
+{
+    if (route->secrets && !q->peer.local && !q->peer.secure) {
+        return 403;
+    }
+    if (!route->needs_token || q->peer.local) {
+        return 200;
+    }
+    if (!host_is_ours(q, access)) {
+        return 403;
+    }
+    return q->peer.certified || token_is_right(q->authorization, access->token) ? 200 : 401;
+}
+
+unsigned admin_route_judge(const struct admin_question *q, const struct admin_access *access,
+    const struct admin_route **route)
 {
     const struct admin_route *found = NULL;
-    if (q->local && !q->trusted) {
+    if (q->peer.local && !q->peer.trusted) {
         return 403;
     }
     unsigned status = find(q, &found);
-    if (status != 200) {
-        return status;
+    if (status == 200) {
+        status = admin_route_judge_peer(q, access, found);
     }
-    if (found->needs_token && !q->local) {
-        if (!host_is_ours(q->host)) {
-            return 403;
-        }
-        if (!token_is_right(q->authorization, token)) {
-            return 401;
-        }
+    if (status == 200) {
+        status = judge_body(q, found);
     }
-    status = judge_body(q, found);
     if (status == 200) {
         *route = found;
     }
     return status;
+}
+
+bool admin_route_is_api(struct slice path)
+{
+    static const char api[] = "/api/";
+    return path.len >= sizeof(api) - 1 && memcmp(path.data, api, sizeof(api) - 1) == 0;
 }
 
 const char *admin_route_allowed(struct slice path)
@@ -159,10 +201,11 @@ const char *admin_status_text(unsigned status)
     case 400:
         return "a Content-Length and as many bytes of JSON are needed";
     case 401:
-        return "a bearer token of admin.token_file is needed";
+        return "a bearer token of admin.token_file or a client certificate is needed";
     case 403:
-        return "not for this client: over TCP the Host must be localhost, over the socket the user "
-               "must be root or the daemon's";
+        return "not for this client: over TCP the Host must be localhost, the address that was "
+               "connected to or one of admin.hosts, over the socket the user must be root or the "
+               "daemon's; credentials are given out over TLS, loopback and the socket only";
     case 404:
         return "no such resource";
     case 405:

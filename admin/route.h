@@ -13,6 +13,15 @@
 
 enum admin_method { ADMIN_GET, ADMIN_HEAD, ADMIN_POST, ADMIN_OTHER_METHOD };
 
+/* Who is on the other side of a connection. */
+struct admin_peer {
+    bool local;     /* over the unix socket */
+    bool trusted;   /* of a local one: its process runs as root or as we do */
+    bool secure;    /* over TLS, or within this machine: nobody else reads along */
+    bool certified; /* over TLS, with a client certificate that was found good */
+    struct addr at; /* our end of it, of TCP; ADDR_NONE: not known */
+};
+
 /* A request as it came in; everything borrowed. */
 struct admin_question {
     enum admin_method method;
@@ -22,8 +31,14 @@ struct admin_question {
     struct slice content_type;  /* likewise */
     bool has_body;
     size_t body_len; /* as Content-Length says; 0: it says nothing that is a number */
-    bool local;      /* over the unix socket */
-    bool trusted;    /* of a local one: its process runs as root or as we do */
+    struct admin_peer peer;
+};
+
+/* What of the configuration decides who may ask over TCP. Borrowed. */
+struct admin_access {
+    const struct secret *token; /* empty: none lets anybody in */
+    char *const *hosts; /* DNS names, or addresses without brackets, beside this machine's */
+    size_t host_count;
 };
 
 /* Of all bodies; they are read whole before a handler sees them. */
@@ -44,11 +59,12 @@ typedef unsigned admin_handler_fn(const struct admin_request *request, FILE *out
 struct admin_route {
     enum admin_method method; /* HEAD is answered where GET is */
     const char *path;
-    bool needs_token; /* over TCP: a bearer token, and a Host that is a name of this machine */
+    bool needs_token; /* over TCP: a bearer token or a client certificate, and a Host of ours */
     const char *type; /* of the answer's body */
     admin_handler_fn *handle;
     bool takes_body;    /* JSON, and of 1 byte at least */
     bool answers_later; /* admin_request.later is set */
+    bool secrets;       /* the answer holds credentials: to a secure peer only */
 };
 
 extern const struct admin_route admin_routes[];
@@ -57,11 +73,15 @@ extern const size_t admin_route_count;
 /*
  * 200 with *route the row to serve; or the status to refuse with: 404, 405, 403, 401, 415 (a body
  * that does not say it is JSON: a page that a browser shows cannot say so without asking first),
- * 400 (no length), 413 (too long, or not wanted). The token is compared in constant time; an empty
- * one lets nobody in.
+ * 400 (no length), 413 (too long, or not wanted). The token is compared in constant time.
  */
-unsigned admin_route_judge(
-    const struct admin_question *q, const struct secret *token, const struct admin_route **route);
+unsigned admin_route_judge(const struct admin_question *q, const struct admin_access *access,
+    const struct admin_route **route);
+/* The part of it that asks who is there: 200, 401 or 403. */
+unsigned admin_route_judge_peer(const struct admin_question *q, const struct admin_access *access,
+    const struct admin_route *route);
+/* The path is of the API, whose refusals are problem details. */
+bool admin_route_is_api(struct slice path);
 /* What a 405 for this path allows, for its header. */
 const char *admin_route_allowed(struct slice path);
 /* A line for people: why a status was given. */

@@ -16,6 +16,7 @@
 
 #include "admin/answer.h"
 #include "admin/json_body.h"
+#include "admin/problem.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -40,9 +41,10 @@ struct input {
 
 struct connection {
     struct lws *wsi; /* NULL: a free place */
-    bool local, trusted;
+    struct admin_peer peer;
     bool closing; /* told to close */
     bool sent;    /* the answer is on its way */
+    bool api;     /* refusals are problem details */
     uint64_t since_us;
     const struct admin_route *route; /* what its input is for */
     struct input input;
@@ -54,7 +56,7 @@ struct admin_server {
     struct lws_context *context; /* NULL again when it is gone for good */
     struct lws_vhost *vhost;
     const struct admin_ops *ops;
-    const struct secret *token;
+    const struct admin_access *access;
     struct admin_laters laters;
     struct connection connections[PLACES];
 };
@@ -157,11 +159,12 @@ static void count(struct admin_server *s, unsigned status)
 static void answer(struct connection *c, unsigned status, char *body, size_t len)
 {
     struct admin_answer *a = &c->answer;
+    const bool good = status < 300;
     free(a->body);
-    a->body = body;
+    a->body = good || !c->api ? body : admin_problem_take(status, body, &len);
     a->len = len;
     a->status = status;
-    a->type = c->route && status == 200 ? c->route->type : "text/plain; charset=utf-8";
+    a->type = good && c->route ? c->route->type : c->api ? ADMIN_PROBLEM_TYPE : ADMIN_TEXT_TYPE;
     c->since_us = clock_now().mono_us;
     count(server_of(c->wsi), status);
 }
@@ -247,12 +250,12 @@ static int on_request(struct lws *wsi, struct connection *c)
         .authorization =
             header(wsi, WSI_TOKEN_HTTP_AUTHORIZATION, authorization, sizeof(authorization)),
         .content_type = header(wsi, WSI_TOKEN_HTTP_CONTENT_TYPE, type, sizeof(type)),
-        .local = c->local,
-        .trusted = c->trusted};
+        .peer = c->peer};
     ask_body(wsi, &question);
     question.path = slice_of(path, path_len > 0 ? (size_t)path_len : 0);
     c->answer.headers_only = question.method == ADMIN_HEAD;
-    unsigned status = admin_route_judge(&question, s->token, &c->route);
+    c->api = admin_route_is_api(question.path);
+    unsigned status = admin_route_judge(&question, s->access, &c->route);
     secret_cleanse(authorization, sizeof(authorization));
     if (status == 200 && c->route->takes_body && question.body_len > 0) {
         c->input = (struct input){.data = malloc(question.body_len), .whole = question.body_len};
@@ -337,7 +340,7 @@ static void on_log(int level, const char *line)
 }
 
 struct admin_server *admin_server_new(
-    uv_loop_t *loop, const struct admin_ops *ops, const struct secret *token)
+    uv_loop_t *loop, const struct admin_ops *ops, const struct admin_access *access)
 {
     struct admin_server *s = calloc(1, sizeof(*s));
     if (!s) {
@@ -345,7 +348,7 @@ struct admin_server *admin_server_new(
     }
     admin_json_init();
     s->ops = ops;
-    s->token = token;
+    s->access = access;
     void *loops[1] = {loop};
     struct lws_context_creation_info info = {
         .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
@@ -406,9 +409,10 @@ static struct connection *make_place(struct admin_server *s, bool local)
     return place;
 }
 
-void admin_server_accept(struct admin_server *s, int fd, bool local, bool trusted, uint64_t now_us)
+void admin_server_accept(
+    struct admin_server *s, int fd, const struct admin_peer *peer, uint64_t since_us)
 {
-    struct connection *c = s->vhost ? make_place(s, local) : NULL;
+    struct connection *c = s->vhost ? make_place(s, peer->local) : NULL;
     if (!c) {
         close(fd);
         return;
@@ -419,7 +423,7 @@ void admin_server_accept(struct admin_server *s, int fd, bool local, bool truste
     if (!wsi) {
         return; /* the library has closed it */
     }
-    *c = (struct connection){.wsi = wsi, .local = local, .trusted = trusted, .since_us = now_us};
+    *c = (struct connection){.wsi = wsi, .peer = *peer, .since_us = since_us};
     lws_set_opaque_user_data(wsi, c);
 }
 

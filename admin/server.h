@@ -23,13 +23,15 @@
 struct admin_server;
 
 /*
- * `ops` and `token` are borrowed for life; the token may change between requests. NULL: no memory,
- * or the library cannot use libuv (on Debian its package libwebsockets-evlib-uv is missing).
+ * `ops` and `access` are borrowed for life; what `access` says may change between requests. NULL:
+ * no memory, or the library cannot use libuv (on Debian its package libwebsockets-evlib-uv is
+ * missing).
  */
 struct admin_server *admin_server_new(
-    uv_loop_t *loop, const struct admin_ops *ops, const struct secret *token);
-/* Takes `fd` over. */
-void admin_server_accept(struct admin_server *s, int fd, bool local, bool trusted, uint64_t now_us);
+    uv_loop_t *loop, const struct admin_ops *ops, const struct admin_access *access);
+/* Takes `fd` over, in clear. `since_us`: its deadline is counted from there. */
+void admin_server_accept(
+    struct admin_server *s, int fd, const struct admin_peer *peer, uint64_t since_us);
 /* Closes what is late. Once a second. */
 void admin_server_tick(struct admin_server *s, uint64_t now_us);
 /* Closes everything; the loop must run on until nothing is left in it. */

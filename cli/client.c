@@ -5,6 +5,8 @@
 #include "cli/client.h"
 
 #include <errno.h>
+#include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,6 +102,18 @@ static int read_all(int fd, char **out, size_t *out_len)
     }
 }
 
+/* Puts the detail of a problem (RFC 9457) in its place, or leaves what is none as it is. */
+static void take_detail(struct client_answer *a)
+{
+    json_t *json = json_loadb(a->body, a->len, 0, NULL);
+    const json_t *detail = json_object_get(json, "detail");
+    if (json_is_string(detail) && json_string_length(detail) <= a->len) {
+        a->len = json_string_length(detail);
+        memcpy(a->body, json_string_value(detail), a->len + 1);
+    }
+    json_decref(json);
+}
+
 /* Takes `text` over on success. */
 static int parse(char *text, size_t len, struct client_answer *out)
 {
@@ -109,8 +123,13 @@ static int parse(char *text, size_t len, struct client_answer *out)
         return -EPROTO;
     }
     size_t head = (size_t)(end + 4 - text);
+    end[2] = '\0';
+    const bool problem = strcasestr(text, "\r\ncontent-type: application/problem+json\r\n") != NULL;
     memmove(text, text + head, len - head + 1);
     *out = (struct client_answer){.status = status, .body = text, .len = len - head};
+    if (problem) {
+        take_detail(out);
+    }
     return 0;
 }
 

@@ -6,7 +6,7 @@
 
 struct client_answer {
     unsigned status; /* of HTTP */
-    char *body;      /* owned; ends with a NUL that is not counted */
+    char *body;      /* owned; ends with a NUL that is not counted; of problem details the detail */
     size_t len;
 };
 

@@ -15,6 +15,10 @@
 
 static const struct secret token = {(uint8_t *)TOKEN, sizeof(TOKEN) - 1};
 static const struct secret none = {0};
+static char name[] = "relay.example.com", ipv6[] = "2001:db8::7", ipv4[] = "198.51.100.7";
+static char *const hosts[] = {name, ipv6, ipv4};
+static const struct admin_access access = {
+    .token = &token, .hosts = hosts, .host_count = sizeof(hosts) / sizeof(hosts[0])};
 
 static struct admin_question ask(const char *path)
 {
@@ -26,7 +30,7 @@ static struct admin_question ask(const char *path)
 static unsigned judge(const struct admin_question *q)
 {
     const struct admin_route *route = NULL;
-    unsigned status = admin_route_judge(q, &token, &route);
+    unsigned status = admin_route_judge(q, &access, &route);
     assert_true((status == 200) == (route != NULL));
     return status;
 }
@@ -78,11 +82,12 @@ static void threat_23_wrong_tokens_refused(void **state)
 static void threat_23_no_token_configured_lets_nobody_in(void **state)
 {
     static const char *const tries[] = {"", "Bearer", "Bearer ", "Bearer  ", "Bearer x"};
+    const struct admin_access closed = {.token = &none};
     const struct admin_route *route;
     struct admin_question q = ask("/api/v1/status");
     for (size_t i = 0; i < sizeof(tries) / sizeof(tries[0]); i++) {
         q.authorization = slice_of_string(tries[i]);
-        assert_int_equal(admin_route_judge(&q, &none, &route), 401);
+        assert_int_equal(admin_route_judge(&q, &closed, &route), 401);
     }
 }
 
@@ -112,21 +117,79 @@ static void threat_23_foreign_hosts_refused(void **state)
     assert_int_equal(judge(&q), 403);
 }
 
+/* Names of the configuration, and the address that was connected to, which no name can be made to
+ * say. */
+static void threat_23_only_configured_hosts_and_our_own_address_pass(void **state)
+{
+    static const char *const ours[] = {"relay.example.com", "Relay.Example.COM:9641",
+        "[2001:db8::7]", "[2001:DB8:0::7]:443", "198.51.100.7:9641", "192.0.2.1", "192.0.2.1:9641"};
+    static const char *const foreign[] = {"relay.example.com.", "relay.example.com.evil.example",
+        "evil.relay.example.com", "relay.example.co", "2001:db8::7", "[2001:db8::8]",
+        "198.51.100.8", "192.0.2.2", "[::ffff:192.0.2.1]", "[198.51.100.7]", "[relay.example.com]"};
+    struct admin_question q = ask("/api/v1/status");
+    q.peer.at = addr_ipv4(192, 0, 2, 1, 9641);
+    for (int certified = 0; certified < 2; certified++) {
+        q.peer.certified = certified;
+        for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
+            q.host = slice_of_string(ours[i]);
+            if (judge(&q) != 200)
+                fail_msg("Host '%s' is refused", ours[i]);
+        }
+        for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++) {
+            q.host = slice_of_string(foreign[i]);
+            if (judge(&q) != 403)
+                fail_msg("Host '%s' is let in", foreign[i]);
+        }
+    }
+}
+
+/* In place of the token, and of nothing else. */
+static void threat_23_client_certificate_stands_for_the_token(void **state)
+{
+    const struct admin_access closed = {.token = &none};
+    const struct admin_route *route;
+    struct admin_question q = ask("/api/v1/status");
+    q.authorization = (struct slice){0};
+    q.peer.secure = true;
+    assert_int_equal(judge(&q), 401);
+    q.peer.certified = true;
+    assert_int_equal(judge(&q), 200);
+    assert_int_equal(admin_route_judge(&q, &closed, &route), 200);
+    q.authorization = slice_of_string("Bearer wrong");
+    assert_int_equal(judge(&q), 200);
+    q.host = slice_of_string("attacker.example");
+    assert_int_equal(judge(&q), 403);
+}
+
+/* What holds credentials is not sent where others may read along, token or not. */
+static void threat_23_credentials_only_where_nobody_reads_along(void **state)
+{
+    const struct admin_route row = {.needs_token = true, .secrets = true};
+    struct admin_question q = ask("/");
+    assert_int_equal(admin_route_judge_peer(&q, &access, &row), 403);
+    q.peer.certified = true;
+    assert_int_equal(admin_route_judge_peer(&q, &access, &row), 403);
+    q.peer.secure = true;
+    assert_int_equal(admin_route_judge_peer(&q, &access, &row), 200);
+    q.peer = (struct admin_peer){.local = true, .trusted = true};
+    assert_int_equal(admin_route_judge_peer(&q, &access, &row), 200);
+}
+
 static void threat_23_socket_asks_who_is_there_and_nothing_else(void **state)
 {
-    struct admin_question q = {.path = slice_of_string("/api/v1/status"), .local = true};
+    struct admin_question q = {.path = slice_of_string("/api/v1/status"), .peer = {.local = true}};
     assert_int_equal(judge(&q), 403);
     q.path = slice_of_string("/metrics");
     assert_int_equal(judge(&q), 403);
     q.authorization = slice_of_string("Bearer " TOKEN);
     assert_int_equal(judge(&q), 403);
-    q.trusted = true;
+    q.peer.trusted = true;
     q.authorization = (struct slice){0};
     assert_int_equal(judge(&q), 200);
     q.path = slice_of_string("/api/v1/status");
     assert_int_equal(judge(&q), 200);
     /* Over TCP nobody is trusted for what a process is. */
-    q.local = false;
+    q.peer.local = false;
     assert_int_equal(judge(&q), 403);
 }
 
@@ -160,6 +223,9 @@ int main(void)
         cmocka_unit_test(threat_23_wrong_tokens_refused),
         cmocka_unit_test(threat_23_no_token_configured_lets_nobody_in),
         cmocka_unit_test(threat_23_foreign_hosts_refused),
+        cmocka_unit_test(threat_23_only_configured_hosts_and_our_own_address_pass),
+        cmocka_unit_test(threat_23_client_certificate_stands_for_the_token),
+        cmocka_unit_test(threat_23_credentials_only_where_nobody_reads_along),
         cmocka_unit_test(threat_23_socket_asks_who_is_there_and_nothing_else),
         cmocka_unit_test(threat_23_other_paths_methods_and_bodies_refused),
     };

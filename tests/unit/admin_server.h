@@ -25,6 +25,7 @@ struct fixture {
     struct admin_ops ops;
     enum admin_state state;
     struct secret token;
+    struct admin_access access;
     struct admin_server *server;
     unsigned files;
     /* What was asked last, and what is answered. */
@@ -181,7 +182,8 @@ static int set_up(void **state)
         .relayed = fake_relayed,
         .own = &f->own};
     f->token = (struct secret){(uint8_t *)TOKEN, sizeof(TOKEN) - 1};
-    f->server = admin_server_new(&f->loop, &f->ops, &f->token);
+    f->access = (struct admin_access){.token = &f->token};
+    f->server = admin_server_new(&f->loop, &f->ops, &f->access);
     *state = f;
     return f->server ? 0 : -1;
 }
@@ -218,7 +220,8 @@ static inline int join(struct fixture *f, bool local, bool trusted, uint64_t now
 {
     int pair[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
-    admin_server_accept(f->server, pair[1], local, trusted, now_us);
+    const struct admin_peer peer = {.local = local, .trusted = trusted, .secure = true};
+    admin_server_accept(f->server, pair[1], &peer, now_us);
     return pair[0];
 }
 

@@ -56,7 +56,7 @@ static void test_post_revocation_that_the_daemon_refuses_says_why(void **state)
         const char *answer =
             post_json(f, REVOKE, "{\"kind\": \"user\", \"id\": \"alice\", \"seconds\": 60}");
         assert_starts(answer, cases[i].start);
-        assert_non_null(strstr(answer, "content-type: text/plain"));
+        assert_non_null(strstr(answer, "content-type: application/problem+json\r\n"));
         assert_null(strstr(answer, "alice"));
     }
     assert_int_equal(counted(f, METRIC_ADMIN_422), 1);
@@ -385,11 +385,13 @@ static void test_post_srtp_key_that_the_daemon_refuses_says_why(void **state)
             "{\"allocation\":\"0123456789abcdef\",\"direction\":\"to_peer\",\"crypto\":\"" CANARY
             "\",\"seconds\":60}");
         assert_starts(answer, rows[i].start);
-        assert_non_null(strstr(answer, "content-type: text/plain"));
+        assert_non_null(strstr(answer, "content-type: application/problem+json\r\n"));
         assert_null(strstr(answer, "Q0FO"));
         assert_null(strstr(answer, "0123456789abcdef"));
         if (rows[i].r == -EINVAL)
-            assert_string_equal(strstr(answer, "\r\n\r\n") + 4, "a suite that is not known\n");
+            assert_string_equal(strstr(answer, "\r\n\r\n") + 4,
+                "{\n  \"type\": \"about:blank\",\n  \"title\": \"Unprocessable Content\",\n"
+                "  \"status\": 422,\n  \"detail\": \"a suite that is not known\"\n}\n");
     }
     assert_int_equal(counted(f, METRIC_ADMIN_501), 1);
     assert_int_equal(counted(f, METRIC_ADMIN_500), 1);

@@ -46,6 +46,31 @@ static void test_server_status_is_json_whatever_the_path_is(void **state)
     assert_starts(ask(f, false, "GET /api/v1/status HTTP/1.1\r\n\r\n"), "HTTP/1.1 403 ");
 }
 
+static void test_server_refusals_of_the_api_are_problem_details(void **state)
+{
+    static const struct {
+        const char *request, *start, *detail; /* NULL: text */
+    } rows[] = {
+        {"GET /api/v1/no HTTP/1.1\r\n\r\n", "HTTP/1.1 404 ", "no such resource"},
+        {"POST /api/v1/status HTTP/1.1\r\n\r\n", "HTTP/1.1 405 ", "does not know this method"},
+        {"POST /api/v1/explain HTTP/1.1\r\n\r\n", "HTTP/1.1 415 ", "application/json"},
+        {"GET /apis HTTP/1.1\r\n\r\n", "HTTP/1.1 404 ", NULL},
+        {"POST /live HTTP/1.1\r\n\r\n", "HTTP/1.1 405 ", NULL},
+    };
+    struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const char *answer = ask(f, true, rows[i].request);
+        assert_starts(answer, rows[i].start);
+        const bool problem = strstr(answer, "content-type: application/problem+json\r\n");
+        assert_int_equal(problem, rows[i].detail != NULL);
+        assert_int_equal(problem, strstr(answer, "\"type\": \"about:blank\"") != NULL);
+        assert_true(!rows[i].detail || strstr(answer, rows[i].detail));
+    }
+    const char *head = ask(f, true, "HEAD /api/v1/no HTTP/1.1\r\n\r\n");
+    assert_non_null(strstr(head, "content-type: application/problem+json\r\n"));
+    assert_string_equal(strstr(head, "\r\n\r\n"), "\r\n\r\n");
+}
+
 static void test_server_request_in_single_bytes_is_answered(void **state)
 {
     struct fixture *f = *state;
@@ -190,6 +215,7 @@ int main(void)
         SERVER(test_server_ready_is_503_until_it_runs_and_when_it_stops),
         SERVER(test_server_answers_carry_nothing_of_the_library),
         SERVER(test_server_status_is_json_whatever_the_path_is),
+        SERVER(test_server_refusals_of_the_api_are_problem_details),
         SERVER(test_server_request_in_single_bytes_is_answered),
         SERVER(test_server_metrics_for_a_client_that_reads_late_are_whole),
         SERVER(test_server_half_a_request_ends_at_its_deadline),

@@ -169,7 +169,7 @@ static void test_post_sessions_that_the_daemon_refuses_says_why(void **state)
     static const struct {
         int error;
         const char *start, *says;
-    } rows[] = {{-ENOENT, "HTTP/1.1 404 ", "no such realm\n"}, {-EINVAL, "HTTP/1.1 422 ", "cursor"},
+    } rows[] = {{-ENOENT, "HTTP/1.1 404 ", "no such realm"}, {-EINVAL, "HTTP/1.1 422 ", "cursor"},
         {-ETIMEDOUT, "HTTP/1.1 503 ", "worker"}, {-EBUSY, "HTTP/1.1 503 ", "others"},
         {-ENOMEM, "HTTP/1.1 503 ", "worker"}};
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

@@ -62,6 +62,31 @@ static void test_turnpikectl_explain_token_and_name_alone(void **state)
     assert_string_equal(body_of(&name), "{\"user\":\"a\\\"b\\n\"}");
 }
 
+/* The detail of a problem is the line that people see; what is none is shown as it is. */
+static void test_turnpikectl_says_the_detail_of_a_problem(void **state)
+{
+    static const struct {
+        const char *answer, *errors;
+    } rows[] = {
+        {"HTTP/1.1 404 Not Found\r\ncontent-type: application/problem+json\r\n\r\n"
+         "{\n\"type\":\"about:blank\",\n\"detail\":\"no such realm\"\n}\n",
+            "turnpikectl: refused (404): no such realm\n"},
+        {"HTTP/1.1 500 x\r\nContent-Type: application/problem+json\r\n\r\n{\"detail\":1}\n",
+            "turnpikectl: refused (500): {\"detail\":1}\n"},
+        {"HTTP/1.1 500 x\r\nContent-Type: application/problem+json\r\n\r\n{\"deta\n",
+            "turnpikectl: refused (500): {\"deta\n"},
+        {"HTTP/1.1 500 x\r\nContent-Type: text/plain\r\n\r\n{\"detail\":\"x\"}\n",
+            "turnpikectl: refused (500): {\"detail\":\"x\"}\n"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct run r = {.answer = rows[i].answer, .argv = {"status"}};
+        run(&r);
+        assert_int_equal(r.code, 1);
+        assert_string_equal(r.errors, rows[i].errors);
+        assert_string_equal(r.out, "");
+    }
+}
+
 static void test_turnpikectl_explain_wrong_use_is_2(void **state)
 {
     static const char *const rows[][8] = {{"explain"}, {"explain", "--realm", "r"},
@@ -358,6 +383,7 @@ int main(void)
         cmocka_unit_test(test_turnpikectl_explain_password_from_input_accepted),
         cmocka_unit_test(test_turnpikectl_explain_password_from_file_refused),
         cmocka_unit_test(test_turnpikectl_explain_token_and_name_alone),
+        cmocka_unit_test(test_turnpikectl_says_the_detail_of_a_problem),
         cmocka_unit_test(test_turnpikectl_explain_wrong_use_is_2),
         cmocka_unit_test(test_turnpikectl_explain_unfit_secrets_are_2),
         cmocka_unit_test(test_turnpikectl_revoke_says_what_and_for_how_long),
