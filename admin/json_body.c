@@ -99,6 +99,21 @@ int admin_json_number(const json_t *json, const char *key, uint64_t max, uint64_
     return 0;
 }
 
+int admin_json_address(const json_t *json, const char *key, struct addr *out)
+{
+    struct slice text;
+    char copy[ADDR_TEXT_MAX];
+    if (admin_json_text(json, key, sizeof(copy) - 1, &text) < 0) {
+        return -EINVAL;
+    }
+    if (text.len == 0) {
+        return 0;
+    }
+    memcpy(copy, text.data, text.len);
+    copy[text.len] = '\0';
+    return addr_parse_ip(out, copy) == 0 ? 0 : -EINVAL;
+}
+
 bool admin_json_only(const json_t *json, const char *const *known, size_t count)
 {
     size_t found = 0;

@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <stdint.h>
 
+#include "base/addr.h"
 #include "base/slice.h"
 
 /* Before anything else in the process makes JSON; again is fine. */
@@ -19,6 +20,9 @@ int admin_json_text(const json_t *json, const char *key, size_t max, struct slic
 int admin_json_id(const json_t *json, const char *key, uint64_t *out);
 /* An integer from 0 to `max`. 0 with *out untouched where the key is missing, or -EINVAL. */
 int admin_json_number(const json_t *json, const char *key, uint64_t max, uint64_t *out);
+/* An IP address without a port. 0 with *out untouched where the key is missing or its text empty,
+ * or -EINVAL. */
+int admin_json_address(const json_t *json, const char *key, struct addr *out);
 /* True: the object has no keys but those of `known`, `count` many. */
 bool admin_json_only(const json_t *json, const char *const *known, size_t count);
 

@@ -81,32 +81,15 @@ static void on_found(void *ctx, const struct admin_limits_found *found)
     }
 }
 
-/* An address without a port; empty: none. */
-static bool read_address(struct slice text, struct addr *out)
-{
-    char copy[ADDR_TEXT_MAX];
-    if (text.len == 0) {
-        return true;
-    }
-    if (text.len >= sizeof(copy)) {
-        return false;
-    }
-    memcpy(copy, text.data, text.len);
-    copy[text.len] = '\0';
-    return addr_parse_ip(out, copy) == 0;
-}
-
 static unsigned ask(const struct admin_request *request, const json_t *json, FILE *out)
 {
     static const char *const known[] = {"user", "realm", "address"};
     struct admin_limits what = {
         .scoped = json_object_size(json) > 0, .found = on_found, .ctx = request->later};
-    struct slice address;
     if (!admin_json_only(json, known, sizeof(known) / sizeof(known[0])) ||
         admin_json_text(json, "user", ADMIN_USER_MAX, &what.user) < 0 ||
         admin_json_text(json, "realm", ADMIN_REALM_MAX, &what.realm) < 0 ||
-        admin_json_text(json, "address", ADDR_TEXT_MAX, &address) < 0 ||
-        !read_address(address, &what.address)) {
+        admin_json_address(json, "address", &what.address) < 0) {
         return admin_json_refuse(
             out, 422, "user, realm and address may be there; an address is IPv4 or IPv6, alone");
     }

@@ -146,6 +146,21 @@ struct admin_sessions {
     void *ctx;
 };
 
+/* Called exactly once, with how many allocations were ended; or with an error, and then some may
+ * have been: -ENOENT: no such realm; anything else: a worker cannot be asked now, or does not
+ * answer. */
+typedef void admin_kicked_fn(void *ctx, int error, uint64_t kicked);
+
+/* Allocations to be ended: one of an id, a user and a peer. */
+struct admin_kick {
+    uint64_t id;        /* 0: none */
+    struct slice realm; /* of a user, by name; empty: the first. Borrowed for the call */
+    struct slice user;  /* as on the wire, or the account; empty: none */
+    struct addr peer;   /* those with a permission for it; ADDR_NONE: none */
+    admin_kicked_fn *done;
+    void *ctx;
+};
+
 struct admin_ops {
     void *ctx;
     /* 0: in force here, and handed to the fleet where there is one. -ENOENT: no such realm;
@@ -162,6 +177,8 @@ struct admin_ops {
     int (*srtp_key)(void *ctx, const struct admin_srtp_key *what, const char **why);
     /* As explain. A page may have nobody in it, and others behind it. */
     void (*sessions)(void *ctx, const struct admin_sessions *what);
+    /* May call `done` before it returns, or later. */
+    void (*kick)(void *ctx, const struct admin_kick *what);
     /* Empty: there is none of this id. */
     struct slice (*realm_name)(void *ctx, uint32_t realm);
     enum admin_state (*state)(void *ctx);

@@ -21,6 +21,7 @@ const struct admin_route admin_routes[] = {
     {ADMIN_POST, "/api/v1/limits", true, JSON, admin_post_limits, true, true, false},
     {ADMIN_POST, "/api/v1/srtp-keys", true, JSON, admin_post_srtp_keys, true, false, false},
     {ADMIN_POST, "/api/v1/sessions", true, JSON, admin_post_sessions, true, true, false},
+    {ADMIN_POST, "/api/v1/kick", true, JSON, admin_post_kick, true, true, false},
 };
 const size_t admin_route_count = sizeof(admin_routes) / sizeof(admin_routes[0]);
 

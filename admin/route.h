@@ -87,9 +87,10 @@ const char *admin_route_allowed(struct slice path);
 /* A line for people: why a status was given. */
 const char *admin_status_text(unsigned status);
 
-/* metrics.c, health.c, status.c, revocations.c, explain.c, limits.c, srtp_keys.c, sessions.c */
+/* metrics.c, health.c, status.c, revocations.c, explain.c, limits.c, srtp_keys.c, sessions.c,
+ * kick.c */
 admin_handler_fn admin_get_metrics, admin_get_live, admin_get_ready, admin_get_status;
 admin_handler_fn admin_post_revocations, admin_post_explain, admin_post_limits;
-admin_handler_fn admin_post_srtp_keys, admin_post_sessions;
+admin_handler_fn admin_post_srtp_keys, admin_post_sessions, admin_post_kick;
 
 #endif

@@ -92,6 +92,7 @@ static void control_on_housekeeping(uv_timer_t *timer)
     const struct instant now = clock_now();
     media_keys_tick(c->media_keys, &now);
     sessions_tick(&c->sessions, now.mono_us);
+    kicker_tick(&c->kicker, now.mono_us);
     reload_tick(c);
 }
 
@@ -108,6 +109,8 @@ static void control_deliver(void *ctx, struct mailbox_message *message)
         media_keys_unwant(c->media_keys, message->u.allocation);
     } else if (message->kind == MAILBOX_SESSIONS_READ) {
         sessions_read(&c->sessions, message->u.page);
+    } else if (message->kind == MAILBOX_KICKED) {
+        kicker_read(&c->kicker, message->u.kick);
     } else if (message->kind == MAILBOX_STARTED) {
         c->observe.polling++;
     } else if (message->kind == MAILBOX_STOPPED && c->running > 0 && --c->running == 0) {
@@ -281,6 +284,7 @@ static int control_start_admin(
 {
     struct admin_error why;
     c->sessions = (struct sessions){.workers = &c->workers, .auth = &c->config.auth};
+    c->kicker = (struct kicker){.workers = &c->workers, .auth = &c->config.auth};
     c->observe = (struct observe){
         .workers = &c->workers,
         .endpoints = &c->endpoints,
@@ -294,6 +298,7 @@ static int control_start_admin(
         .explainer = c->explainer,
         .media_keys = c->media_keys,
         .sessions = &c->sessions,
+        .kicker = &c->kicker,
         .inspector = {.config = &c->config,
             .rates = c->shared.rates,
             .quotas = c->shared.quotas,
@@ -407,6 +412,7 @@ static void control_end_workers(struct control *c)
         }
     } while (messages > 0);
     sessions_end(&c->sessions);
+    kicker_end(&c->kicker);
     for (unsigned i = 0; i < c->workers.count; i++) {
         worker_free(c->workers.items[i]);
     }

@@ -8,6 +8,7 @@
 #include "config/config.h"
 #include "daemon/certificates.h"
 #include "daemon/endpoints.h"
+#include "daemon/kicker.h"
 #include "daemon/media_keys.h"
 #include "daemon/observe.h"
 #include "daemon/sessions.h"
@@ -44,6 +45,7 @@ struct control {
     struct limiter *limiter;
     struct media_keys *media_keys;
     struct sessions sessions;
+    struct kicker kicker;
     struct sharing *sharing;
     unsigned running; /* worker threads */
     bool stopping;

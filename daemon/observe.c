@@ -121,6 +121,12 @@ static void list_sessions(void *ctx, const struct admin_sessions *what)
     sessions_ask(o->sessions, what);
 }
 
+static void kick_allocations(void *ctx, const struct admin_kick *what)
+{
+    const struct observe *o = ctx;
+    kicker_ask(o->kicker, what);
+}
+
 static struct slice realm_name(void *ctx, uint32_t realm)
 {
     const struct observe *o = ctx;
@@ -142,6 +148,7 @@ struct admin_ops observe_ops(struct observe *o)
         .limits = inspect_limits,
         .srtp_key = deposit_srtp_key,
         .sessions = list_sessions,
+        .kick = kick_allocations,
         .realm_name = realm_name,
         .own = o->own,
     };

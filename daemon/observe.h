@@ -7,6 +7,7 @@
 #include "daemon/endpoints.h"
 #include "daemon/explainer.h"
 #include "daemon/inspector.h"
+#include "daemon/kicker.h"
 #include "daemon/media_keys.h"
 #include "daemon/sessions.h"
 #include "daemon/sharing.h"
@@ -26,6 +27,7 @@ struct observe {
     struct explainer *explainer;
     struct media_keys *media_keys;
     struct sessions *sessions;
+    struct kicker *kicker;
     struct inspector inspector;
     uint64_t started_us;
     unsigned polling; /* workers whose loop runs; control counts them */

@@ -54,6 +54,10 @@ void mailbox_message_free(struct mailbox_message *message)
     case MAILBOX_SESSIONS_READ:
         free(message->u.page);
         break;
+    case MAILBOX_KICK:
+    case MAILBOX_KICKED:
+        free(message->u.kick);
+        break;
     default:
         break;
     }
@@ -133,6 +137,8 @@ static uint32_t mailbox_limit(const struct mailbox *m, uint8_t kind)
     case MAILBOX_SRTP_DEPOSIT:
     case MAILBOX_SESSIONS:
     case MAILBOX_SESSIONS_READ:
+    case MAILBOX_KICK:
+    case MAILBOX_KICKED:
         return m->capacity - MAILBOX_RESERVED;
     case MAILBOX_REVOKE:
         return m->capacity - MAILBOX_RESERVED_STOP;

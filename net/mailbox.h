@@ -11,6 +11,7 @@
 
 #include "auth/revocation.h"
 #include "auth/store.h"
+#include "relay/kick.h"
 #include "relay/message.h"
 #include "relay/sessions.h"
 #include "srtp/keys.h"
@@ -32,6 +33,8 @@ enum mailbox_kind {
     MAILBOX_SRTP_DEPOSIT,  /* deposit: to a worker; owned, wiped and freed by it */
     MAILBOX_SESSIONS,      /* page: to a worker, to be filled in; owned */
     MAILBOX_SESSIONS_READ, /* page: to control, from worker `from`; owned, freed by it */
+    MAILBOX_KICK,          /* kick: to a worker; owned */
+    MAILBOX_KICKED,        /* kick: to control, how far a worker has come; owned, freed by it */
     MAILBOX_STOP,          /* to a worker: end the thread */
     MAILBOX_STARTED, /* to control: the loop of worker `from` runs, its listeners are polled */
     MAILBOX_STOPPED  /* to control: the thread of worker `from` is about to end */
@@ -52,6 +55,7 @@ struct mailbox_message {
         uint64_t allocation; /* its id */
         struct srtp_deposit *deposit;
         struct session_page *page;
+        struct kick *kick;
         uint8_t bytes[120];
     } u;
 };
@@ -59,7 +63,7 @@ _Static_assert(sizeof(struct mailbox_message) == 128, "a message is 128 bytes");
 
 /*
  * Slots that others leave free: revocations leave those of reloads and stops; the traffic between
- * workers (MAILBOX_RELAY), keys of media, sessions, and what the store is asked and answers leave
+ * workers (MAILBOX_RELAY), keys of media, sessions, kicks, and what the store is asked and answers leave
  * those of revocations too, and questions, of which clients make as many as they like, no more than
  * half of the ring: MAILBOX_ASK and MAILBOX_SRTP_WANTED together.
  */

@@ -230,6 +230,18 @@ static void worker_list_sessions(struct worker *w, struct mailbox_message *messa
     }
 }
 
+/* One that finds no room on its way back is not waited for by control for ever. */
+static void worker_kick(struct worker *w, struct mailbox_message *message)
+{
+    struct mailbox_message kicked = {.kind = MAILBOX_KICKED, .from = (uint8_t)w->options.index};
+    kicked.u.kick = message->u.kick;
+    message->u.kick = NULL;
+    relay_kick(w->relay, kicked.u.kick, io_now(&w->io));
+    if (mailbox_post(w->options.control, &kicked) < 0) {
+        mailbox_message_free(&kicked);
+    }
+}
+
 static void worker_deliver(void *ctx, struct mailbox_message *message)
 {
     struct worker *w = ctx;
@@ -257,6 +269,9 @@ static void worker_deliver(void *ctx, struct mailbox_message *message)
         break;
     case MAILBOX_SESSIONS:
         worker_list_sessions(w, message);
+        break;
+    case MAILBOX_KICK:
+        worker_kick(w, message);
         break;
     case MAILBOX_STOP:
         uv_stop(&w->loop);

@@ -56,7 +56,23 @@ def sessions_show_who_is_there_and_what_is_lost(lab):
     until(lambda: ask(lab)[0] == 0, 5, "whoever has left is asking still")
     caller.refresh(0)
     until(lambda: len(listed(lab)) == 40, 5, "one that has ended is listed")
+    kick_everybody(lab, others[0])
+    expect(server.counters()["turnpike_allocations_ended_total"]['reason="kicked"'] == 40, "the reason of their end")
     server.check()
+
+
+def kick_everybody(lab, client):
+    """First one, which comes back, then all of its user's, on both workers."""
+    def kick(*arguments):
+        code, out, errors = turnpikectl(lab, "--socket", lab.folder / "control.sock", "kick", *arguments)
+        expect(code == 0, f"turnpikectl kick {arguments}: {code} {errors}")
+        return out
+    mine = f"127.0.0.1:{client.socket.getsockname()[1]}"
+    [one] = [s["id"] for s in listed(lab) if s["client"] == mine]
+    expect(kick("--id", one) == "1 allocation ended\n" and kick("--id", one) == "0 allocations ended\n", "by its id")
+    expect(client.refresh(600).code == 437, "the allocation is there still")
+    expect(client.allocate(()).kind == stun.SUCCESS, "who was kicked may not come back")
+    expect(kick("--user", USER) == "40 allocations ended\n" and not listed(lab), "by user")
 
 
 def leave_while_asking(lab):
