@@ -57,7 +57,7 @@ def sessions_show_who_is_there_and_what_is_lost(lab):
     caller.refresh(0)
     until(lambda: len(listed(lab)) == 40, 5, "one that has ended is listed")
     kick_everybody(lab, others[0])
-    expect(server.counters()["turnpike_allocations_ended_total"]['reason="kicked"'] == 40, "the reason of their end")
+    expect(server.counters()["turnpike_allocations_ended_total"]['reason="kicked"'] == 41, "the reason of their end")
     server.check()
 
 

@@ -5,6 +5,7 @@
 #include "tests/scenario/fixture.h"
 
 #include "relay/kick.h"
+#include "relay/sessions.h"
 
 /* To its end, on every worker. Returns how many were ended; *calls: how many parts it took. */
 static uint32_t kick(struct world *w, const struct kick *what, unsigned *calls)
