@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""A release build starts, and the example configuration is checked by the commands in its own header: check_release.py BUILD.
+"""A release build starts, is hardened, and the example configuration is checked by the commands in its own header:
+check_release.py BUILD.
 
 TAP. The commands are the indented lines of deploy/examples/turnpike.yaml's header; docs/troubleshooting.md shows the same.
 """
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 
+import hardening
 import tap
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -56,6 +58,11 @@ def main(build):
         if not re.search(r"\d+\.\d+\.\d+", output):
             problems.append(f"no version in {output!r}")
         report.case(f"{pathlib.Path(program).name}_tells_its_version", problems)
+        for check in hardening.CHECKS:
+            report.case(f"{pathlib.Path(program).name}_{check.__name__}", check(build / program))
+    report.case("objects_track_branches", hardening.of_objects(build))
+    report.case("objects_are_compiled_hardened", hardening.of_compilation(build))
+    report.case("checks_find_a_program_that_is_not_hardened", hardening.of_checks())
     report.case("example_is_checked_by_the_commands_in_its_header", check_example(build))
     return report.end()
 
