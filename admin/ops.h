@@ -140,8 +140,11 @@ struct admin_sessions {
     uint16_t max;       /* of a page: 1 to SESSIONS_PAGE_MAX */
     bool media;         /* streams of RTP too */
     uint64_t id;        /* 0: all */
-    struct slice realm; /* of a user, by name; empty: the first. Borrowed for the call */
+    struct slice realm; /* by name; empty: all, or, of a user, the first. Borrowed for the call */
     struct slice user;  /* empty: all */
+    bool by_peer;       /* those that may send to one of these */
+    struct prefix peer;
+    uint32_t older_s, younger_s; /* see session_page */
     admin_sessions_fn *found;
     void *ctx;
 };

@@ -163,10 +163,47 @@ static void on_found(void *ctx, int error, const struct session_page *page, uint
     free(l);
 }
 
+/* An address, or a prefix of addresses. 0 with *out untouched where the key is missing, or -EINVAL.
+ */
+static int read_peer(const json_t *json, struct admin_sessions *out)
+{
+    struct slice text;
+    struct prefix peer;
+    if (!json_object_get(json, "peer")) {
+        return 0;
+    }
+    if (admin_json_text(json, "peer", ADDR_TEXT_MAX, &text) < 0) {
+        return -EINVAL;
+    }
+    const char *name = (const char *)text.data; /* JSON's texts end with a NUL, and have no other */
+    if (addr_parse_ip(&peer.ip, name) == 0) {
+        peer.bits = (uint8_t)(8 * addr_ip_len(&peer.ip));
+    } else if (prefix_parse(&peer, name) < 0) {
+        return -EINVAL;
+    }
+    out->by_peer = true;
+    out->peer = peer;
+    return 0;
+}
+
+static int read_ages(const json_t *json, struct admin_sessions *out)
+{
+    uint64_t older = 0, younger = 0;
+    if (admin_json_number(json, "older_s", UINT32_MAX, &older) < 0 ||
+        admin_json_number(json, "younger_s", UINT32_MAX, &younger) < 0 ||
+        (json_object_get(json, "younger_s") && younger == 0)) {
+        return -EINVAL;
+    }
+    out->older_s = (uint32_t)older;
+    out->younger_s = (uint32_t)younger;
+    return 0;
+}
+
 /* 0 with *out borrowed from `json`, or -EINVAL. */
 static int read_question(const json_t *json, struct admin_sessions *out)
 {
-    static const char *const known[] = {"cursor", "max", "media", "id", "user", "realm"};
+    static const char *const known[] = {
+        "cursor", "max", "media", "id", "user", "realm", "peer", "older_s", "younger_s"};
     const json_t *media = json_object_get(json, "media");
     struct admin_sessions what = {.media = json_is_true(media)};
     uint64_t max = SESSIONS_PAGE_MAX;
@@ -176,7 +213,7 @@ static int read_question(const json_t *json, struct admin_sessions *out)
         (media && !json_is_boolean(media)) || admin_json_id(json, "id", &what.id) < 0 ||
         admin_json_text(json, "user", ADMIN_USER_MAX, &what.user) < 0 ||
         admin_json_text(json, "realm", ADMIN_REALM_MAX, &what.realm) < 0 ||
-        (what.realm.len > 0 && what.user.len == 0)) {
+        read_peer(json, &what) < 0 || read_ages(json, &what) < 0) {
         return -EINVAL;
     }
     what.max = (uint16_t)max;
@@ -189,8 +226,8 @@ static unsigned ask(const struct admin_request *request, const json_t *json, FIL
     struct admin_sessions what;
     if (read_question(json, &what) < 0) {
         return admin_json_refuse(out, 422,
-            "cursor, max (to 32), media, id (16 hexadecimal digits, small letters), user and, "
-            "with a user, realm may be there");
+            "cursor, max (to 100), media, id (16 hexadecimal digits, small letters), user, realm, "
+            "peer (an address or a prefix), older_s and younger_s may be there");
     }
     struct listing *l = malloc(sizeof(*l));
     if (!l) {

@@ -11,6 +11,7 @@
 
 #include "base/utf8.h"
 #include "cli/command.h"
+#include "config/values.h"
 
 #define USER_WIDTH 20 /* characters; longer names are cut, and whole in --json */
 
@@ -248,21 +249,53 @@ static int show_page(const struct cli_options *options, struct listing *l, json_
     return code;
 }
 
+struct arguments {
+    const char *user, *realm, *id, *peer, *older, *younger;
+    bool media;
+};
+
+/* A time as `key` of the question, if there is one. */
+static bool add_age(json_t *asked, const char *key, const char *text)
+{
+    uint64_t seconds;
+    if (!text) {
+        return true;
+    }
+    if (value_duration(text, &seconds) && seconds > 0 && seconds <= UINT32_MAX &&
+        json_object_set_new(asked, key, json_integer((json_int_t)seconds)) == 0) {
+        return true;
+    }
+    fputs("turnpikectl: --older and --younger take a time such as 90s, 10min or 48h\n", stderr);
+    return false;
+}
+
+/* NULL: the line is said. */
+static json_t *question(const struct arguments *a)
+{
+    json_t *asked = json_pack("{s:i, s:b, s:s*, s:s*, s:s*, s:s*}", "cursor", 0, "media", a->media,
+        "user", a->user, "realm", a->realm, "id", a->id, "peer", a->peer);
+    if (!asked) {
+        fputs("turnpikectl: a name is no UTF-8 text\n", stderr);
+    } else if (!add_age(asked, "older_s", a->older) || !add_age(asked, "younger_s", a->younger)) {
+        json_decref(asked);
+        return NULL;
+    }
+    return asked;
+}
+
 int cli_sessions(const struct cli_options *common, int argc, char **argv)
 {
     struct cli_options options = *common;
-    const char *user = NULL, *realm = NULL, *id = NULL;
-    bool media = false;
-    const struct cli_flag flags[] = {{"media", NULL, &media}, {"user", &user, NULL},
-        {"realm", &realm, NULL}, {"id", &id, NULL}, {NULL, NULL, NULL}};
+    struct arguments a = {0};
+    const struct cli_flag flags[] = {{"media", NULL, &a.media}, {"user", &a.user, NULL},
+        {"realm", &a.realm, NULL}, {"id", &a.id, NULL}, {"peer", &a.peer, NULL},
+        {"older", &a.older, NULL}, {"younger", &a.younger, NULL}, {NULL, NULL, NULL}};
     int code = cli_read_options(&options, argc, argv, flags);
     if (code != CLI_GOES_ON) {
         return code;
     }
-    json_t *asked = json_pack("{s:i, s:b, s:s*, s:s*, s:s*}", "cursor", 0, "media", media, "user",
-        user, "realm", realm, "id", id);
+    json_t *asked = question(&a);
     if (!asked) {
-        fputs("turnpikectl: a name is no UTF-8 text\n", stderr);
         return CLI_USAGE;
     }
     struct listing l = {.json = options.json};

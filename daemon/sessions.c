@@ -48,8 +48,9 @@ static int make_page(
     const struct sessions *s, const struct admin_sessions *what, struct session_page **out)
 {
     uint32_t realm = 0;
+    const bool by_realm = what->user.len > 0 || what->realm.len > 0;
     if (what->user.len > SESSIONS_USER_MAX ||
-        (what->user.len > 0 && !realms_find(s->auth, what->realm, &realm))) {
+        (by_realm && !realms_find(s->auth, what->realm, &realm))) {
         return -ENOENT;
     }
     struct session_page *page = calloc(1, sizeof(*page));
@@ -60,8 +61,13 @@ static int make_page(
     page->max = what->max < SESSIONS_PAGE_MAX ? what->max : SESSIONS_PAGE_MAX;
     page->media = what->media;
     page->only_id = what->id;
+    page->by_realm = by_realm;
     page->by_user = what->user.len > 0;
     page->realm = realm;
+    page->by_peer = what->by_peer;
+    page->peer = what->peer;
+    page->older_s = what->older_s;
+    page->younger_s = what->younger_s;
     page->user_len = (uint16_t)what->user.len;
     if (what->user.len > 0) {
         memcpy(page->user, what->user.data, what->user.len);

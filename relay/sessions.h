@@ -7,11 +7,19 @@
 
 #include "base/addr.h"
 #include "base/clock.h"
+#include "base/prefix.h"
 #include "srtp/streams.h"
 
-#define SESSIONS_PAGE_MAX    32
+#define SESSIONS_PAGE_MAX    100
 #define SESSIONS_STREAMS_MAX 256 /* of all sessions of a page */
 #define SESSIONS_USER_MAX    508
+
+/* A page is shown as text, in one answer: so much of it at most, whoever gave himself what name. */
+#define SESSIONS_PAGE_TEXT_MAX (300u * 1024)
+/* Of one session, one byte of its user's name, and one stream: never more than this. */
+#define SESSIONS_SESSION_TEXT 2400u
+#define SESSIONS_BYTE_TEXT    6u
+#define SESSIONS_STREAM_TEXT  480u
 
 struct relay;
 
@@ -41,16 +49,20 @@ struct session_page {
     uint16_t max;       /* sessions, 1 to SESSIONS_PAGE_MAX */
     bool media;         /* streams too */
     uint64_t only_id;   /* 0: all */
-    bool by_user;
-    uint32_t realm;
+    bool by_realm, by_user;
+    uint32_t realm; /* of both */
     uint16_t user_len;
     uint8_t user[SESSIONS_USER_MAX]; /* as on the wire, or the account */
+    bool by_peer;                    /* those that have a permission or channel for one of these */
+    struct prefix peer;
+    uint32_t older_s, younger_s; /* made so long ago at least; less long ago, 0: all */
     /* Answered: */
     uint64_t now_us;    /* monotonic: when */
     uint32_t next_slot; /* where the next page begins */
     bool more;
     uint16_t count;
     uint16_t streams;
+    uint32_t text; /* of SESSIONS_PAGE_TEXT_MAX */
     struct session_info sessions[SESSIONS_PAGE_MAX];
     struct srtp_stream stream[SESSIONS_STREAMS_MAX];
 };

@@ -2,6 +2,8 @@
  * Allocations as operators see them: whose, where, how much, and how each stream is doing; a page
  * at a time, however many slots lie between two of them.
  */
+#include <stdio.h>
+
 #include "tests/scenario/fixture.h"
 
 #include "relay/sessions.h"
@@ -168,6 +170,7 @@ static void test_sessions_streams_over_a_page_begin_the_next(void **state)
 static void ask_user(struct world *w, uint32_t realm, const char *user)
 {
     page = (struct session_page){.max = SESSIONS_PAGE_MAX,
+        .by_realm = true,
         .by_user = true,
         .realm = realm,
         .user_len = (uint16_t)strlen(user)};
@@ -207,6 +210,99 @@ static void test_sessions_by_user_or_id_are_those_alone(void **state)
         assert_int_equal(page.count, 0);
         assert_false(page.more);
     }
+}
+
+static unsigned count_peer(struct world *w, const char *prefix)
+{
+    page = (struct session_page){.max = SESSIONS_PAGE_MAX, .by_peer = true};
+    assert_int_equal(prefix_parse(&page.peer, prefix), 0);
+    list_of(w, 0);
+    return page.count;
+}
+
+/* A channel outlives the permission that it came with; neither is one for another address. */
+static void test_sessions_by_peer_are_those_that_may_send_there(void **state)
+{
+    struct fixture *f = *state;
+    const struct addr one = world_peer(1, 4000), two = world_peer(2, 4000);
+    char exact[ADDR_TEXT_MAX + 4], around[ADDR_TEXT_MAX + 4], text[ADDR_TEXT_MAX];
+    const struct addr network = addr_masked(&one, 24);
+    snprintf(exact, sizeof(exact), "%s/32", addr_format_ip(&one, text, sizeof(text)));
+    snprintf(around, sizeof(around), "%s/24", addr_format_ip(&network, text, sizeof(text)));
+    fixture_allocate(&f->a);
+    fixture_allocate(&f->b);
+    assert_int_equal(count_peer(f->w, around), 0);
+    assert_int_equal(client_bind(&f->a, 0x4000, &one), 200);
+    assert_int_equal(client_permit(&f->b, &two), 200);
+    assert_int_equal(count_peer(f->w, exact), 1);
+    assert_true(is_user(&page.sessions[0], "alice"));
+    assert_int_equal(count_peer(f->w, around), 2);
+    assert_int_equal(count_peer(f->w, "198.18.0.0/24"), 0);
+    assert_int_equal(count_peer(f->w, "::/0"), 0);
+    world_advance(f->w, 301);
+    assert_int_equal(count_peer(f->w, around), 1);
+    assert_true(is_user(&page.sessions[0], "alice"));
+    world_advance(f->w, 298);
+    assert_int_equal(client_refresh(&f->a, 600, NULL), 200);
+    world_advance(f->w, 2);
+    assert_int_equal(count_peer(f->w, around), 0);
+}
+
+/* Long names take room of an answer: those behind it begin the next page, and all are shown. */
+static void test_sessions_long_names_shorten_a_page(void **state)
+{
+    enum { MANY = 90 };
+    static struct client clients[MANY];
+    struct fixture *f = *state;
+    char name[420];
+    memset(name, 'n', sizeof(name));
+    name[sizeof(name) - 1] = '\0';
+    f->settings.max_allocations = 128;
+    fixture_restart(f);
+    for (unsigned i = 0; i < MANY; i++) {
+        client_init(&clients[i], f->w, i);
+        clients[i].addr.port = (uint16_t)(10000 + i);
+        client_set_rest(&clients[i], name, 3600, "north");
+        fixture_allocate(&clients[i]);
+        world_clear(f->w);
+    }
+    page = (struct session_page){.max = SESSIONS_PAGE_MAX};
+    list_of(f->w, 0);
+    const unsigned first = page.count;
+    assert_in_range(first, 30, MANY - 1);
+    assert_true(page.more);
+    assert_in_range(page.text, SESSIONS_PAGE_TEXT_MAX / 2, SESSIONS_PAGE_TEXT_MAX);
+    page.from_slot = page.next_slot;
+    list_of(f->w, 0);
+    assert_int_equal(first + page.count, MANY);
+    assert_false(page.more);
+}
+
+static unsigned count_ages(struct world *w, uint32_t older_s, uint32_t younger_s)
+{
+    page =
+        (struct session_page){.max = SESSIONS_PAGE_MAX, .older_s = older_s, .younger_s = younger_s};
+    list_of(w, 0);
+    return page.count;
+}
+
+static void test_sessions_by_age_and_realm_are_those_alone(void **state)
+{
+    struct fixture *f = *state;
+    fixture_allocate(&f->a);
+    world_advance(f->w, 60);
+    client_set_rest(&f->b, "zoe", 3600, "north");
+    fixture_allocate(&f->b);
+    assert_int_equal(count_ages(f->w, 60, 0), 1);
+    assert_true(is_user(&page.sessions[0], "alice"));
+    assert_int_equal(count_ages(f->w, 0, 60), 1);
+    assert_false(is_user(&page.sessions[0], "alice"));
+    assert_int_equal(count_ages(f->w, 61, 0), 0);
+    assert_int_equal(count_ages(f->w, 0, 61), 2);
+    page = (struct session_page){.max = SESSIONS_PAGE_MAX, .by_realm = true, .realm = REALM_PLAIN};
+    list_of(f->w, 0);
+    assert_int_equal(page.count, 1);
+    assert_true(is_user(&page.sessions[0], "alice"));
 }
 
 /* 2500 slots, of which every third is free again; some end while they are gone through. */
@@ -249,6 +345,11 @@ static void test_sessions_pages_show_each_once(void **state)
     } while (page.more);
     assert_int_equal(shown, MANY - (MANY + 2) / 3 - 10);
     assert_true(most <= 1024);
+    /* As many as an answer has room for. */
+    page = (struct session_page){.max = SESSIONS_PAGE_MAX};
+    list_of(f->w, 0);
+    assert_int_equal(page.count, SESSIONS_PAGE_MAX);
+    assert_in_range(page.text, SESSIONS_PAGE_MAX * SESSIONS_SESSION_TEXT, SESSIONS_PAGE_TEXT_MAX);
     /* Nobody is shown of a thousand, and there are more. */
     ask_user(f->w, REALM_PLAIN, "nobody");
     assert_int_equal(page.count, 0);
@@ -268,6 +369,9 @@ int main(void)
         SCENARIO(test_sessions_streams_are_those_of_the_guard),
         SCENARIO(test_sessions_streams_over_a_page_begin_the_next),
         SCENARIO(test_sessions_by_user_or_id_are_those_alone),
+        SCENARIO(test_sessions_by_peer_are_those_that_may_send_there),
+        SCENARIO(test_sessions_by_age_and_realm_are_those_alone),
+        SCENARIO(test_sessions_long_names_shorten_a_page),
         SCENARIO(test_sessions_pages_show_each_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

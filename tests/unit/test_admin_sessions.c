@@ -143,15 +143,28 @@ static void test_post_sessions_question_reaches_the_daemon(void **state)
     assert_true(asked.what.media);
     assert_int_equal(asked.what.id, 0xff000001deadbeef);
     assert_string_equal(f->asked, "[r][a\xc3\xa9]");
+    assert_false(asked.what.by_peer);
+    assert_starts(post_json(f, SESSIONS,
+                      "{\"realm\": \"r\", \"peer\": \"192.0.2.0/24\", \"older_s\": 60, "
+                      "\"younger_s\": 4294967295}"),
+        "HTTP/1.1 200 ");
+    assert_string_equal(f->asked, "[r][]");
+    assert_true(asked.what.by_peer && asked.what.peer.bits == 24);
+    assert_true(asked.what.older_s == 60 && asked.what.younger_s == UINT32_MAX);
+    assert_starts(post_json(f, SESSIONS, "{\"peer\": \"2001:db8::1\"}"), "HTTP/1.1 200 ");
+    assert_int_equal(asked.what.peer.bits, 128);
+    assert_int_equal(asked.what.peer.ip.family, ADDR_IPV6);
 }
 
 static void test_post_sessions_that_cannot_be_asked_for_are_refused(void **state)
 {
     static const char *const bad[] = {"{\"cursor\": -1}", "{\"cursor\": \"0\"}", "{\"max\": 0}",
-        "{\"max\": 33}", "{\"max\": 1.5}", "{\"media\": 1}", "{\"id\": 7}", "{\"id\": \"\"}",
+        "{\"max\": 101}", "{\"max\": 1.5}", "{\"media\": 1}", "{\"id\": 7}", "{\"id\": \"\"}",
         "{\"id\": \"0000000000000000\"}", "{\"id\": \"ff000001deadbee\"}",
         "{\"id\": \"FF000001DEADBEEF\"}", "{\"id\": \"ff000001deadbeef0\"}",
-        "{\"id\": \"ff000001deadbeeg\"}", "{\"user\": 1}", "{\"realm\": \"r\"}",
+        "{\"id\": \"ff000001deadbeeg\"}", "{\"user\": 1}", "{\"realm\": 1}", "{\"peer\": \"\"}",
+        "{\"peer\": \"192.0.2.1/24\"}", "{\"peer\": \"192.0.2.1:80\"}",
+        "{\"peer\": \"192.0.2.0/33\"}", "{\"older_s\": 4294967296}", "{\"younger_s\": 0}",
         "{\"name\": \"canary\"}"};
     struct fixture *f = *state;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -211,54 +224,79 @@ static void test_post_sessions_names_of_any_bytes_are_utf8(void **state)
     assert_int_equal(strchr(user, '"') - user, 2 * SESSIONS_USER_MAX);
 }
 
-/* Nothing in it can be longer, and all of it goes to the socket before the client reads any. */
-static void test_post_sessions_longest_page_fits_an_answer(void **state)
+/* Everything in it as long as it can be; the streams are the first one's. */
+static void fill_longest(unsigned sessions, unsigned user_len, unsigned streams)
 {
-    struct fixture *f = *state;
     struct session_page *page = &asked.page;
-    asked.next = INT64_MAX;
+    struct addr longest;
+    memset(&longest, 0xff, sizeof(longest));
+    longest.family = ADDR_IPV6;
     memset(page, 0xff, sizeof(*page));
     page->media = true;
     page->now_us = UINT64_MAX;
-    page->count = SESSIONS_PAGE_MAX;
-    page->streams = SESSIONS_STREAMS_MAX;
-    for (unsigned i = 0; i < SESSIONS_PAGE_MAX; i++) {
+    page->count = (uint16_t)sessions;
+    page->streams = (uint16_t)streams;
+    for (unsigned i = 0; i < sessions; i++) {
         struct session_info *s = &page->sessions[i];
         s->realm = 1;
-        s->user_len = SESSIONS_USER_MAX;
+        s->user_len = (uint16_t)user_len;
         memset(s->user, 1, sizeof(s->user));
         s->transport = TRANSPORT_DTLS;
         s->relayed_count = 2;
-        struct addr longest;
-        memset(&longest, 0xff, sizeof(longest));
-        longest.family = ADDR_IPV6;
         s->client = s->relayed[0] = s->relayed[1] = longest;
         s->guard = SRTP_GUARD_VERIFY_REQUIRED;
-        s->first_stream = i * (SESSIONS_STREAMS_MAX / SESSIONS_PAGE_MAX);
-        s->streams_kept = SESSIONS_STREAMS_MAX / SESSIONS_PAGE_MAX;
+        s->first_stream = 0;
+        s->streams_kept = i == 0 ? streams : 0;
     }
-    for (unsigned i = 0; i < SESSIONS_STREAMS_MAX; i++) {
+    for (unsigned i = 0; i < streams; i++) {
         page->stream[i].direction = SRTP_TO_CLIENT;
         page->stream[i].duplicates = INT64_MAX;
         page->stream[i].clock_rate = 1;
         page->stream[i].last_us = 0;
     }
-    asked.waits = true;
+}
+
+/* The body, all of which went to the socket before the client read any. */
+static const char *longest_answer(struct fixture *f)
+{
     int fd = join(f, true, true, 0), waiting = 0;
+    const unsigned before = asked.count;
     say(fd, "POST " SESSIONS " HTTP/1.1\r\nContent-Type: application/json\r\n"
             "Content-Length: 15\r\n\r\n" BODY);
     run(f);
-    assert_int_equal(asked.count, 1);
+    assert_int_equal(asked.count, before + 1);
     give();
     run(f);
     assert_int_equal(ioctl(fd, FIONREAD, &waiting), 0);
     const char *answer = hear(f, fd), *body = strstr(answer, "\r\n\r\n") + 4;
     assert_starts(answer, "HTTP/1.1 200 ");
     assert_int_equal(strlen(answer), waiting);
-    const size_t len = strlen(body);
-    assert_string_equal(body + len - 22, ":9223372036854775807}\n");
-    print_message("%zu bytes\n", len);
-    assert_in_range(len, ADMIN_ANSWER_MAX / 2, ADMIN_ANSWER_MAX);
+    assert_string_equal(body + strlen(body) - 22, ":9223372036854775807}\n");
+    return body;
+}
+
+/* relay/sessions.c ends a page by these bounds: none of them is too low, whatever it is made of. */
+static void test_post_sessions_longest_page_fits_an_answer(void **state)
+{
+    static const struct {
+        unsigned sessions, user_len, streams;
+    } rows[] = {{SESSIONS_PAGE_MAX, 0, 0}, {1, 0, SESSIONS_STREAMS_MAX},
+        {1, SESSIONS_USER_MAX, SESSIONS_STREAMS_MAX}, {56, SESSIONS_USER_MAX, 0},
+        {33, SESSIONS_USER_MAX, SESSIONS_STREAMS_MAX}, {SESSIONS_PAGE_MAX, 110, 0}};
+    struct fixture *f = *state;
+    asked.next = INT64_MAX;
+    asked.waits = true;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const size_t bound =
+            rows[i].sessions * (SESSIONS_SESSION_TEXT + SESSIONS_BYTE_TEXT * rows[i].user_len) +
+            rows[i].streams * SESSIONS_STREAM_TEXT;
+        fill_longest(rows[i].sessions, rows[i].user_len, rows[i].streams);
+        const size_t len = strlen(longest_answer(f));
+        print_message("%zu bytes of %zu\n", len, bound);
+        assert_in_range(bound, 1, SESSIONS_PAGE_TEXT_MAX + SESSIONS_STREAM_TEXT);
+        assert_in_range(len, bound / 2, bound + 64);
+    }
+    assert_true(SESSIONS_PAGE_TEXT_MAX + 1024 < ADMIN_ANSWER_MAX);
 }
 
 static void test_post_sessions_of_a_client_that_left_are_dropped(void **state)

@@ -100,7 +100,7 @@ static void test_sessions_cursor_goes_through_all_workers(void **state)
     struct session_page *page = take(f, 0);
     assert_int_equal(page->from_slot, 0);
     assert_int_equal(page->max, SESSIONS_PAGE_MAX);
-    assert_false(page->media || page->by_user || page->only_id);
+    assert_false(page->media || page->by_user || page->by_realm || page->by_peer || page->only_id);
     give(f, page, 3, 70);
     assert_int_equal(f->answers, 1);
     assert_int_equal(f->count, 3);
@@ -177,6 +177,19 @@ static void test_sessions_of_a_user_or_an_id_are_asked_for(void **state)
     give(f, page, 0, 0);
     assert_int_equal(f->answers, 2);
     assert_int_equal(f->next, 0);
+    struct admin_sessions filters = {.max = 1,
+        .realm = slice_of_string("example.net"),
+        .by_peer = true,
+        .older_s = 7,
+        .younger_s = 9};
+    assert_int_equal(prefix_parse(&filters.peer, "192.0.2.0/24"), 0);
+    ask(f, &filters);
+    page = take(f, 0);
+    assert_true(page->by_realm && page->realm == 1 && !page->by_user);
+    assert_true(page->by_peer && page->peer.bits == 24 && page->peer.ip.ip[2] == 2);
+    assert_true(page->older_s == 7 && page->younger_s == 9);
+    give(f, page, 1, 0);
+    f->answers--;
     /* Of a worker that is not there: another says that there is none. */
     ask(f, &(struct admin_sessions){.max = 1, .id = 7ull << 56 | 1});
     give(f, take(f, 0), 0, 0);

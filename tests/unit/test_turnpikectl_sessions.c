@@ -72,12 +72,13 @@ static void test_turnpikectl_sessions_media_has_a_line_for_each_stream(void **st
                                "\"clock_rate\":null,\"jitter_us\":null") "]"),
             "null"),
         .argv = {"sessions", "--media", "--user", "alice", "--realm", "example.org", "--id",
-            "00000000000000a1"}};
+            "00000000000000a1", "--peer", "192.0.2.0/24", "--older", "2h", "--younger", "2d"}};
     run(&r);
     assert_int_equal(r.code, 0);
     assert_string_equal(body_of(&r),
         "{\"cursor\":0,\"media\":true,\"user\":\"alice\",\"realm\":\"example.org\","
-        "\"id\":\"00000000000000a1\"}");
+        "\"id\":\"00000000000000a1\",\"peer\":\"192.0.2.0/24\",\"older_s\":7200,"
+        "\"younger_s\":172800}");
     assert_string_equal(r.out,
         TITLE LINE(
             "00000000000000a1", "alice               ") "    to peer    ssrc 1a2b3c4d  type  96  "
