@@ -32,6 +32,8 @@ struct admin_listener {
     const char *proto;
     struct addr addr;
     bool configured; /* false: taken out of the configuration, and polled until the next start */
+    bool proxied;    /* connections must begin with a PROXY header */
+    bool client_certificate; /* connections must show one */
 };
 
 struct admin_relayed {

@@ -21,8 +21,9 @@ static json_t *listeners(const struct admin_ops *ops)
     json_t *list = json_array();
     struct admin_listener l;
     for (size_t i = 0; list && ops->listener(ops->ctx, i, &l); i++) {
-        json_t *item = json_pack("{s:s, s:o, s:b}", "proto", l.proto, "address",
-            addr_text(&l.addr, true), "configured", l.configured);
+        json_t *item = json_pack("{s:s, s:o, s:b, s:b, s:b}", "proto", l.proto, "address",
+            addr_text(&l.addr, true), "configured", l.configured, "proxied", l.proxied,
+            "client_certificate", l.client_certificate);
         if (json_array_append_new(list, item) < 0) {
             json_decref(list);
             return NULL;

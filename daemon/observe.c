@@ -59,7 +59,9 @@ static bool listener(void *ctx, size_t n, struct admin_listener *out)
     const struct endpoint *e = &o->endpoints->list[n];
     *out = (struct admin_listener){.proto = transport_name(e->role.settings.transport),
         .addr = e->addr,
-        .configured = e->role.configured};
+        .configured = e->role.configured,
+        .proxied = e->role.settings.proxy_from_count > 0,
+        .client_certificate = e->role.settings.client_certificate};
     return true;
 }
 

@@ -149,7 +149,8 @@ def status_over_the_socket_and_by_turnpikectl(lab):
     expect(seen["allocations"] == {"active": 1, "created": 1}, body)
     expect(seen["workers"]["count"] == seen["workers"]["polling"] > 0, body)
     expect(seen["config"] == {"file": str(server.config), "version": 1, "reloading": False}, body)
-    expect({"proto": "udp", "address": "0.0.0.0:3478", "configured": True} in seen["listeners"], body)
+    expect({"proto": "udp", "address": "0.0.0.0:3478", "configured": True, "proxied": False,
+             "client_certificate": False} in seen["listeners"], body)
     expect({"public": "127.0.0.1", "local": "127.0.0.1"} in seen["relayed"], body)
     for word in ("canary", SECRET, "password"):
         expect(word not in body, f"{word} in the status")

@@ -108,7 +108,8 @@ def certificate_adds_tls_to_the_built_in_list(lab):
         expect(success(lab.client(("127.0.0.1", port), kind=transports.Dtls).allocate()), f"Allocate over DTLS at {port}")
     listeners = json.loads(get("/api/v1/status", where=str(lab.folder / "control.sock"))[2])["listeners"]
     for proto, port in (("udp", 3478), ("tcp", 3478), ("tls", 443), ("tls", 5349), ("dtls", 5349)):
-        expect({"proto": proto, "address": f"[::]:{port}", "configured": True} in listeners, f"{proto} {port}: {listeners}")
+        shown = {"proto": proto, "address": f"[::]:{port}", "configured": True, "proxied": False, "client_certificate": False}
+        expect(shown in listeners, f"{proto} {port}: {listeners}")
     says(server, f"info certificate file={certificate.cert} names=relay.test serial={certificate.serial()} expires=20")
     says(server, f"warn certificate_expires_soon file={certificate.cert} names=relay.test")
     expiry = scrape()[0]["turnpike_tls_cert_expiry_seconds"]

@@ -1,0 +1,61 @@
+"""turnpikectl selftest and doctor against a running relay: what works is said to work, and what does not is named."""
+import json
+import pathlib
+import subprocess
+
+from admin import with_admin
+from certificates import Authority
+from harness import CONFIG, PASSWORD, SECRET, USER, case, expect
+
+STEPS = {"connect", "allocate", "permission", "channel", "echo"}
+LISTEN = """
+listen:
+  - { proto: udp, addr: "::", port: 3478 }
+  - { proto: tcp, addr: 127.0.0.1, port: 3478 }
+  - { proto: tls, addr: 127.0.0.1, port: 5349 }
+  - { proto: dtls, addr: 127.0.0.1, port: 5350 }
+  - { proto: tcp, addr: 127.0.0.1, port: 8080, proxy_from: [192.0.2.0/24] }
+"""
+
+
+def begin(lab):
+    """A daemon with every kind of listener, and peers refused as without a configuration."""
+    chain = Authority(lab.folder).issue("turn.test", ["turn.test"])
+    config = with_admin(lab, CONFIG.replace('  allow_peers: [127.0.0.0/8, "::1/128"]\n', ""))
+    config += LISTEN + f"tls: {{ cert: {chain.cert}, key: {chain.key} }}\n"
+    for name, text in (("secret", SECRET), ("password", PASSWORD), ("wrong", "canary-wrong")):
+        (lab.folder / name).write_text(text)
+    return lab.server(config)
+
+
+def run(lab, *arguments):
+    program = pathlib.Path(lab.daemon).parent.parent / "cli/turnpikectl"
+    command = [str(c) for c in (program, "--socket", lab.folder / "control.sock", *arguments)]
+    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+    expect("Sanitizer" not in result.stderr and "runtime error" not in result.stderr, result.stderr)
+    return result.returncode, result.stdout, result.stderr
+
+
+@case
+def selftest_calls_through_every_listener(lab):
+    server = begin(lab)
+    for credential in (("--secret-file", lab.folder / "secret"), ("--user", USER, "--password-file", lab.folder / "password")):
+        code, out, errors = run(lab, "selftest", "--json", *credential)
+        expect(code == 0 and not errors, f"{credential}: {code} {out} {errors}")
+        tried = json.loads(out)
+        expect(tried["ok"] and len(tried["listeners"]) == 6, out)
+        for listener in tried["listeners"][:-1]:
+            expect(listener["result"] == "ok" and set(listener["steps_ms"]) == STEPS, f"{listener}")
+        expect([t["proto"] for t in tried["listeners"]] == ["udp", "udp", "tcp", "tls", "dtls", "tcp"], out)
+        expect(tried["listeners"][-1]["result"] == "skipped" and "PROXY" in tried["listeners"][-1]["why"], out)
+    code, out, _ = run(lab, "selftest", "--secret-file", lab.folder / "secret")
+    expect(code == 0 and "5 of 5 listeners relay; others were skipped\n" in out and out.count(" echo ") == 5, out)
+    code, out, _ = run(lab, "selftest", "--json", "--user", USER, "--password-file", lab.folder / "wrong")
+    tried = json.loads(out)
+    expect(code == 1 and not tried["ok"] and "canary" not in out, out)
+    for listener in tried["listeners"][:-1]:
+        expect(listener["result"] == "failed" and listener["step"] == "allocate" and "401" in listener["why"], f"{listener}")
+    code, _, errors = run(lab, "selftest", "--user", USER)
+    expect(code == 2 and "go together" in errors, f"a user without password: {code} {errors}")
+    expect(not json.loads(run(lab, "sessions", "--json")[1])["sessions"], "allocations are left behind")
+    server.check()
