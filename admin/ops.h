@@ -26,6 +26,9 @@ struct admin_status {
     uint64_t config_version;   /* 1 at start, one more with each reload */
     bool reloading;            /* a worker has not taken the latest configuration yet */
     const char *redis;         /* "up", "down"; NULL: none is configured */
+    struct {
+        const char *user; /* whom it runs as; "" before it is known */
+    } sandbox;
 };
 
 struct admin_listener {

@@ -67,15 +67,20 @@ static json_t *config(const struct admin_status *s)
         (json_int_t)s->config_version, "reloading", s->reloading);
 }
 
+static json_t *sandbox(const struct admin_status *s)
+{
+    return json_pack("{s:s}", "user", s->sandbox.user);
+}
+
 unsigned admin_get_status(const struct admin_request *request, FILE *out)
 {
     const struct admin_ops *ops = request->ops;
     struct admin_status s;
     ops->status(ops->ctx, &s);
-    json_t *json = json_pack("{s:s, s:s, s:b, s:I, s:{s:i, s:i}, s:o, s:s?, s:o, s:o, s:o}",
+    json_t *json = json_pack("{s:s, s:s, s:b, s:I, s:{s:i, s:i}, s:o, s:s?, s:o, s:o, s:o, s:o}",
         "version", s.version, "state", state_name(s.state), "ready", s.state == ADMIN_RUNNING,
         "uptime_seconds", (json_int_t)s.uptime_s, "workers", "count", (int)s.workers, "polling",
         (int)s.polling, "config", config(&s), "redis", s.redis, "allocations", allocations(ops),
-        "listeners", listeners(ops), "relayed", relayed(ops));
+        "listeners", listeners(ops), "relayed", relayed(ops), "sandbox", sandbox(&s));
     return admin_json_write(json, out);
 }

@@ -51,6 +51,8 @@ static struct {
     _Atomic int level, format;
     _Atomic bool running;
     bool semaphore_made;
+    bool written; /* there is a writer thread */
+    int fd;
     sem_t lines; /* posted for each line: never blocks whoever posts */
     pthread_t thread;
     struct cell ring[RING_LINES];
@@ -193,7 +195,7 @@ static int writer_start(int fd, uint32_t epoch)
     return -err;
 }
 
-int log_init(int fd, enum log_level level, enum log_format format)
+int log_open(int fd, enum log_level level, enum log_format format)
 {
     if (atomic_load(&sink.running))
         return -EALREADY;
@@ -203,14 +205,38 @@ int log_init(int fd, enum log_level level, enum log_format format)
         return -errno;
     sink.semaphore_made = true;
     ring_discard(); /* a thread may have logged while the log before this one ended */
-    uint32_t epoch = atomic_fetch_add(&sink.epoch, 1) + 1;
+    atomic_fetch_add(&sink.epoch, 1);
     atomic_store(&sink.stop_by_us, 0);
     atomic_store(&sink.lost, 0);
     log_configure(level, format);
-    int err = writer_start(fd, epoch);
-    if (err == 0)
-        atomic_store(&sink.running, true);
+    sink.fd = fd;
+    sink.written = false;
+    atomic_store(&sink.running, true);
+    return 0;
+}
+
+int log_start(void)
+{
+    int err = writer_start(sink.fd, atomic_load(&sink.epoch));
+    sink.written = err == 0;
     return err;
+}
+
+int log_init(int fd, enum log_level level, enum log_format format)
+{
+    int err = log_open(fd, level, format);
+    if (err == 0 && (err = log_start()) < 0)
+        atomic_store(&sink.running, false);
+    return err;
+}
+
+/* Nobody has written anything yet. */
+static void log_write_held(uint64_t start_us)
+{
+    const struct writer w = {.epoch = atomic_load(&sink.epoch), .fd = sink.fd};
+    atomic_store(&sink.stop_by_us, start_us + GIVE_UP_US);
+    writer_drain(&w);
+    ring_discard();
 }
 
 void log_deinit(void)
@@ -219,6 +245,10 @@ void log_deinit(void)
         return;
     uint32_t epoch = atomic_load(&sink.epoch);
     uint64_t start_us = clock_now().mono_us;
+    if (!sink.written) {
+        log_write_held(start_us);
+        return;
+    }
     atomic_store(&sink.stop_by_us, start_us + GIVE_UP_US);
     sem_post(&sink.lines);
 

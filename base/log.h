@@ -84,6 +84,12 @@ static inline struct log_field log_secret(const char *key)
  * it, and after deinit, lines are dropped. Init and deinit belong to one thread.
  */
 int log_init(int fd, enum log_level level, enum log_format format);
+/*
+ * The same in two steps, for who gives up privileges in between, which a thread would keep: lines
+ * wait in the ring until log_start, or until log_deinit, which then writes them itself.
+ */
+int log_open(int fd, enum log_level level, enum log_format format);
+int log_start(void); /* 0 or -errno: lines go on waiting */
 /* Writes what is left (waits 1 s at most) and ends the thread. */
 void log_deinit(void);
 /* Any thread, at once. */

@@ -60,6 +60,8 @@ void config_deinit(struct config *c)
     tls_clear(&c->tls);
     free(c->tls_pair.cert);
     free(c->tls_pair.key);
+    free(c->sandbox.user);
+    free(c->sandbox.group);
     free(c->admin.socket);
     secret_wipe(&c->admin.token);
     free(c->relay.policy.deny);
@@ -119,7 +121,7 @@ int config_load(struct config *c, const char *path, struct config_error *error)
     int rc = file_read(&text, path, CONFIG_FILE_MAX);
 
     if (rc < 0) {
-        fault_set(&fault, 0, "%s", file_read_why(rc));
+        fault_set(&fault, 0, "%s", file_read_why(path, rc));
         return rc;
     }
     rc = config_parse(c, path, secret_slice(&text), error);

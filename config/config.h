@@ -10,6 +10,7 @@
 #include "admin/admin_settings.h"
 #include "auth/auth_settings.h"
 #include "base/log.h"
+#include "daemon/sandbox_settings.h"
 #include "fleet/fleet_settings.h"
 #include "net/net_settings.h"
 #include "ratelimit/ratelimit_settings.h"
@@ -33,6 +34,7 @@ struct config {
                                               SRTP_GUARD_INHERIT: srtp.guard */
     struct redis_settings redis;           /* url NULL: there is none */
     struct admin_settings admin;
+    struct sandbox_settings sandbox;
     enum log_level log_level;
     enum log_format log_format;
 };

@@ -82,7 +82,7 @@ int credentials_read(struct secret *out, const struct schema_key *key,
         return fault_out_of_memory(fault);
     if (rc < 0)
         return fault_set(fault, value->line, "'%s': cannot read '%s': %s", key->path,
-            fault_escape(path).text, file_read_why(rc));
+            fault_escape(path).text, file_read_why(path, rc));
     bytes = without_newline(secret_slice(&content));
     rc = check_length(key, value, bytes.len, fault);
     if (rc == 0 && secret_set(out, bytes) < 0)

@@ -5,6 +5,8 @@
  */
 #include "config/file.h"
 
+#include "base/open_error.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -72,11 +74,11 @@ int file_read(struct secret *out, const char *path, size_t max)
     return rc;
 }
 
-const char *file_read_why(int rc)
+const char *file_read_why(const char *path, int rc)
 {
     if (rc == -EINVAL)
         return "not a regular file";
     if (rc == -EFBIG)
         return "too large";
-    return strerror(-rc);
+    return open_error_text(path, -rc);
 }

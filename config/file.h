@@ -9,7 +9,7 @@
  * -EFBIG over `max`, -EINVAL if it is no regular file, -ENOMEM. *out must be empty.
  */
 int file_read(struct secret *out, const char *path, size_t max);
-/* The same in words, for an error line. Static or strerror's text. */
-const char *file_read_why(int rc);
+/* The same in words, for an error line about `path`. Static or strerror's text. */
+const char *file_read_why(const char *path, int rc);
 
 #endif

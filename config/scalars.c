@@ -254,6 +254,17 @@ static const char *const srtp_guards[] = {
     "off", "observe", "classify", "verify", "verify_required", NULL};
 static const char *const srtp_replays[] = {"drop", "count", NULL};
 
+_Static_assert(
+    SANDBOX_AUTO == 0 && SANDBOX_REQUIRED == 1 && SANDBOX_OFF == 2, "order of sandboxes");
+
+static const char *const sandboxes[] = {"auto", "required", "off", NULL};
+
+const struct schema_type type_sandbox = {.name = "choice",
+    .form = "auto, required or off",
+    .set = set_small_choice,
+    .print = print_small_choice,
+    .choices = sandboxes};
+
 static bool says_guard(const void *base, const struct schema_key *key)
 {
     return *(const uint8_t *)const_field_of(base, key) != SRTP_GUARD_INHERIT;

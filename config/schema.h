@@ -82,7 +82,7 @@ int schema_bad_value(
 /* scalars.c */
 extern const struct schema_type type_section, type_boolean, type_number, type_limit, type_duration,
     type_size, type_milliseconds, type_relay_ports, type_log_level, type_log_format, type_rest_hash,
-    type_oauth_algorithm, type_srtp_guard, type_srtp_replay;
+    type_oauth_algorithm, type_srtp_guard, type_srtp_replay, type_sandbox;
 /* rates.c; max of a rate: of its count and of its burst; min and max of a bandwidth: bytes a
  * second. */
 extern const struct schema_type type_rate, type_bandwidth;
@@ -116,6 +116,8 @@ extern const struct schema_type type_redis_url, type_redis_url_file, type_redis_
     type_redis_fleet_size, type_redis_prefix, type_redis_on_failure;
 /* srtp.c */
 extern const struct schema_type type_srtp_wrap_key, type_srtp_wrap_key_file;
+/* sandbox.c */
+extern const struct schema_type type_account;
 /* admin.c */
 extern const struct schema_type type_admin_listen, type_admin_socket;
 

@@ -197,10 +197,8 @@ static int control_new_sharing(
     if (r < 0) {
         return r;
     }
-    const struct media_keys_deps media = {.loop = &c->loop,
-        .config = &c->config,
-        .workers = &c->workers,
-        .counters = &c->counters};
+    const struct media_keys_deps media = {
+        .loop = &c->loop, .config = &c->config, .workers = &c->workers, .counters = &c->counters};
     c->media_keys = media_keys_new(&media);
     if (!c->media_keys) {
         return -ENOMEM;
@@ -295,6 +293,7 @@ static int control_start_admin(
         .stopping = &c->stopping,
         .own = &c->counters,
         .sharing = c->sharing,
+        .sandbox = &c->sandbox,
         .explainer = c->explainer,
         .media_keys = c->media_keys,
         .sessions = &c->sessions,
@@ -320,6 +319,8 @@ static int control_start_admin(
 
 static void control_log_start(struct control *c)
 {
+    sandbox_log(&c->sandbox, &c->config);
+    sandbox_count(&c->sandbox, &c->counters);
     endpoints_log(&c->endpoints, 0);
     certificates_take(&c->certificates, c->snapshot->tls, &c->counters);
     for (size_t i = 0; i < c->config.relay.address_count; i++) {
@@ -349,6 +350,12 @@ static int control_start(struct control *c, struct config *config, char *error, 
     }
     if (r == 0) {
         r = control_start_admin(c, config, error, error_cap);
+    }
+    if (r == 0) {
+        r = sandbox_enter(&c->sandbox, config, error, error_cap);
+    }
+    if (r == 0) {
+        r = log_start();
     }
     return r < 0 ? r : control_start_workers(c, config);
 }

@@ -11,6 +11,7 @@
 #include "daemon/kicker.h"
 #include "daemon/media_keys.h"
 #include "daemon/observe.h"
+#include "daemon/sandbox.h"
 #include "daemon/sessions.h"
 #include "net/socket_budget.h"
 #include "net/worker.h"
@@ -54,6 +55,7 @@ struct control {
     struct admin *admin;
     uint64_t lost_logged_us, lost_suppressed;
     struct certificates certificates;
+    struct sandbox sandbox;
 };
 
 /* The first snapshot, with the host's part of `config` filled in. 0, or -errno with a line in

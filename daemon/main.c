@@ -18,6 +18,7 @@
 #include "daemon/banner.h"
 #include "daemon/build_snapshot.h"
 #include "daemon/control.h"
+#include "daemon/privileges.h"
 #include "daemon/sharing.h"
 #include "srtp/verifier.h"
 #include "tls/context.h"
@@ -159,7 +160,7 @@ static const char *main_config_path(const struct options *o)
 static int main_run(struct config *config, const char *path, const struct credentials *credentials)
 {
     char error[512], file[PATH_MAX] = "";
-    int r = log_init(STDERR_FILENO, config->log_level, config->log_format);
+    int r = log_open(STDERR_FILENO, config->log_level, config->log_format);
     if (r < 0) {
         return main_fail("the log could not be started");
     }
@@ -192,6 +193,25 @@ static int main_run(struct config *config, const char *path, const struct creden
     return EXIT_SUCCESS;
 }
 
+/*
+ * As whom it is to run. What root has read is read once more, as every reload will: better not to
+ * start than to fail at the renewal of a certificate. 0 or the exit code.
+ */
+static int main_become(struct config *config, const char *path)
+{
+    char text[512];
+    struct config_error error;
+    const char *folder = config->admin.control == ADMIN_PLACE_AUTO ? ADMIN_DEFAULT_FOLDER : NULL;
+    int r = privileges_become(&config->sandbox, folder, text, sizeof(text));
+    if (r < 0) {
+        return main_fail(text);
+    }
+    if (r > 0 && path && config_load(config, path, &error) < 0) {
+        return main_fail(error.text);
+    }
+    return EXIT_SUCCESS;
+}
+
 /* With `config` read or made up. */
 static int main_act(const struct options *o, struct config *config, const char *path)
 {
@@ -201,14 +221,15 @@ static int main_act(const struct options *o, struct config *config, const char *
     if (o->dump) {
         return main_dump(config);
     }
-    if (path) {
-        return main_run(config, path, NULL);
+    int code = main_become(config, path);
+    if (code != EXIT_SUCCESS || path) {
+        return code != EXIT_SUCCESS ? code : main_run(config, path, NULL);
     }
     struct credentials credentials;
     if (credentials_generate(&credentials, config) < 0) {
         return main_fail("no credentials could be made");
     }
-    int code = main_run(config, NULL, &credentials);
+    code = main_run(config, NULL, &credentials);
     credentials_wipe(&credentials);
     return code;
 }

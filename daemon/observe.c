@@ -47,6 +47,7 @@ static void status(void *ctx, struct admin_status *out)
         .config_version = *o->version,
         .reloading = *o->waiting > 0,
         .redis = sharing_state(o->sharing),
+        .sandbox = {.user = o->sandbox->user},
     };
 }
 

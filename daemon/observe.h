@@ -9,6 +9,7 @@
 #include "daemon/inspector.h"
 #include "daemon/kicker.h"
 #include "daemon/media_keys.h"
+#include "daemon/sandbox.h"
 #include "daemon/sessions.h"
 #include "daemon/sharing.h"
 #include "net/worker.h"
@@ -24,6 +25,7 @@ struct observe {
     const bool *stopping;
     struct counters *own;
     struct sharing *sharing;
+    const struct sandbox *sandbox;
     struct explainer *explainer;
     struct media_keys *media_keys;
     struct sessions *sessions;

@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/open_error.h"
+
 int tls_report_error(const struct tls_report *report, int code, const char *format, ...)
 {
     va_list args;
@@ -46,6 +48,6 @@ FILE *tls_report_open(const struct tls_report *report, const char *key, const ch
     if (fd >= 0)
         close(fd);
     *code = tls_report_error(report, -cause, "%s %s: %s", key, path,
-        cause == EINVAL ? "not a regular file" : strerror(cause));
+        cause == EINVAL ? "not a regular file" : open_error_text(path, cause));
     return NULL;
 }

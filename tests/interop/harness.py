@@ -28,6 +28,7 @@ auth:
   secrets: [{{ id: a, secret: {SECRET} }}]
 limits: {{ unauthenticated_per_address: 1000/s, unauthenticated_per_prefix: 5000/s }}
 admin: {{ listen: none, socket: none }} # namespaces share the file system: admin.py names its own
+user: root # folders of cases are their own: who else could be become reads nothing there
 """
 SANITIZER = re.compile(r"(?:Address|Leak|Thread|UndefinedBehavior)Sanitizer|runtime error:")
 COUNTER = re.compile(r"(turnpike_\w+)(?:\{([^}]*)\})? (\d+(?:\.\d+)?)$", re.M)

@@ -55,8 +55,10 @@ static enum admin_state fake_state(void *ctx)
 
 static void fake_status(void *ctx, struct admin_status *out)
 {
-    *out =
-        (struct admin_status){.version = "1.2.3", .state = fake_state(ctx), .config_file = "\xff"};
+    *out = (struct admin_status){.version = "1.2.3",
+        .state = fake_state(ctx),
+        .config_file = "\xff",
+        .sandbox = {.user = "turnpike"}};
 }
 
 static void fake_counters(void *ctx, struct counters_sum *out)

@@ -1,4 +1,5 @@
 /* base/log: one event is one line whatever a client sends, and no file can hold up who logs. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -225,6 +226,17 @@ static void fill_pipe(int fd)
     fcntl(fd, F_SETFL, flags);
 }
 
+static unsigned count_threads(void)
+{
+    unsigned count = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    assert_non_null(tasks);
+    while (readdir(tasks))
+        count++;
+    closedir(tasks);
+    return count;
+}
+
 static void test_log_lines_arrive_in_order_and_by_level(void **state)
 {
     int fds[2];
@@ -250,6 +262,30 @@ static void test_log_lines_arrive_in_order_and_by_level(void **state)
     assert_null(strstr(out, "hidden"));
     assert_null(strstr(out, "after_deinit"));
     assert_int_equal(log_lost(), 0);
+}
+
+/* No thread may be there before privileges are given up, and what is logged until then is kept. */
+static void test_log_opened_has_no_thread_and_keeps_its_lines(void **state)
+{
+    for (int started = 0; started < 2; started++) {
+        int fds[2];
+        char out[8192] = "";
+        make_pipe(fds);
+        assert_int_equal(log_open(fds[1], LOG_INFO, LOG_TEXT), 0);
+        assert_int_equal(log_open(fds[1], LOG_INFO, LOG_TEXT), -EALREADY);
+        unsigned before = count_threads();
+        log_event(LOG_INFO, "held", log_u64("n", 1));
+        if (started) {
+            assert_int_equal(log_start(), 0);
+            assert_int_equal(count_threads(), before + 1);
+        }
+        log_deinit();
+        close(fds[1]);
+        read_all(fds[0], out, sizeof(out) - 1);
+        close(fds[0]);
+        assert_non_null(strstr(out, " info held n=1\n"));
+        assert_int_equal(log_lost(), 0);
+    }
 }
 
 static void test_log_deinit_twice_or_before_init_does_nothing(void **state)
@@ -469,6 +505,7 @@ int main(void)
         cmocka_unit_test(test_log_format_time_is_utc_of_the_calendar),
         cmocka_unit_test(test_log_deinit_twice_or_before_init_does_nothing),
         cmocka_unit_test(test_log_lines_arrive_in_order_and_by_level),
+        cmocka_unit_test(test_log_opened_has_no_thread_and_keeps_its_lines),
         cmocka_unit_test(test_log_blocked_pipe_blocks_nobody_and_loses_are_counted),
         cmocka_unit_test(test_log_deinit_on_blocked_pipe_waits_a_second_at_most),
         cmocka_unit_test(test_log_closed_reader_is_counted_not_fatal),
