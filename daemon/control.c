@@ -6,6 +6,7 @@
 #include "daemon/control.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -22,9 +23,39 @@
 /* Where max_connections names no limit: the file limit is lower. */
 #define CONNECTIONS_MOST (1u << 20)
 
+const char *control_status(const struct control *c, char out[NOTIFY_TEXT_MAX])
+{
+    uint64_t allocations = 0;
+    for (unsigned i = 0; i < c->workers.count; i++) {
+        const struct counters *own = worker_counters(c->workers.items[i]);
+        for (unsigned g = GAUGE_ALLOCATIONS_UDP_IPV4; g <= GAUGE_ALLOCATIONS_DTLS_DUAL; g++) {
+            allocations += atomic_load_explicit(&own->gauge[g], memory_order_relaxed);
+        }
+    }
+    snprintf(out, NOTIFY_TEXT_MAX, "%" PRIu64 " allocations, %zu listeners, %u workers",
+        allocations, c->endpoints.count, c->workers.count);
+    return out;
+}
+
+static uint32_t control_beats(const void *ctx, unsigned n)
+{
+    const struct control *c = ctx;
+    return worker_beats(c->workers.items[n]);
+}
+
+/* All workers poll: what was asked for is served from now on. */
+static void control_started(struct control *c)
+{
+    char status[NOTIFY_TEXT_MAX];
+    if (++c->observe.polling == c->workers.count) {
+        service_ready(&c->service, control_status(c, status));
+    }
+}
+
 static void control_stop(struct control *c)
 {
     c->stopping = true;
+    service_stopping(&c->service);
     for (unsigned i = 0; i < c->workers.count; i++) {
         struct mailbox_message m = {.kind = MAILBOX_STOP};
         if (mailbox_post(worker_mailbox(c->workers.items[i]), &m) < 0) {
@@ -92,6 +123,8 @@ static void control_on_housekeeping(uv_timer_t *timer)
     const struct instant now = clock_now();
     media_keys_tick(c->media_keys, &now);
     sessions_tick(&c->sessions, now.mono_us);
+    char status[NOTIFY_TEXT_MAX];
+    service_tick(&c->service, control_status(c, status));
     kicker_tick(&c->kicker, now.mono_us);
     reload_tick(c);
 }
@@ -112,7 +145,7 @@ static void control_deliver(void *ctx, struct mailbox_message *message)
     } else if (message->kind == MAILBOX_KICKED) {
         kicker_read(&c->kicker, message->u.kick);
     } else if (message->kind == MAILBOX_STARTED) {
-        c->observe.polling++;
+        control_started(c);
     } else if (message->kind == MAILBOX_STOPPED && c->running > 0 && --c->running == 0) {
         uv_stop(&c->loop);
     }
@@ -337,6 +370,7 @@ static void control_log_start(struct control *c)
 /* 0, or -errno; *error is filled in where there is more to say than that. */
 static int control_start(struct control *c, struct config *config, char *error, size_t error_cap)
 {
+    service_init(&c->service);
     c->endpoints.workers = control_worker_count(config);
     int r = control_open_loop(c);
     if (r == 0) {
@@ -357,7 +391,10 @@ static int control_start(struct control *c, struct config *config, char *error, 
     if (r == 0) {
         r = log_start();
     }
-    return r < 0 ? r : control_start_workers(c, config);
+    if (r == 0) {
+        r = control_start_workers(c, config);
+    }
+    return r < 0 ? r : service_watch(&c->service, &c->loop, c->workers.count, control_beats, c);
 }
 
 struct control *control_new(struct config *config, const char *path, char *error, size_t error_cap)
@@ -445,6 +482,7 @@ void control_free(struct control *c)
         return;
     }
     control_end_workers(c);
+    service_close(&c->service);
     if (c->loop_open) {
         control_close_loop(c);
     }

@@ -12,6 +12,7 @@
 #include "daemon/media_keys.h"
 #include "daemon/observe.h"
 #include "daemon/sandbox.h"
+#include "daemon/service.h"
 #include "daemon/sessions.h"
 #include "net/socket_budget.h"
 #include "net/worker.h"
@@ -54,9 +55,13 @@ struct control {
     struct observe observe;
     struct admin *admin;
     uint64_t lost_logged_us, lost_suppressed;
+    struct service service;
     struct certificates certificates;
     struct sandbox sandbox;
 };
+
+/* What service_ready and service_tick are to say: one line on what runs. Returns `out`. */
+const char *control_status(const struct control *c, char out[NOTIFY_TEXT_MAX]);
 
 /* The first snapshot, with the host's part of `config` filled in. 0, or -errno with a line in
  * `error`, or with none for want of memory. */

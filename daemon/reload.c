@@ -258,12 +258,28 @@ void reload_tick(struct control *c)
     }
 }
 
+/* The service manager hears of each, also of one that changes nothing. */
+static void reload_end(struct control *c)
+{
+    char status[NOTIFY_TEXT_MAX];
+    service_reloaded(&c->service, control_status(c, status));
+}
+
+static void reload_begin(struct control *c)
+{
+    service_reloading(&c->service, clock_now().mono_us);
+    reload_now(c);
+    if (c->waiting == 0) {
+        reload_end(c);
+    }
+}
+
 void reload_run(struct control *c)
 {
     if (c->waiting > 0) {
         c->reload_again = true;
     } else {
-        reload_now(c);
+        reload_begin(c);
     }
 }
 
@@ -276,7 +292,9 @@ void reload_taken(struct control *c)
     c->retiring = NULL;
     if (c->reload_again && !c->stopping) {
         c->reload_again = false;
-        reload_now(c);
+        reload_begin(c);
+    } else {
+        reload_end(c);
     }
     reload_tick(c);
 }

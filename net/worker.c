@@ -47,6 +47,7 @@ struct worker {
     struct crypto *crypto;
     struct outbox outbox;
     struct counters counters;
+    _Atomic uint32_t beats; /* written by this thread alone */
 };
 
 static void worker_from_client(void *ctx, const struct packet *packet, const struct instant *now)
@@ -165,6 +166,7 @@ static void worker_on_tick(uv_timer_t *tick)
 {
     struct worker *w = tick->data;
     const struct instant *now = io_now_fresh(&w->io);
+    atomic_fetch_add_explicit(&w->beats, 1, memory_order_relaxed);
     relay_tick(w->relay, now);
     delay_tick(&w->io.delay, now);
     connections_tick(w->connections, now);
@@ -456,6 +458,11 @@ struct mailbox *worker_mailbox(struct worker *w)
 const struct counters *worker_counters(const struct worker *w)
 {
     return &w->counters;
+}
+
+uint32_t worker_beats(const struct worker *w)
+{
+    return atomic_load_explicit(&w->beats, memory_order_relaxed);
 }
 
 void worker_join(struct worker *w)

@@ -1,7 +1,7 @@
 /*
  * One worker: a thread, its loop, and everything that only it touches: relay, listeners, relay
  * sockets, outbox, counters. Made and freed by control; between worker_start and worker_join only
- * its mailbox and its counters may be touched from outside.
+ * its mailbox, its counters and its beats may be touched from outside.
  */
 #ifndef NET_WORKER_H
 #define NET_WORKER_H
@@ -46,6 +46,8 @@ int worker_new(struct worker **out, const struct worker_options *options);
 int worker_start(struct worker *w, const struct net_snapshot *snapshot);
 struct mailbox *worker_mailbox(struct worker *w);
 const struct counters *worker_counters(const struct worker *w);
+/* How often the loop has ticked, ten times a second: one that no longer changes hangs. */
+uint32_t worker_beats(const struct worker *w);
 /* Waits for a thread that was told to stop by MAILBOX_STOP. Not started: nothing happens. */
 void worker_join(struct worker *w);
 /*
