@@ -148,7 +148,11 @@ struct admin *admin_new(const struct admin_ops *ops)
 int admin_start(struct admin *a, uv_loop_t *loop, const struct admin_settings *settings,
     struct admin_error *error)
 {
-    struct admin_listen_on on = {.loop = loop, .accept = on_accept, .ctx = a};
+    struct admin_listen_on on = {.loop = loop,
+        .accept = on_accept,
+        .ctx = a,
+        .given = a->ops.given,
+        .given_ctx = a->ops.ctx};
     int r = admin_set_token(a, secret_slice(&settings->token));
     if (r < 0) {
         return fail(error, "admin", "token", r);

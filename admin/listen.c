@@ -84,9 +84,19 @@ static int start(struct admin_listen **out, const struct admin_listen_on *on, in
     return 0;
 }
 
+/* A descriptor, or negative: it must be bound. */
+static int given(const struct admin_listen_on *on, const struct addr *addr, const char *path)
+{
+    return on->given ? on->given(on->given_ctx, addr, path) : -ENOENT;
+}
+
 int admin_listen_tcp(
     struct admin_listen **out, const struct admin_listen_on *on, const struct addr *addr)
 {
+    const int bound = given(on, addr, NULL);
+    if (bound >= 0) {
+        return start(out, on, bound, false);
+    }
     struct sockaddr_storage sa;
     socklen_t len = addr_to_sockaddr(addr, &sa);
     int fd = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -143,6 +153,10 @@ int admin_listen_unix(struct admin_listen **out, const struct admin_listen_on *o
         return -ENAMETOOLONG;
     }
     snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path);
+    const int bound = given(on, NULL, path);
+    if (bound >= 0) {
+        return start(out, on, bound, true);
+    }
     int r = clear_path(&sa);
     if (r < 0) {
         return r;

@@ -21,15 +21,18 @@ struct admin_listen_on {
     uv_loop_t *loop;
     admin_accept_fn *accept;
     void *ctx;
+    /* See admin_ops. */
+    int (*given)(void *ctx, const struct addr *addr, const char *path);
+    void *given_ctx;
 };
 
-/* A TCP listener. 0, or -errno. */
+/* A TCP listener; one that was given is taken as it is. 0, or -errno. */
 int admin_listen_tcp(
     struct admin_listen **out, const struct admin_listen_on *on, const struct addr *addr);
 /*
- * A unix socket of mode 0660. A file that nobody listens behind is left over and replaced; it goes
- * again at the end. 0; -EADDRINUSE: another process listens there; -ENAMETOOLONG; -ENOTSOCK: the
- * path is something else; or -errno.
+ * A unix socket of mode 0660; one that was given keeps its mode, and its file. Else a file that
+ * nobody listens behind is left over and replaced; it goes again at the end. 0; -EADDRINUSE:
+ * another process listens there; -ENAMETOOLONG; -ENOTSOCK: the path is something else; or -errno.
  */
 int admin_listen_unix(
     struct admin_listen **out, const struct admin_listen_on *on, const char *path);

@@ -196,6 +196,9 @@ struct admin_ops {
     /* The n-th listener or relayed address; false behind the last one. */
     bool (*listener)(void *ctx, size_t n, struct admin_listener *out);
     bool (*relayed)(void *ctx, size_t n, struct admin_relayed *out);
+    /* A socket that is bound to `addr`, or if it is NULL to `path`, already: a descriptor, which is
+     * the caller's, or -ENOENT. NULL: there are none. */
+    int (*given)(void *ctx, const struct addr *addr, const char *path);
     struct counters *own; /* of the control thread: the server counts what it does there */
 };
 

@@ -324,6 +324,7 @@ static int control_start_admin(
         .version = &c->config_version,
         .waiting = &c->waiting,
         .stopping = &c->stopping,
+        .given = &c->given,
         .own = &c->counters,
         .sharing = c->sharing,
         .sandbox = &c->sandbox,
@@ -371,8 +372,13 @@ static void control_log_start(struct control *c)
 static int control_start(struct control *c, struct config *config, char *error, size_t error_cap)
 {
     service_init(&c->service);
+    int r = activation_init(&c->given, error, error_cap);
+    if (r < 0) {
+        return r;
+    }
+    c->endpoints.given = &c->given;
     c->endpoints.workers = control_worker_count(config);
-    int r = control_open_loop(c);
+    r = control_open_loop(c);
     if (r == 0) {
         r = control_new_shared(c, config);
     }
@@ -384,6 +390,9 @@ static int control_start(struct control *c, struct config *config, char *error, 
     }
     if (r == 0) {
         r = control_start_admin(c, config, error, error_cap);
+    }
+    if (r == 0) {
+        r = activation_check(&c->given, error, error_cap);
     }
     if (r == 0) {
         r = sandbox_enter(&c->sandbox, config, error, error_cap);
@@ -489,6 +498,7 @@ void control_free(struct control *c)
     snapshot_free(c->retiring);
     snapshot_free(c->snapshot);
     endpoints_close(&c->endpoints);
+    activation_deinit(&c->given);
     port_maps_free(c->shared.ports);
     bandwidth_table_free(c->shared.bandwidth);
     quota_free(c->shared.quotas);

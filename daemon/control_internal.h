@@ -31,6 +31,7 @@ struct control {
     const char *path;
     struct config config;
     struct secret nonce_secret;
+    struct activation given;
     struct endpoints endpoints;
     struct relay_shared shared;
     struct worker_list workers;

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/log.h"
 
@@ -39,6 +40,22 @@ static size_t endpoints_find(
     return i;
 }
 
+static int endpoints_add_stream(struct endpoints *e, struct endpoint *added)
+{
+    int fds[ACTIVATION_MAX];
+    const size_t most = e->workers < ACTIVATION_MAX ? e->workers : ACTIVATION_MAX;
+    const size_t n = e->given ? activation_take_tcp(e->given, &added->addr, fds, most) : 0;
+    if (n == 0) {
+        return stream_endpoint_open(&added->stream, &added->addr, e->workers);
+    }
+    int r = stream_endpoint_adopt(&added->stream, &added->addr, e->workers, fds, (unsigned)n);
+    for (size_t i = 0; r < 0 && i < n; i++) {
+        close(fds[i]);
+    }
+    added->given = r == 0;
+    return r;
+}
+
 static int endpoints_add(
     struct endpoints *e, const struct addr *addr, enum transport transport, uint32_t receive_buffer)
 {
@@ -52,7 +69,7 @@ static int endpoints_add(
     e->list = list;
     struct endpoint added = {.addr = *addr};
     int r = transport_is_stream(transport)
-                ? stream_endpoint_open(&added.stream, addr, e->workers)
+                ? endpoints_add_stream(e, &added)
                 : udp_endpoint_open(&added.udp, addr, e->workers, receive_buffer);
     if (r == 0) {
         e->list[e->count++] = added;
@@ -199,7 +216,7 @@ void endpoints_log(const struct endpoints *e, size_t first)
         const struct endpoint *p = &e->list[i];
         log_event(LOG_INFO, "listening",
             log_str("proto", transport_name(p->role.settings.transport)),
-            log_addr("addr", &p->addr));
+            log_addr("addr", &p->addr), log_bool("given", p->given));
     }
 }
 

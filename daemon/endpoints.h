@@ -5,6 +5,7 @@
 #ifndef DAEMON_ENDPOINTS_H
 #define DAEMON_ENDPOINTS_H
 
+#include "daemon/activation.h"
 #include "net/net_settings.h"
 #include "net/stream_endpoint.h"
 #include "net/udp_listener.h"
@@ -21,20 +22,22 @@ struct endpoint {
      * that becomes a TLS port keeps its sockets. */
     struct udp_endpoint *udp;
     struct stream_endpoint *stream;
+    bool given; /* by the service manager */
     struct endpoint_role role;
 };
 
 struct endpoints {
+    struct activation *given; /* borrowed for life: what is bound already; NULL: nothing */
     struct endpoint *list;
     size_t count;
     unsigned workers; /* sockets each */
 };
 
 /*
- * Binds what `settings` names and is not bound yet, behind the list; "::" becomes one IPv4 and one
- * IPv6 endpoint. An optional one that cannot be had is a warning in the log. 0 with *added how
- * many; or -errno with nothing changed and one line in `error`, "udp 0.0.0.0:3478: Address already
- * in use".
+ * Binds what `settings` names and is not bound yet, or takes what was given, behind the list; "::"
+ * becomes one IPv4 and one IPv6 endpoint. An optional one that cannot be had is a warning in the
+ * log. 0 with *added how many; or -errno with nothing changed and one line in `error`, "udp
+ * 0.0.0.0:3478: Address already in use".
  */
 int endpoints_open(struct endpoints *e, const struct net_settings *settings, size_t *added,
     char *error, size_t error_cap);

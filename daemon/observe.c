@@ -137,6 +137,17 @@ static struct slice realm_name(void *ctx, uint32_t realm)
                                                : (struct slice){0};
 }
 
+static int given(void *ctx, const struct addr *addr, const char *path)
+{
+    const struct observe *o = ctx;
+    int fd;
+    if (!o->given) {
+        return -ENOENT;
+    }
+    return addr ? activation_take_tcp(o->given, addr, &fd, 1) == 1 ? fd : -ENOENT
+                : activation_take_path(o->given, path);
+}
+
 struct admin_ops observe_ops(struct observe *o)
 {
     return (struct admin_ops){
@@ -153,6 +164,7 @@ struct admin_ops observe_ops(struct observe *o)
         .sessions = list_sessions,
         .kick = kick_allocations,
         .realm_name = realm_name,
+        .given = given,
         .own = o->own,
     };
 }

@@ -23,6 +23,7 @@ struct observe {
     const uint64_t *version; /* of the configuration */
     const unsigned *waiting; /* workers that have not taken it yet */
     const bool *stopping;
+    struct activation *given;
     struct counters *own;
     struct sharing *sharing;
     const struct sandbox *sandbox;

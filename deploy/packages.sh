@@ -7,7 +7,7 @@ build_packages=(gcc libc6-dev meson ninja-build pkg-config libuv1-dev libssl-dev
 test_packages=(git python3 libcmocka-dev liblua5.1-0-dev libnice-dev util-linux redis-server redis-sentinel redis-tools)
 fuzz_packages=(clang-14 libclang-rt-14-dev llvm-14)
 interop_packages=(iproute2 coturn prometheus chromium firefox-esr libnss3-tools openssl python3-cryptography python3-openssl haproxy nginx
-    libnginx-mod-stream)
+    libnginx-mod-stream systemd)
 # Other packages of Node.js bring npm along, and Debian's npm excludes them.
 command -v npm >/dev/null || interop_packages+=(nodejs npm)
 

@@ -7,6 +7,7 @@
 #include "net/stream_endpoint.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -29,6 +30,17 @@ static bool stream_endpoint_set(int fd, int level, int option, int value)
     return setsockopt(fd, level, option, &value, sizeof(value)) == 0;
 }
 
+static bool stream_endpoint_connection_options(int fd)
+{
+    return stream_endpoint_set(fd, SOL_SOCKET, SO_KEEPALIVE, 1) &&
+           stream_endpoint_set(fd, IPPROTO_TCP, TCP_NODELAY, 1) &&
+           stream_endpoint_set(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S) &&
+           stream_endpoint_set(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S) &&
+           stream_endpoint_set(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES) &&
+           stream_endpoint_set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS) &&
+           stream_endpoint_set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_BYTES);
+}
+
 /*
  * REUSEADDR, because connections of the process before may still be in TIME_WAIT; a set REUSEPORT
  * before the first bind would let this group join that of another process of the same user.
@@ -38,13 +50,7 @@ static bool stream_endpoint_options(int fd, const struct addr *addr, unsigned in
     return (addr->family != ADDR_IPV6 || stream_endpoint_set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) &&
            stream_endpoint_set(fd, SOL_SOCKET, SO_REUSEADDR, 1) &&
            (index == 0 || stream_endpoint_set(fd, SOL_SOCKET, SO_REUSEPORT, 1)) &&
-           stream_endpoint_set(fd, SOL_SOCKET, SO_KEEPALIVE, 1) &&
-           stream_endpoint_set(fd, IPPROTO_TCP, TCP_NODELAY, 1) &&
-           stream_endpoint_set(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S) &&
-           stream_endpoint_set(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S) &&
-           stream_endpoint_set(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES) &&
-           stream_endpoint_set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS) &&
-           stream_endpoint_set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_BYTES);
+           stream_endpoint_connection_options(fd);
 }
 
 /* The socket of worker `index`, bound. A descriptor or -errno. */
@@ -94,6 +100,33 @@ int stream_endpoint_open(struct stream_endpoint **out, const struct addr *addr, 
         stream_endpoint_close(e);
         return r;
     }
+    *out = e;
+    return 0;
+}
+
+int stream_endpoint_adopt(struct stream_endpoint **out, const struct addr *addr, unsigned workers,
+    const int *fds, unsigned count)
+{
+    struct stream_endpoint *e = calloc(1, sizeof(*e) + workers * sizeof(e->fds[0]));
+    int r = e ? 0 : -ENOMEM;
+    for (unsigned i = 0; i < workers && r == 0; i++) {
+        int fd = fcntl(fds[i % count], F_DUPFD_CLOEXEC, 0);
+        if (fd < 0) {
+            r = -errno;
+        } else {
+            e->fds[i] = fd;
+            e->workers = i + 1;
+            r = stream_endpoint_connection_options(fd) && listen(fd, BACKLOG) == 0 ? 0 : -errno;
+        }
+    }
+    if (r < 0) {
+        stream_endpoint_close(e);
+        return r;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        close(fds[i]);
+    }
+    e->addr = *addr;
     *out = e;
     return 0;
 }

@@ -21,6 +21,13 @@ struct stream_endpoint {
  * without IPv6.
  */
 int stream_endpoint_open(struct stream_endpoint **out, const struct addr *addr, unsigned workers);
+/*
+ * The same of `count` sockets, at least one and not more than workers, that somebody else has bound
+ * to `addr`: workers beyond `count` share them, and whoever wakes first accepts. They are ours on
+ * success only. 0 or -errno.
+ */
+int stream_endpoint_adopt(struct stream_endpoint **out, const struct addr *addr, unsigned workers,
+    const int *fds, unsigned count);
 /* Closes the sockets. NULL: nothing happens. */
 void stream_endpoint_close(struct stream_endpoint *e);
 

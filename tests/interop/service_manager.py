@@ -1,12 +1,16 @@
 """The daemon under a service manager: what it says of itself, a watchdog that hears of a hanging worker, and sockets that it is given."""
+import contextlib
 import ctypes
+import json
 import os
 import pathlib
 import socket
+import subprocess
 import time
 
 import stun
-from harness import CONFIG, Server, case, expect, until
+from harness import CONFIG, Process, Server, case, expect, until
+from transports import Tcp
 
 PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
 
@@ -101,3 +105,107 @@ def watchdog_hears_nothing_while_a_worker_hangs(lab):
         go_on()
     until(lambda: "WATCHDOG" in manager.hears(), 3, "no sign of life afterwards")
     server.check()
+
+
+def tcp_listener(address, family=socket.AF_INET, only=1):
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    if family == socket.AF_INET6:
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
+    listener.bind(address)
+    listener.listen(16)
+    return listener
+
+
+def given(command, sockets):
+    """A command line that finds `sockets` from descriptor 3 on, and itself in LISTEN_PID; and what Popen needs for it."""
+    numbers = [s.fileno() for s in sockets]
+    moves = " ".join(f"{100 + i}<&{n} {n}<&-" for i, n in enumerate(numbers))
+    down = " ".join(f"{3 + i}<&{100 + i} {100 + i}<&-" for i in range(len(numbers)))
+    script = f"exec {moves}; exec {down}; LISTEN_PID=$$ LISTEN_FDS={len(numbers)} exec \"$@\""
+    return ["/bin/bash", "-c", script, "sh", *command], {"pass_fds": numbers}
+
+
+class Given(Server):
+    """A server with sockets of ours."""
+
+    def __init__(self, lab, config, sockets):
+        self.config = lab.folder / "turnpike.yaml"
+        self.config.write_text(config)
+        command, options = given([lab.daemon, "--config", self.config], sockets)
+        Process.__init__(self, lab, "turnpike", command, **options)
+
+
+def http_get(address, path, family=socket.AF_UNIX):
+    with contextlib.closing(socket.socket(family, socket.SOCK_STREAM)) as client:
+        client.settimeout(5)
+        client.connect(address)
+        client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        answer = b""
+        while data := client.recv(65536):
+            answer += data
+    head, _, body = answer.partition(b"\r\n\r\n")
+    expect(b" 200 " in head.split(b"\r\n")[0], head)
+    return body
+
+
+def binding(client, seconds):
+    answer = client.exchange(stun.build(stun.REQUEST, stun.BINDING), tries=1, seconds=seconds)
+    expect(answer is not None, "no answer to Binding over TCP")
+
+
+@case
+def sockets_of_the_service_manager_outlive_the_daemon(lab):
+    path = str(lab.folder / "control.sock")
+    local = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    local.bind(path)
+    os.chmod(path, 0o660)
+    local.listen(16)
+    sockets = [tcp_listener(("127.0.0.1", 3478)), local, tcp_listener(("127.0.0.1", 9641)),
+               tcp_listener(("::1", 3478), socket.AF_INET6)]
+    config = "workers: 2\nlisten: [{ proto: tcp, addr: 127.0.0.1, port: 3478 }, { proto: tcp, addr: \"::1\", port: 3478 }]\n"
+    config += CONFIG.replace("listen: none, socket: none", f"listen: 127.0.0.1:9641, socket: {path}")
+    server = lab.start(Given, config, sockets)
+    for to in (("127.0.0.1", 3478), ("::1", 3478)):
+        for _ in range(4):
+            binding(lab.client(to, kind=Tcp), 10)
+    status = json.loads(http_get(path, "/api/v1/status"))
+    expect(status["workers"]["count"] == 2, status)
+    expect(http_get(("127.0.0.1", 9641), "/ready", socket.AF_INET).strip() == b"ready", "not ready")
+    server.check()
+    expect(os.path.exists(path), "the daemon removed a socket that is not its own")
+    waits = lab.client(("127.0.0.1", 3478), kind=Tcp)
+    request = stun.build(stun.REQUEST, stun.BINDING)
+    waits.send(request)
+    server = lab.start(Given, config, sockets)
+    expect(waits.receive(10) is not None, "what came during the restart is not answered")
+    server.check()
+
+
+@case
+def sockets_that_nothing_would_serve_stop_the_start(lab):
+    datagram = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    datagram.bind(("127.0.0.1", 4445))
+    (lab.folder / "turnpike.yaml").write_text(CONFIG)
+    for wrong, why in ((tcp_listener(("127.0.0.1", 4444)), "nothing in the configuration listens at 127.0.0.1:4444"),
+                       (tcp_listener(("::", 4446), socket.AF_INET6, 0), "descriptor 3 takes IPv4 too"),
+                       (datagram, "descriptor 3 is a datagram socket")):
+        command, options = given([lab.daemon, "--config", "turnpike.yaml"], [wrong])
+        result = subprocess.run(command, cwd=lab.folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20,
+                                check=False, **options)
+        last = result.stderr.splitlines()[-1]
+        expect(result.returncode == 2 and last.startswith("turnpike: socket activation: " + why), (result.returncode, result.stderr))
+        wrong.close()
+
+
+@case
+def first_connection_starts_the_daemon(lab):
+    """systemd's own program listens, and becomes the daemon when somebody connects."""
+    config = lab.folder / "turnpike.yaml"
+    config.write_text("listen: [{ proto: tcp, addr: 127.0.0.1, port: 3478 }]\n" + CONFIG)
+    manager = lab.start(Process, "activate", ["systemd-socket-activate", "-l", "127.0.0.1:3478", "--fdname=turn", lab.daemon,
+                                              "--config", config])
+    until(lambda: "Listening on" in manager.output(), 5, manager.output)
+    client = lab.client(("127.0.0.1", 3478), kind=Tcp)
+    binding(client, 10)
+    until(lambda: "given=true" in manager.output(), 5, manager.output)
+    expect(manager.end() == 0, manager.output())
