@@ -183,6 +183,19 @@ int client_post(const char *socket, const char *path, struct slice body, struct 
     return ask(socket, slice_of(head, (size_t)n), body, out);
 }
 
+pid_t client_daemon(const char *socket)
+{
+    struct ucred who;
+    socklen_t len = sizeof(who);
+    const int fd = socket ? connect_to(socket) : connect_anywhere();
+    if (fd < 0) {
+        return fd;
+    }
+    const pid_t pid = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0 ? who.pid : -errno;
+    close(fd);
+    return pid;
+}
+
 void client_answer_free(struct client_answer *answer)
 {
     free(answer->body);

@@ -2,6 +2,8 @@
 #ifndef CLI_CLIENT_H
 #define CLI_CLIENT_H
 
+#include <sys/types.h>
+
 #include "base/slice.h"
 
 struct client_answer {
@@ -18,6 +20,9 @@ struct client_answer {
 int client_get(const char *socket, const char *path, struct client_answer *out);
 /* The same with POST and a body of JSON. */
 int client_post(const char *socket, const char *path, struct slice body, struct client_answer *out);
+/* The process that listens there, or -errno. Under socket activation that is who made the socket.
+ */
+pid_t client_daemon(const char *socket);
 void client_answer_free(struct client_answer *answer);
 
 #endif

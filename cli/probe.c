@@ -109,8 +109,11 @@ static bool allocate(struct running *r, int i)
     static const char *const names[CLIENTS] = {"selftest-1", "selftest-2"};
     struct turn_client *c = &r->client[i];
     struct cli_credential credential = {0};
-    if (!went_well(r, turn_client_challenge(c, r->probe->family)) ||
-        cli_credential_get(&credential, r->source, c->realm, names[i], r->probe->why) < 0) {
+    if (!went_well(r, turn_client_challenge(c, r->probe->family))) {
+        return false;
+    }
+    if (cli_credential_get(&credential, r->source, c->realm, names[i], r->probe->why) < 0) {
+        r->probe->no_credential = true;
         return false;
     }
     int result =

@@ -31,6 +31,7 @@ struct probe {
     enum probe_step reached;  /* the last step that was begun */
     uint32_t us[PROBE_STEPS]; /* each step's microseconds; 0: not done */
     struct addr relayed;      /* where allocated */
+    bool no_credential;       /* not ok, because none could be had */
     char why[320];            /* where it is not ok: one line */
 };
 

@@ -37,8 +37,14 @@ def run(lab, *arguments):
 
 
 @case
-def selftest_calls_through_every_listener(lab):
+def selftest_and_doctor_say_what_works(lab):
     server = begin(lab)
+    selftest_calls_through_every_listener(lab)
+    doctor_finds_what_is_wrong_and_nothing_else(lab, server.config)
+    server.check()
+
+
+def selftest_calls_through_every_listener(lab):
     for credential in (("--secret-file", lab.folder / "secret"), ("--user", USER, "--password-file", lab.folder / "password")):
         code, out, errors = run(lab, "selftest", "--json", *credential)
         expect(code == 0 and not errors, f"{credential}: {code} {out} {errors}")
@@ -58,4 +64,32 @@ def selftest_calls_through_every_listener(lab):
     code, _, errors = run(lab, "selftest", "--user", USER)
     expect(code == 2 and "go together" in errors, f"a user without password: {code} {errors}")
     expect(not json.loads(run(lab, "sessions", "--json")[1])["sessions"], "allocations are left behind")
-    server.check()
+
+
+def examined(lab, *arguments):
+    """{check: level} of what is found, and all of the answer. What depends on the machine is left out."""
+    code, out, errors = run(lab, "doctor", "--json", *arguments)
+    seen = json.loads(out)
+    expect(not errors and code == (0 if seen["ok"] else 1), f"{code} {out} {errors}")
+    return {f["check"]: f["level"] for f in seen["findings"] if f["check"] not in ("clock", "buffer", "files", "ports")}, seen
+
+
+def doctor_finds_what_is_wrong_and_nothing_else(lab, config):
+    known = ("--secret-file", lab.folder / "secret", "--ca", lab.folder / "authority/ca.pem")
+    config.chmod(0o644)
+    found, seen = examined(lab, *known, "--name", "turn.test")
+    expect(found == {"public_address": "wrong", "certificates": "wrong", "secrets": "wrong"}, f"{seen}")
+    texts = [f["what"] for f in seen["findings"]]
+    expect(any("expires in 1 days" in t for t in texts) and any(str(config) in t for t in texts), f"{texts}")
+    expect({seen["others"][c] for c in ("configuration", "daemon", "listeners", "relaying", "proxies", "redis")} == {"ok"}, f"{seen}")
+    config.chmod(0o600)
+    found, seen = examined(lab, *known[:2], "--name", "other.test")
+    expect("secrets" not in found and sum("authority" in f["what"] or "trust" in f["what"] for f in seen["findings"]), f"{seen}")
+    expect(any("other.test" in f["what"] for f in seen["findings"]), f"{seen}")
+    broken = lab.folder / "broken.yaml"
+    broken.write_text("relm: x\n")
+    found, seen = examined(lab, "--config", broken)
+    expect(found["configuration"] == "wrong" and "did you mean 'realm'" in seen["findings"][0]["what"], f"{seen}")
+    expect(seen["others"]["certificates"] == "unknown", f"{seen}")
+    code, out, _ = run(lab, "doctor", "--socket", lab.folder / "nowhere", "--config", config)
+    expect(code == 1 and "the daemon cannot be asked: No such file" in out and "unknown  relaying" in out, out)
