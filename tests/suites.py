@@ -258,7 +258,8 @@ def interop_programs(folder, prefix=()):
 
 def release_programs():
     folder = build("release-checked", targets=("daemon/turnpike", "cli/turnpikectl"))
-    return [Program("check_release", python(ROOT / "tests/check_release.py", folder))]
+    return [Program("check_release", python(ROOT / "tests/check_release.py", folder)),
+            Program("check_systemd", python(ROOT / "tests/check_systemd.py", folder))]
 
 
 def run_all(totals):
