@@ -1,9 +1,9 @@
 /*
- * The admin server as a whole: where it listens, its clock, its token.
+ * The admin server as a whole: where it listens, its clock, whom it lets in.
  *
- * Always: what the configuration names is had or the start fails; a built-in place that is taken
- * costs a warning, so that two relays of one host can both run on defaults. Called by
- * daemon/control.
+ * Always: nobody but this machine is spoken to in clear; what the configuration names is had or the
+ * start fails; a built-in place that is taken costs a warning, so that two relays of one host can
+ * both run on defaults. Called by daemon/control.
  */
 #include "admin/admin.h"
 
@@ -11,9 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "admin/listen.h"
+#include "admin/policy.h"
 #include "admin/server.h"
+#include "admin/tls_front.h"
 #include "base/log.h"
 
 #define TICK_MS 1000
@@ -22,26 +25,46 @@
 
 struct admin {
     struct admin_ops ops;
-    struct secret token;
-    struct admin_access access;
+    struct admin_policy *policy; /* NULL: not started */
+    struct admin_access access;  /* of it */
     struct admin_server *server;
+    struct admin_tls_front *front;
     struct admin_listen *tcp, *local;
     uv_timer_t tick;
     bool ticking;
 };
 
-static void on_accept(void *ctx, int fd, bool local, bool trusted)
+/* The plain end of a connection: of one that has always been, or of TLS. */
+static void on_open(void *ctx, int fd, const struct admin_peer *peer, uint64_t since_us)
 {
     struct admin *a = ctx;
-    /* Over TCP it listens on loopback only. */
-    const struct admin_peer peer = {.local = local, .trusted = trusted, .secure = true};
-    admin_server_accept(a->server, fd, &peer, clock_now().mono_us);
+    admin_server_accept(a->server, fd, peer, since_us);
+}
+
+static void on_accept(void *ctx, int fd, const struct admin_peer *peer)
+{
+    struct admin *a = ctx;
+    const struct admin_policy *p = a->policy;
+    const uint64_t now_us = clock_now().mono_us;
+    if (!peer->local && p->tls) {
+        const struct admin_tls_terms terms = {.context = p->tls,
+            .clients_known = p->clients_known,
+            .clients_required = p->clients_required};
+        admin_tls_front_accept(a->front, fd, peer, &terms, now_us);
+    } else if (peer->secure) {
+        on_open(a, fd, peer, now_us);
+    } else {
+        counters_add(a->ops.own, METRIC_ADMIN_CLOSED_HANDSHAKE, 1);
+        close(fd);
+    }
 }
 
 static void on_tick(uv_timer_t *tick)
 {
     struct admin *a = tick->data;
-    admin_server_tick(a->server, clock_now().mono_us);
+    const uint64_t now_us = clock_now().mono_us;
+    admin_server_tick(a->server, now_us);
+    admin_tls_front_tick(a->front, now_us);
     admin_listen_resume(a->tcp);
     admin_listen_resume(a->local);
 }
@@ -69,6 +92,12 @@ static int listen_tcp(struct admin *a, const struct admin_listen_on *on,
         return 0;
     }
     addr_format(&addr, text, sizeof(text));
+    if (!addr_is_loopback(&addr) && !a->policy->tls) {
+        snprintf(error->text, sizeof(error->text),
+            "admin.listen %s: beyond loopback there must be admin.tls.cert and admin.tls.key",
+            text);
+        return -EINVAL;
+    }
     int r = admin_listen_tcp(&a->tcp, on, &addr);
     if (r < 0 && given) {
         return fail(error, "admin.listen", text, r);
@@ -77,7 +106,8 @@ static int listen_tcp(struct admin *a, const struct admin_listen_on *on,
         warn("admin.listen", text, r);
         return 0;
     }
-    log_event(LOG_INFO, "admin_listening", log_addr("addr", &addr));
+    log_event(LOG_INFO, "admin_listening", log_addr("addr", &addr),
+        log_str("tls", a->policy->tls ? "yes" : "no"));
     return 0;
 }
 
@@ -140,9 +170,26 @@ struct admin *admin_new(const struct admin_ops *ops)
     struct admin *a = calloc(1, sizeof(*a));
     if (a) {
         a->ops = *ops;
-        a->access = (struct admin_access){.token = &a->token};
     }
     return a;
+}
+
+static int start_server(struct admin *a, uv_loop_t *loop, struct admin_error *error)
+{
+    const struct admin_tls_front_on on = {
+        .loop = loop, .own = a->ops.own, .open = on_open, .ctx = a};
+    uv_timer_init(loop, &a->tick);
+    a->tick.data = a;
+    a->ticking = true;
+    a->front = admin_tls_front_new(&on);
+    a->server = a->front ? admin_server_new(loop, &a->ops, &a->access) : NULL;
+    if (!a->server) {
+        snprintf(error->text, sizeof(error->text),
+            "admin: libwebsockets has no libuv (package libwebsockets-evlib-uv), or no memory");
+        return -ENOSYS;
+    }
+    uv_timer_start(&a->tick, on_tick, TICK_MS, TICK_MS);
+    return 0;
 }
 
 int admin_start(struct admin *a, uv_loop_t *loop, const struct admin_settings *settings,
@@ -153,36 +200,33 @@ int admin_start(struct admin *a, uv_loop_t *loop, const struct admin_settings *s
         .ctx = a,
         .given = a->ops.given,
         .given_ctx = a->ops.ctx};
-    int r = admin_set_token(a, secret_slice(&settings->token));
+    struct admin_policy *policy;
+    int r = admin_policy_new(&policy, settings, error);
     if (r < 0) {
-        return fail(error, "admin", "token", r);
+        return r;
     }
+    admin_set_policy(a, policy);
     if (settings->listen == ADMIN_PLACE_NONE && settings->control == ADMIN_PLACE_NONE) {
         return 0;
     }
-    uv_timer_init(loop, &a->tick);
-    a->tick.data = a;
-    a->ticking = true;
-    a->server = admin_server_new(loop, &a->ops, &a->access);
-    if (!a->server) {
-        snprintf(error->text, sizeof(error->text),
-            "admin: libwebsockets has no libuv (package libwebsockets-evlib-uv), or no memory");
-        return -ENOSYS;
+    r = start_server(a, loop, error);
+    if (r == 0) {
+        r = listen_tcp(a, &on, settings, error);
     }
-    uv_timer_start(&a->tick, on_tick, TICK_MS, TICK_MS);
-    r = listen_tcp(a, &on, settings, error);
     return r < 0 ? r : listen_local(a, &on, settings, error);
 }
 
-int admin_set_token(struct admin *a, struct slice token)
+void admin_set_policy(struct admin *a, struct admin_policy *policy)
 {
-    struct secret next = {0};
-    int r = secret_set(&next, token);
-    if (r == 0) {
-        secret_wipe(&a->token);
-        a->token = next;
-    }
-    return r;
+    admin_policy_free(a->policy);
+    a->policy = policy;
+    a->access = (struct admin_access){
+        .token = &policy->token, .hosts = policy->hosts, .host_count = policy->host_count};
+}
+
+const struct tls_context *admin_certificates(const struct admin *a)
+{
+    return a->policy ? a->policy->tls : NULL;
 }
 
 void admin_close(struct admin *a)
@@ -195,6 +239,7 @@ void admin_close(struct admin *a)
     a->tcp = a->local = NULL;
     uv_close((uv_handle_t *)&a->tick, NULL);
     a->ticking = false;
+    admin_tls_front_close(a->front);
     if (a->server) {
         admin_server_close(a->server);
     }
@@ -206,6 +251,7 @@ void admin_free(struct admin *a)
         return;
     }
     admin_server_free(a->server);
-    secret_wipe(&a->token);
+    admin_tls_front_free(a->front);
+    admin_policy_free(a->policy);
     free(a);
 }

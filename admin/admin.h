@@ -1,6 +1,6 @@
 /*
- * The admin server: metrics, health and the JSON API, over TCP on loopback and over a unix socket.
- * Lives on the control thread's loop. Made and freed by daemon/control.
+ * The admin server: metrics, health and the JSON API, over TCP, in clear on loopback or with TLS,
+ * and over a unix socket. Lives on the control thread's loop. Made and freed by daemon/control.
  */
 #ifndef ADMIN_ADMIN_H
 #define ADMIN_ADMIN_H
@@ -16,6 +16,16 @@ struct admin_error {
     char text[512]; /* one line */
 };
 
+/*
+ * What a reload can change of it: token, hosts, certificates; every file is read here. 0 with *out
+ * the caller's; -errno, -EINVAL, -ENOMEM with one line in `error`: "admin.tls.key /etc/key.pem:
+ * Permission denied".
+ */
+struct admin_policy;
+int admin_policy_new(
+    struct admin_policy **out, const struct admin_settings *settings, struct admin_error *error);
+void admin_policy_free(struct admin_policy *p); /* NULL is fine */
+
 /* Nothing is served yet. `ops` is copied, what it points to borrowed for life. NULL: no memory. */
 struct admin *admin_new(const struct admin_ops *ops);
 /*
@@ -25,8 +35,10 @@ struct admin *admin_new(const struct admin_ops *ops);
  */
 int admin_start(struct admin *a, uv_loop_t *loop, const struct admin_settings *settings,
     struct admin_error *error);
-/* From now on this token; an empty one: none. 0 or -ENOMEM with the one before still in force. */
-int admin_set_token(struct admin *a, struct slice token);
+/* Takes `policy` over: from now on that; connections that are open keep their certificates. */
+void admin_set_policy(struct admin *a, struct admin_policy *policy);
+/* The certificates in force, borrowed until the next policy; NULL: there is no TLS. */
+const struct tls_context *admin_certificates(const struct admin *a);
 /* Ends every connection, also after a start that failed; the loop has to run until nothing is left
  * in it. NULL is fine. */
 void admin_close(struct admin *a);

@@ -36,6 +36,27 @@ static bool peer_is_trusted(int fd)
            (peer.uid == 0 || peer.uid == geteuid());
 }
 
+static struct addr end_of(int fd, int (*name)(int, struct sockaddr *, socklen_t *))
+{
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof(sa);
+    struct addr addr = {0};
+    if (name(fd, (struct sockaddr *)&sa, &len) == 0) {
+        (void)addr_from_sockaddr(&addr, (struct sockaddr *)&sa);
+    }
+    return addr;
+}
+
+static struct admin_peer peer_of(int fd, bool local)
+{
+    if (local) {
+        return (struct admin_peer){.local = true, .trusted = peer_is_trusted(fd), .secure = true};
+    }
+    struct admin_peer peer = {.at = end_of(fd, getsockname), .from = end_of(fd, getpeername)};
+    peer.secure = addr_is_loopback(&peer.at);
+    return peer;
+}
+
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
     struct admin_listen *l = poll->data;
@@ -48,7 +69,8 @@ static void on_readable(uv_poll_t *poll, int status, int events)
             }
             return;
         }
-        l->on.accept(l->on.ctx, fd, l->local, l->local && peer_is_trusted(fd));
+        const struct admin_peer peer = peer_of(fd, l->local);
+        l->on.accept(l->on.ctx, fd, &peer);
     }
 }
 

@@ -1,5 +1,5 @@
 /*
- * Where admin clients come in: one TCP socket on loopback, one unix socket. Control thread. Nothing
+ * Where admin clients come in: one TCP socket, one unix socket. Control thread. Nothing
  * here knows HTTP.
  */
 #ifndef ADMIN_LISTEN_H
@@ -10,12 +10,13 @@
 #include <sys/stat.h>
 #include <uv.h>
 
-#include "base/addr.h"
+#include "admin/peer.h"
 
 struct admin_listen;
 
-/* An accepted connection, non-blocking; the callee owns `fd`. `trusted`: see admin_question. */
-typedef void admin_accept_fn(void *ctx, int fd, bool local, bool trusted);
+/* An accepted connection, non-blocking; the callee owns `fd`. `peer` is borrowed, in clear and
+ * without a certificate. */
+typedef void admin_accept_fn(void *ctx, int fd, const struct admin_peer *peer);
 
 struct admin_listen_on {
     uv_loop_t *loop;

@@ -9,18 +9,10 @@
 
 #include "admin/later.h"
 #include "admin/ops.h"
+#include "admin/peer.h"
 #include "base/secret.h"
 
 enum admin_method { ADMIN_GET, ADMIN_HEAD, ADMIN_POST, ADMIN_OTHER_METHOD };
-
-/* Who is on the other side of a connection. */
-struct admin_peer {
-    bool local;     /* over the unix socket */
-    bool trusted;   /* of a local one: its process runs as root or as we do */
-    bool secure;    /* over TLS, or within this machine: nobody else reads along */
-    bool certified; /* over TLS, with a client certificate that was found good */
-    struct addr at; /* our end of it, of TCP; ADDR_NONE: not known */
-};
 
 /* A request as it came in; everything borrowed. */
 struct admin_question {

@@ -4,6 +4,7 @@
  */
 #include "config/check.h"
 
+#include "config/admin.h"
 #include "config/listeners.h"
 #include "config/realms.h"
 #include "config/redis.h"
@@ -29,6 +30,8 @@ int check_config(const struct config *c, const struct document_node *root, struc
         rc = realms_check(c, root, fault);
     if (rc == 0)
         rc = srtp_check(c, root, fault);
+    if (rc == 0)
+        rc = admin_check(c, root, fault);
     if (rc < 0)
         return rc;
     if (c->auth.nonce_secret_old.len > 0 && c->auth.nonce_secret.len == 0)

@@ -5,6 +5,7 @@
  */
 #include "config/config.h"
 
+#include "config/admin.h"
 #include "config/check.h"
 #include "config/file.h"
 #include "config/listeners.h"
@@ -62,8 +63,7 @@ void config_deinit(struct config *c)
     free(c->tls_pair.key);
     free(c->sandbox.user);
     free(c->sandbox.group);
-    free(c->admin.socket);
-    secret_wipe(&c->admin.token);
+    admin_clear(&c->admin);
     free(c->relay.policy.deny);
     free(c->relay.policy.allow);
     free(c->relay.policy.nat64);

@@ -100,8 +100,9 @@ extern const struct schema_type type_listen_realms;
 /* public_ip.c */
 extern const struct schema_type type_public_ip;
 /* tls.c */
-extern const struct schema_type type_tls_file, type_tls_certificates, type_tls_version,
-    type_tls_names;
+extern const struct schema_type type_tls_file, type_tls_certificates, type_tls_version;
+/* names.c */
+extern const struct schema_type type_names, type_hosts;
 /* peers.c */
 extern const struct schema_type type_deny_peers, type_allow_peers, type_nat64_prefixes;
 /* credentials.c */

@@ -5,6 +5,7 @@
  */
 #include "config/tls.h"
 
+#include "config/names.h"
 #include "config/path.h"
 #include "config/values.h"
 
@@ -13,9 +14,6 @@
 
 /* Each handshake looks through them for the name it asks for. */
 #define CERTIFICATES_MAX 64
-#define NAMES_MAX        256
-/* A domain name in text, RFC 1035 section 2.3.4. */
-#define NAME_LEN_MAX 253
 
 static void clear_certificates(struct tls_settings *tls)
 {
@@ -28,19 +26,10 @@ static void clear_certificates(struct tls_settings *tls)
     tls->certificate_count = 0;
 }
 
-static void clear_names(struct tls_settings *tls)
-{
-    for (size_t i = 0; i < tls->client_name_count; i++)
-        free(tls->client_names[i]);
-    free(tls->client_names);
-    tls->client_names = NULL;
-    tls->client_name_count = 0;
-}
-
 void tls_clear(struct tls_settings *tls)
 {
     clear_certificates(tls);
-    clear_names(tls);
+    names_clear(&tls->client_names, &tls->client_name_count);
     free(tls->client_ca);
     free(tls->client_crl);
 }
@@ -151,70 +140,6 @@ const struct schema_type type_tls_version = {.name = "choice",
     .set = set_version,
     .print = print_version,
     .choices = versions};
-
-static int read_name(
-    struct tls_settings *tls, const struct document_node *value, struct fault *fault)
-{
-    static const char allowed[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
-
-    if (value->kind != DOCUMENT_SCALAR)
-        return fault_set(fault, value->line, "'tls.client_names' must hold texts only");
-    if (*value->text == '\0' || strlen(value->text) > NAME_LEN_MAX ||
-        value->text[strspn(value->text, allowed)] != '\0')
-        return fault_set(fault, value->line, "'tls.client_names': '%s' is no domain name",
-            fault_escape(value->text).text);
-    for (size_t i = 0; i < tls->client_name_count; i++)
-        if (strcasecmp(tls->client_names[i], value->text) == 0)
-            return fault_set(fault, value->line, "'tls.client_names' says '%s' twice",
-                fault_escape(value->text).text);
-    tls->client_names[tls->client_name_count] = strdup(value->text);
-    if (!tls->client_names[tls->client_name_count])
-        return fault_out_of_memory(fault);
-    tls->client_name_count++;
-    return 0;
-}
-
-static int set_names(void *base, const struct schema_key *key, const struct document_node *value,
-    struct fault *fault)
-{
-    struct tls_settings built = {0}, *tls = &((struct config *)base)->tls;
-    int rc = 0;
-
-    if (value->kind != DOCUMENT_SEQUENCE)
-        return schema_bad_value(key, value, fault);
-    if (value->count > NAMES_MAX)
-        return fault_set(
-            fault, value->line, "'%s' must not hold more than %d names", key->path, NAMES_MAX);
-    built.client_names = calloc(value->count + 1, sizeof(*built.client_names));
-    if (!built.client_names)
-        return fault_out_of_memory(fault);
-    for (size_t i = 0; i < value->count && rc == 0; i++)
-        rc = read_name(&built, &value->children[i], fault);
-    if (rc < 0) {
-        clear_names(&built);
-        return rc;
-    }
-    clear_names(tls);
-    tls->client_names = built.client_names;
-    tls->client_name_count = built.client_name_count;
-    return 0;
-}
-
-static void print_names(const void *base, const struct schema_key *key, FILE *out)
-{
-    const struct tls_settings *tls = &((const struct config *)base)->tls;
-
-    fputc('[', out);
-    for (size_t i = 0; i < tls->client_name_count; i++) {
-        fputs(i > 0 ? ", " : "", out);
-        value_print_text(out, tls->client_names[i]);
-    }
-    fputc(']', out);
-}
-
-const struct schema_type type_tls_names = {
-    .name = "list", .form = "a list of domain names", .set = set_names, .print = print_names};
 
 static int insert_pair(struct config *c, struct fault *fault)
 {

@@ -36,7 +36,9 @@ void certificates_take(
             log_str("expires", clock_utc_text(info.expires_at, expires)));
     }
     int64_t first = context ? tls_context_expires_at(context) : 0;
-    counters_gauge_set(counters, GAUGE_TLS_CERT_EXPIRY, first > 0 ? (uint64_t)first : 0);
+    if (counters) {
+        counters_gauge_set(counters, GAUGE_TLS_CERT_EXPIRY, first > 0 ? (uint64_t)first : 0);
+    }
     c->next_look_s = 0;
     certificates_watch(c, context);
 }

@@ -9,8 +9,8 @@ struct certificates {
     int64_t next_look_s; /* seconds since the epoch; 0: at once */
 };
 
-/* These are in force from now on: one line each, a warning for what ends soon, and the gauge.
- * `context` may be NULL: there are none. */
+/* These are in force from now on: one line each, a warning for what ends soon, and the gauge
+ * (`counters` NULL: not of these). `context` may be NULL: there are none. */
 void certificates_take(
     struct certificates *c, const struct tls_context *context, struct counters *counters);
 /* Warns again once a day. Call it as often as you like. */

@@ -119,6 +119,7 @@ static void control_on_housekeeping(uv_timer_t *timer)
     struct control *c = timer->data;
     control_note_lost_lines(c);
     certificates_watch(&c->certificates, c->snapshot->tls);
+    certificates_watch(&c->admin_certificates, admin_certificates(c->admin));
     sharing_tick(c->sharing);
     const struct instant now = clock_now();
     media_keys_tick(c->media_keys, &now);
@@ -357,6 +358,7 @@ static void control_log_start(struct control *c)
     sandbox_count(&c->sandbox, &c->counters);
     endpoints_log(&c->endpoints, 0);
     certificates_take(&c->certificates, c->snapshot->tls, &c->counters);
+    certificates_take(&c->admin_certificates, admin_certificates(c->admin), NULL);
     for (size_t i = 0; i < c->config.relay.address_count; i++) {
         const struct relay_address *a = &c->config.relay.addresses[i];
         char public[ADDR_TEXT_MAX], local[ADDR_TEXT_MAX];

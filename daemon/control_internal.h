@@ -57,7 +57,7 @@ struct control {
     struct admin *admin;
     uint64_t lost_logged_us, lost_suppressed;
     struct service service;
-    struct certificates certificates;
+    struct certificates certificates, admin_certificates;
     struct sandbox sandbox;
 };
 

@@ -68,6 +68,19 @@ int fill_in_relayed(struct relay_settings *relay, char *error, size_t error_cap)
     return 0;
 }
 
+/* For which there is room. Its socket of the address "::" takes IPv4 as well. */
+static void fill_in_admin(struct peer_policy_settings *policy, const struct admin_settings *admin)
+{
+    struct addr addr;
+    if (!admin_settings_address(admin, &addr)) {
+        return;
+    }
+    policy->never[policy->never_count++] = addr;
+    if (addr.family == ADDR_IPV6 && addr_is_unspecified(&addr)) {
+        policy->never[policy->never_count++] = addr_ipv4(0, 0, 0, 0, addr.port);
+    }
+}
+
 int fill_in_policy(
     struct config *config, const struct endpoints *endpoints, char *error, size_t error_cap)
 {
@@ -84,7 +97,7 @@ int fill_in_policy(
     policy->own_address_count = own_count;
 
     struct addr *never =
-        realloc(policy->never, (policy->never_count + endpoints->count + 1) * sizeof(*never));
+        realloc(policy->never, (policy->never_count + endpoints->count + 2) * sizeof(*never));
     if (!never) {
         snprintf(error, error_cap, "out of memory");
         return -ENOMEM;
@@ -93,9 +106,7 @@ int fill_in_policy(
     for (size_t i = 0; i < endpoints->count; i++) {
         policy->never[policy->never_count++] = endpoints->list[i].addr;
     }
-    if (admin_settings_address(&config->admin, &policy->never[policy->never_count])) {
-        policy->never_count++;
-    }
+    fill_in_admin(policy, &config->admin);
     return 0;
 }
 

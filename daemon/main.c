@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "admin/admin.h"
 #include "auth/auth.h"
 #include "daemon/banner.h"
 #include "daemon/build_snapshot.h"
@@ -107,6 +108,17 @@ static void main_protect(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
+static bool main_check_admin(const struct admin_settings *settings, char *error, size_t error_cap)
+{
+    struct admin_policy *policy = NULL;
+    struct admin_error why;
+    if (admin_policy_new(&policy, settings, &why) < 0) {
+        snprintf(error, error_cap, "%s", why.text);
+    }
+    admin_policy_free(policy);
+    return policy != NULL;
+}
+
 /* True, or false with a line in `error`. */
 static bool main_check_folders(const struct config *config, char *error, size_t error_cap)
 {
@@ -117,6 +129,7 @@ static bool main_check_folders(const struct config *config, char *error, size_t 
                               secret_slice(&config->auth.nonce_secret), error, error_cap) == 0);
     ok = ok && snapshot_check_srtp(config, error, error_cap);
     ok = ok && sharing_check(&config->redis, error, error_cap) == 0;
+    ok = ok && main_check_admin(&config->admin, error, error_cap);
     tls_context_release(tls);
     auth_free(auth);
     return ok;

@@ -120,20 +120,19 @@ static void reload_swap(struct control *c, struct net_snapshot *built)
 }
 
 /* Runs `next` from here on: built whole, it only has to be handed out. */
-static void reload_switch(
-    struct control *c, struct config *next, struct endpoint_plan *plan, struct net_snapshot *built)
+static void reload_switch(struct control *c, struct config *next, struct endpoint_plan *plan,
+    struct net_snapshot *built, struct admin_policy *policy)
 {
     endpoints_adopt(&c->endpoints, plan);
     config_deinit(&c->config);
     c->config = *next;
     c->config_version++;
     log_configure(c->config.log_level, c->config.log_format);
-    if (admin_set_token(c->admin, secret_slice(&c->config.admin.token)) < 0) {
-        log_event(LOG_ERROR, "admin_token_kept", log_str("error", "out of memory"));
-    }
+    admin_set_policy(c->admin, policy);
     reload_swap(c, built);
     sharing_reloaded(c->sharing);
     certificates_take(&c->certificates, built->tls, &c->counters);
+    certificates_take(&c->admin_certificates, admin_certificates(c->admin), NULL);
     log_event(
         LOG_INFO, "reloaded", log_str("file", c->path), log_u64("version", c->config_version));
 }
@@ -182,6 +181,8 @@ static void reload_now(struct control *c)
     struct config_error config_error;
     struct config next = {0};
     struct net_snapshot *built = NULL;
+    struct admin_error admin_error;
+    struct admin_policy *policy = NULL;
     struct endpoint_plan plan = {0};
     size_t before = c->endpoints.count;
     bool restart = false;
@@ -197,11 +198,14 @@ static void reload_now(struct control *c)
         diff = reload_settle(c, &next, &restart, &config_error);
         snprintf(error, sizeof(error), "%s", config_error.text);
     }
-    if (diff) {
+    if (diff && admin_policy_new(&policy, &next.admin, &admin_error) < 0) {
+        snprintf(error, sizeof(error), "%s", admin_error.text);
+    } else if (diff) {
         built = reload_build(c, &next, &plan, error, sizeof(error));
     }
     if (!built) {
         reload_failed(error);
+        admin_policy_free(policy);
         config_deinit(&next);
         free(diff);
         return;
@@ -212,7 +216,7 @@ static void reload_now(struct control *c)
         log_event(LOG_WARN, "listeners_kept", log_u64("count", plan.others),
             log_str("until", "the next start"));
     }
-    reload_switch(c, &next, &plan, built);
+    reload_switch(c, &next, &plan, built, policy);
     endpoints_log(&c->endpoints, before);
 }
 

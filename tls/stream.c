@@ -72,11 +72,11 @@ BIO_METHOD *tls_stream_bio_new(void)
 
 /*
  * A session ticket would let a client in on the certificate of an earlier connection, without
- * another look at lists and dates: no tickets are given or taken where certificates are required.
+ * another look at lists and dates: no tickets are given or taken where certificates are asked for.
  */
-static bool require_certificate(SSL *ssl)
+static bool ask_certificate(SSL *ssl, bool required)
 {
-    SSL_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    SSL_set_verify(ssl, SSL_VERIFY_PEER | (required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), NULL);
     SSL_set_options(ssl, SSL_OP_NO_TICKET);
     return SSL_set_num_tickets(ssl, 0) == 1 &&
            SSL_set_session_id_context(
@@ -129,7 +129,11 @@ struct tls_stream *tls_stream_new(const struct tls_stream_options *options)
     if (!s)
         return NULL;
     SSL_set_accept_state(s->ssl);
-    if (!options->client_certificate || require_certificate(s->ssl))
+    if (options->secrets)
+        SSL_set_options(s->ssl, SSL_OP_CLEANSE_PLAINTEXT);
+    if (!options->client_certificate && !options->client_asked)
+        return s;
+    if (ask_certificate(s->ssl, options->client_certificate))
         return s;
     ERR_clear_error();
     tls_stream_free(s);
@@ -188,6 +192,12 @@ enum tls_outcome tls_stream_read(struct tls_stream *s, uint8_t *out, size_t cap,
 bool tls_stream_established(const struct tls_stream *s)
 {
     return s->established;
+}
+
+bool tls_stream_certified(const struct tls_stream *s)
+{
+    return s->established && SSL_get0_peer_certificate(s->ssl) != NULL &&
+           SSL_get_verify_result(s->ssl) == X509_V_OK;
 }
 
 bool tls_stream_in_record(const struct tls_stream *s)

@@ -19,6 +19,9 @@ typedef void tls_stream_send_fn(void *ctx, struct slice ciphertext);
 struct tls_stream_options {
     struct tls_context *context; /* a reference is taken */
     bool client_certificate;     /* required; only where tls_context_knows_clients */
+    bool client_asked;           /* likewise: asked for. Who shows none comes in all the same, who
+                                    shows one that is not good does not */
+    bool secrets;                /* plain text is wiped in OpenSSL's buffers once it is read */
     tls_stream_send_fn *send;
     void *ctx;
 };
@@ -42,6 +45,8 @@ enum tls_outcome {
 /* Goes on with the handshake, then reads plain text: at most `cap` (≥ 1) bytes into `out`. */
 enum tls_outcome tls_stream_read(struct tls_stream *s, uint8_t *out, size_t cap, size_t *len);
 bool tls_stream_established(const struct tls_stream *s); /* the handshake is complete */
+/* The handshake is complete, and the client has shown a certificate that passed every check. */
+bool tls_stream_certified(const struct tls_stream *s);
 /* After TLS_MORE: the front of a record has come, and not the rest; some 17 kB are held for it. */
 bool tls_stream_in_record(const struct tls_stream *s);
 /* Seals plain text and hands it to `send` before it returns. Only when established. 0, or -EPIPE.

@@ -161,7 +161,11 @@ static const char good[] =
     "  prefix: a/B-c.d:9_\n"
     "  tls: { ca: /r/ca, crl: /r/crl, cert: /r/cert, key: /r/key, server_name: redis.example }\n"
     "log: { level: debug, format: json }\n"
-    "admin: { listen: \"[::1]:9642\", socket: /tmp/a b.sock, token: 0123456789abcDEF-._~+/= }\n";
+    "admin: { listen: \"[2001:db8::1]:9642\", socket: /tmp/a b.sock, token: "
+    "0123456789abcDEF-._~+/=,\n"
+    "  hosts: [relay.example, 198.51.100.1, \"2001:db8::1\"],\n"
+    "  tls: { cert: /a/cert, key: /a/key, client_ca: /a/ca, client_crl: /a/crl,\n"
+    "    client_names: [ops.example], client_required: true } }\n";
 
 /* Loads text that must be good. */
 static inline void load(struct config *c, const char *text)

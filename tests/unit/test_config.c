@@ -349,11 +349,22 @@ static void test_config_load_every_admin_key_is_set(void **state)
     assert_int_equal(addr.port, 9641);
     load(&c, good);
     assert_int_equal(c.admin.listen, ADMIN_PLACE_SET);
-    assert_ip(&c.admin.addr, "::1");
+    assert_ip(&c.admin.addr, "2001:db8::1");
     assert_int_equal(c.admin.addr.port, 9642);
     assert_int_equal(c.admin.control, ADMIN_PLACE_SET);
     assert_string_equal(c.admin.socket, "/tmp/a b.sock");
     assert_string_equal((char *)c.admin.token.data, "0123456789abcDEF-._~+/=");
+    assert_int_equal(c.admin.host_count, 3);
+    assert_string_equal(c.admin.hosts[0], "relay.example");
+    assert_string_equal(c.admin.hosts[2], "2001:db8::1");
+    const struct admin_tls_settings *tls = &c.admin.tls;
+    assert_string_equal(tls->pair.cert, "/a/cert");
+    assert_string_equal(tls->pair.key, "/a/key");
+    assert_string_equal(tls->client_ca, "/a/ca");
+    assert_string_equal(tls->client_crl, "/a/crl");
+    assert_int_equal(tls->client_name_count, 1);
+    assert_string_equal(tls->client_names[0], "ops.example");
+    assert_true(tls->client_required);
     load(
         &c, "auth: { users: [{ name: a, password: b }] }\nadmin: { listen: none, socket: none }\n");
     assert_false(admin_settings_address(&c.admin, &addr));

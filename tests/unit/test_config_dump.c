@@ -390,6 +390,13 @@ static void test_config_diff_names_what_needs_a_restart(void **state)
         "admin.listen: auto -> none, needs a restart\n"
         "admin.socket: auto -> \"/a\", needs a restart\nadmin.token: changed\n",
         true);
+    assert_diff(WHO "admin: { hosts: [a.example], tls: { cert: /c, key: /k, client_ca: /a,\n"
+                    "  client_crl: /l, client_names: [b.example], client_required: true } }\n",
+        "admin.hosts: [] -> [\"a.example\"]\nadmin.tls.cert: none -> \"/c\"\n"
+        "admin.tls.key: none -> \"/k\"\nadmin.tls.client_ca: none -> \"/a\"\n"
+        "admin.tls.client_crl: none -> \"/l\"\nadmin.tls.client_names: [] -> [\"b.example\"]\n"
+        "admin.tls.client_required: false -> true\n",
+        false);
     assert_diff(WHO
         "redis: { url: rediss://:p@h, client_name: a, connect_timeout: 2s, tls: { ca: /c } }\n",
         "redis.url: changed, needs a restart\nredis.client_name: none -> \"a\", needs a restart\n"

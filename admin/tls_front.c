@@ -1,0 +1,147 @@
+/*
+ * All TLS connections of the admin server: how many there may be, and for how long.
+ *
+ * Always: who is still in its handshake can be closed for somebody new, and whoever fills those
+ * places from one network closes its own; a connection that the server has is the server's to end.
+ * Called by admin.c.
+ */
+#include "admin/tls_front.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "admin/server.h"
+#include "admin/tls_link.h"
+#include "base/clock.h"
+
+#define IPV4_NETWORK 24
+#define IPV6_NETWORK 64
+
+struct admin_tls_front {
+    struct admin_tls_front_on on;
+    struct admin_tls_link *links[ADMIN_TLS_CONNECTIONS]; /* NULL: a free place */
+};
+
+struct admin_tls_front *admin_tls_front_new(const struct admin_tls_front_on *on)
+{
+    struct admin_tls_front *f = calloc(1, sizeof(*f));
+    if (f) {
+        f->on = *on;
+    }
+    return f;
+}
+
+static void on_gone(void *ctx, struct admin_tls_link *link)
+{
+    struct admin_tls_front *f = ctx;
+    for (size_t i = 0; i < ADMIN_TLS_CONNECTIONS; i++) {
+        if (f->links[i] == link) {
+            f->links[i] = NULL;
+        }
+    }
+}
+
+static bool is_of_network(const struct admin_tls_link *l, const struct addr *network)
+{
+    const struct addr *from = &admin_tls_link_peer(l)->from;
+    const struct addr own =
+        addr_masked(from, from->family == ADDR_IPV4 ? IPV4_NETWORK : IPV6_NETWORK);
+    return addr_equal_ip(&own, network);
+}
+
+/* Where there are as many as may be, the oldest goes. `network` NULL: of all. */
+static void make_room(
+    struct admin_tls_front *f, bool handshakes, const struct addr *network, size_t most)
+{
+    struct admin_tls_link *oldest = NULL;
+    size_t count = 0;
+    for (size_t i = 0; i < ADMIN_TLS_CONNECTIONS; i++) {
+        struct admin_tls_link *l = f->links[i];
+        const bool shaking = l && admin_tls_link_state(l) == ADMIN_TLS_SHAKING;
+        const bool over = l && admin_tls_link_state(l) >= ADMIN_TLS_ENDING;
+        count += handshakes ? shaking && (!network || is_of_network(l, network)) : l != NULL;
+        if ((handshakes ? !shaking || (network && !is_of_network(l, network)) : !over) ||
+            (oldest && admin_tls_link_since(l) >= admin_tls_link_since(oldest))) {
+            continue;
+        }
+        oldest = l;
+    }
+    if (count < most || !oldest) {
+        return;
+    }
+    counters_add(f->on.own, METRIC_ADMIN_CLOSED_FULL, 1);
+    admin_tls_link_drop(oldest);
+}
+
+static struct admin_tls_link **free_place(struct admin_tls_front *f)
+{
+    for (size_t i = 0; i < ADMIN_TLS_CONNECTIONS; i++) {
+        if (!f->links[i]) {
+            return &f->links[i];
+        }
+    }
+    return NULL;
+}
+
+void admin_tls_front_accept(struct admin_tls_front *f, int fd, const struct admin_peer *peer,
+    const struct admin_tls_terms *terms, uint64_t now_us)
+{
+    const struct addr network =
+        addr_masked(&peer->from, peer->from.family == ADDR_IPV4 ? IPV4_NETWORK : IPV6_NETWORK);
+    make_room(f, true, &network, ADMIN_TLS_HANDSHAKES_OF_NETWORK);
+    make_room(f, true, NULL, ADMIN_TLS_HANDSHAKES);
+    make_room(f, false, NULL, ADMIN_TLS_CONNECTIONS);
+    struct admin_tls_link **place = free_place(f);
+    if (!place) {
+        counters_add(f->on.own, METRIC_ADMIN_CLOSED_FULL, 1);
+        close(fd);
+        return;
+    }
+    const struct admin_tls_link_on on = {.front = &f->on, .gone = on_gone, .ctx = f};
+    *place = admin_tls_link_new(&on, fd, peer, terms, now_us);
+}
+
+/* Seconds that its state may last; 0: the server decides. */
+static uint64_t patience_s(const struct admin_tls_link *l)
+{
+    switch (admin_tls_link_state(l)) {
+    case ADMIN_TLS_SHAKING:
+        return ADMIN_REQUEST_S;
+    case ADMIN_TLS_OPEN:
+        return admin_tls_link_answering(l) ? ADMIN_RESPONSE_S : 0;
+    case ADMIN_TLS_ENDING:
+        return ADMIN_RESPONSE_S;
+    case ADMIN_TLS_LINGERING:
+        return ADMIN_TLS_LINGER_S;
+    }
+    return 0;
+}
+
+void admin_tls_front_tick(struct admin_tls_front *f, uint64_t now_us)
+{
+    for (size_t i = 0; i < ADMIN_TLS_CONNECTIONS; i++) {
+        struct admin_tls_link *l = f->links[i];
+        const uint64_t patience = l ? patience_s(l) : 0;
+        if (!patience || now_us < admin_tls_link_since(l) + patience * US_PER_S) {
+            continue;
+        }
+        if (admin_tls_link_state(l) != ADMIN_TLS_LINGERING) {
+            counters_add(f->on.own, METRIC_ADMIN_CLOSED_LATE, 1);
+        }
+        admin_tls_link_drop(l);
+    }
+}
+
+void admin_tls_front_close(struct admin_tls_front *f)
+{
+    for (size_t i = 0; f && i < ADMIN_TLS_CONNECTIONS; i++) {
+        if (f->links[i]) {
+            admin_tls_link_drop(f->links[i]);
+        }
+    }
+}
+
+void admin_tls_front_free(struct admin_tls_front *f)
+{
+    free(f);
+}
