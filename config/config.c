@@ -63,6 +63,7 @@ void config_deinit(struct config *c)
     free(c->tls_pair.key);
     free(c->sandbox.user);
     free(c->sandbox.group);
+    free(c->usage.file);
     admin_clear(&c->admin);
     free(c->relay.policy.deny);
     free(c->relay.policy.allow);

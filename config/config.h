@@ -15,6 +15,7 @@
 #include "net/net_settings.h"
 #include "ratelimit/ratelimit_settings.h"
 #include "relay/relay_settings.h"
+#include "relay/usage_settings.h"
 #include "srtp/srtp_settings.h"
 #include "tls/tls_settings.h"
 
@@ -33,6 +34,7 @@ struct config {
     uint8_t realm_guards[AUTH_REALMS_MAX]; /* enum srtp_guard_level by realm id, or
                                               SRTP_GUARD_INHERIT: srtp.guard */
     struct redis_settings redis;           /* url NULL: there is none */
+    struct usage_settings usage;
     struct admin_settings admin;
     struct sandbox_settings sandbox;
     enum log_level log_level;

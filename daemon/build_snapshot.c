@@ -184,6 +184,7 @@ static bool snapshot_add_relay(struct net_snapshot *s, const struct config *conf
     struct port_maps *ports, char *error, size_t error_cap)
 {
     s->relay.limits = config->limits;
+    s->relay.usage_every_s = usage_is_on(&config->usage) ? config->usage.every_s : 0;
     memcpy(s->relay.quotas, config->realm_quotas, sizeof(s->relay.quotas));
     s->relay.quotas[0] = config->limits.quota;
     snapshot_add_rates(&s->relay, config);

@@ -127,6 +127,7 @@ static void control_on_housekeeping(uv_timer_t *timer)
     char status[NOTIFY_TEXT_MAX];
     service_tick(&c->service, control_status(c, status));
     kicker_tick(&c->kicker, now.mono_us);
+    usage_writer_tick(c->usage);
     reload_tick(c);
 }
 
@@ -292,6 +293,7 @@ static int control_start_workers(struct control *c, const struct config *config)
             .dtls = c->dtls,
             .report = limiter_report(c->limiter),
             .report_ctx = c->limiter,
+            .usage = usage_writer_ring(c->usage, i),
             .max_allocations = config->relay.max_allocations,
         };
         int r = worker_new(&c->workers.items[i], &options);
@@ -352,6 +354,15 @@ static int control_start_admin(
     return r;
 }
 
+/* As above. */
+static int control_start_usage(
+    struct control *c, const struct config *config, char *error, size_t error_cap)
+{
+    c->usage = usage_writer_new(c->endpoints.workers, &c->counters, random_system());
+    return c->usage ? usage_writer_start(c->usage, &config->usage, &config->auth, error, error_cap)
+                    : -ENOMEM;
+}
+
 static void control_log_start(struct control *c)
 {
     sandbox_log(&c->sandbox, &c->config);
@@ -398,6 +409,9 @@ static int control_start(struct control *c, struct config *config, char *error, 
     }
     if (r == 0) {
         r = sandbox_enter(&c->sandbox, config, error, error_cap);
+    }
+    if (r == 0) { /* a thread from here on is within the sandbox, as the workers are */
+        r = control_start_usage(c, config, error, error_cap);
     }
     if (r == 0) {
         r = log_start();
@@ -471,6 +485,7 @@ static void control_end_workers(struct control *c)
     for (unsigned i = 0; i < c->workers.count; i++) {
         worker_free(c->workers.items[i]);
     }
+    usage_writer_end(c->usage);
 }
 
 static void control_close_loop(struct control *c)
@@ -512,6 +527,7 @@ void control_free(struct control *c)
     sharing_free(c->sharing);
     limiter_free(c->limiter);
     media_keys_free(c->media_keys);
+    usage_writer_free(c->usage);
     explainer_free(c->explainer);
     secret_wipe(&c->nonce_secret);
     config_deinit(&c->config);

@@ -14,6 +14,7 @@
 #include "daemon/sandbox.h"
 #include "daemon/service.h"
 #include "daemon/sessions.h"
+#include "daemon/usage_writer.h"
 #include "net/socket_budget.h"
 #include "net/worker.h"
 #include "ratelimit/connection_counts.h"
@@ -50,6 +51,7 @@ struct control {
     struct sessions sessions;
     struct kicker kicker;
     struct sharing *sharing;
+    struct usage_writer *usage;
     unsigned running; /* worker threads */
     bool stopping;
     struct counters counters;

@@ -24,7 +24,7 @@ static int reload_fill_in(struct control *c, struct config *config, char *error,
     if (r < 0) {
         snprintf(error, error_cap, "no randomness for the nonce secret");
     }
-    return r;
+    return r < 0 ? r : usage_writer_check(&config->usage, error, error_cap);
 }
 
 /* 0 or -ENOMEM. */
@@ -130,6 +130,7 @@ static void reload_switch(struct control *c, struct config *next, struct endpoin
     log_configure(c->config.log_level, c->config.log_format);
     admin_set_policy(c->admin, policy);
     reload_swap(c, built);
+    usage_writer_configure(c->usage, &c->config.usage, &c->config.auth);
     sharing_reloaded(c->sharing);
     certificates_take(&c->certificates, built->tls, &c->counters);
     certificates_take(&c->admin_certificates, admin_certificates(c->admin), NULL);
@@ -280,6 +281,7 @@ static void reload_begin(struct control *c)
 
 void reload_run(struct control *c)
 {
+    usage_writer_reopen(c->usage);
     if (c->waiting > 0) {
         c->reload_again = true;
     } else {

@@ -430,6 +430,7 @@ int worker_start(struct worker *w, const struct net_snapshot *snapshot)
         .report_ctx = w->options.report_ctx,
         .post = worker_post,
         .post_ctx = w,
+        .usage = w->options.usage,
         .outbox = &w->outbox,
         .counters = &w->counters,
         .crypto = w->crypto,

@@ -31,6 +31,7 @@ struct worker_options {
     struct socket_budget *sockets;         /* borrowed for life; shared by the workers */
     struct connection_counts *connections; /* borrowed for life; shared by the workers */
     struct connection_counts *dtls;        /* of DTLS sessions; likewise; NULL: no DTLS */
+    struct usage_ring *usage;              /* borrowed for life; as relay_deps.usage */
     uint32_t max_allocations;              /* of this worker */
     /* As relay_deps.report: called on the worker's thread, and on the caller's by worker_settle. */
     void (*report)(void *ctx);

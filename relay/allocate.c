@@ -262,6 +262,7 @@ static void adopt_legs(struct allocation *a, const struct grant *g)
         a->legs[i] = g->legs[i];
         if (a->legs[i].map) {
             sockets->set_owner(sockets->ctx, a->legs[i].socket, a->handle);
+            a->relayed[a->relayed_count++] = relay_leg_public(&a->legs[i]);
         }
     }
     allocation_count(a);

@@ -89,8 +89,10 @@ struct allocation *allocation_new(struct relay *r, const struct flow *flow,
     a->timer.fire = fire;
     struct flow_key key = flow_key_of(flow);
     if (allocation_owner_copy(&a->owner, identity) || make_id(a) || media_begin(a) ||
+        usage_begin(a, a->owner.user_len, now) ||
         table_insert(r->flows, key_hash(r, &key), handle_slot(handle))) {
         media_end(a);
+        free(a->usage.end);
         allocation_owner_wipe(&a->owner);
         slab_release(r->allocations, handle);
         return NULL;
@@ -130,6 +132,7 @@ void allocation_end(struct allocation *a, enum end_reason why, const struct inst
     struct relay *r = a->relay;
     counters_end(r->deps.counters, why);
     log_end(a, why, now);
+    usage_end(a, why, now);
     wheel_disarm(r->wheel, &a->timer);
     for (unsigned i = 0; i < 2; i++) {
         if (a->legs[i].map) {

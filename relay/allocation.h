@@ -17,6 +17,7 @@
 #include "relay/permission.h"
 #include "relay/ports.h"
 #include "relay/relay_settings.h"
+#include "relay/usage_internal.h"
 #include "srtp/guard.h"
 #include "wire/stun.h"
 
@@ -41,11 +42,6 @@ struct allocation_owner {
                            allocation's end too */
     uint64_t issued;    /* as in struct identity */
     struct auth_key key;
-};
-
-struct allocation_traffic {
-    uint64_t packets_to_peer, bytes_to_peer;
-    uint64_t packets_to_client, bytes_to_client;
 };
 
 /* An allocation under one of its user's names; media_keys.c. */
@@ -79,7 +75,7 @@ struct allocation {
     struct relay *relay;
     uint64_t created_us;
     uint64_t nonce_tag; /* of the nonce by which a request on it was last authenticated */
-    struct allocation_traffic traffic;
+    struct usage_traffic traffic;
     struct bandwidth_meter bandwidth;
     struct allocation_media media;
     uint8_t transaction[STUN_TRANSACTION_LEN]; /* of the Allocate that made it */
@@ -89,6 +85,10 @@ struct allocation {
     uint8_t missing_family; /* a dual allocation's family that could not be had; ADDR_NONE: none */
     uint16_t missing_code;  /* and why: 440 or 508 */
     uint8_t counted;        /* 1 + the gauge that it stands in; 0: none */
+    uint8_t relayed_count;
+    /* Those that it began with, as clients and peers see them: legs end one by one. */
+    struct addr relayed[2];
+    struct usage_account usage;
 };
 
 /* The allocation of this 5-tuple, or NULL. */

@@ -75,6 +75,8 @@ struct relay {
     struct table *asked; /* kind, realm and name → slot of `questions` */
     struct revoke_state revoke;
     struct media_state media;
+    struct usage_state usage;
+    uint32_t usage_reserve; /* places of the ring that are left for ends */
     struct wheel *wheel;
     struct instant now; /* of the call being worked on; timers read it */
     size_t pool_left;   /* unused bytes of `pool`, taken from its end */

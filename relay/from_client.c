@@ -22,6 +22,13 @@ static void drop(struct relay *r, enum reason reason)
     counters_drop(r->deps.counters, reason);
 }
 
+/* Of a client that has an allocation. */
+static void drop_of(struct relay *r, struct allocation *a, enum reason reason)
+{
+    a->traffic.dropped_to_peer++;
+    counters_drop(r->deps.counters, reason);
+}
+
 /* The one egress towards peers: there is no way around the permission and the policy (THREATS row
  * 2). */
 static enum reason send_to_peer(
@@ -82,13 +89,13 @@ static void channel_data(struct relay *r, const struct packet *p)
      * message is silently discarded." (RFC 8656 section 12.6) */
     const struct channel *channel = channel_find_number(&a->channels, data.number, r->now.mono_us);
     if (!channel) {
-        drop(r, REASON_NO_CHANNEL);
+        drop_of(r, a, REASON_NO_CHANNEL);
         return;
     }
     struct media m = {channel->peer, data.payload, false};
     enum reason refused = send_to_peer(r, a, &m, p->tos);
     if (refused) {
-        drop(r, refused);
+        drop_of(r, a, refused);
     }
 }
 
@@ -129,13 +136,13 @@ void from_client_send(
         return;
     }
     if (!read_send(r, msg, &m)) {
-        drop(r, REASON_SEND_MALFORMED);
+        drop_of(r, a, REASON_SEND_MALFORMED);
         return;
     }
     m.dont_fragment = stun_has(msg, STUN_ATTR_DONT_FRAGMENT) && may_set_df(&p->flow, &m.peer);
     enum reason refused = send_to_peer(r, a, &m, p->tos);
     if (refused) {
-        drop(r, refused);
+        drop_of(r, a, refused);
     }
 }
 

@@ -127,6 +127,7 @@ void relay_from_peer(struct relay *r, const struct peer_packet *p, const struct 
     }
     enum reason refused = to_client(r, a, p);
     if (refused) {
+        a->traffic.dropped_to_client++;
         drop(r, refused);
         return;
     }

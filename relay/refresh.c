@@ -23,7 +23,8 @@ static bool take_token(struct request *q)
     if (!q->auth.renews) {
         return true;
     }
-    if (allocation_owner_copy(&fresh, &q->auth.identity) < 0) {
+    if (usage_begin(q->allocation, (uint16_t)q->auth.identity.user.len, q->now) < 0 ||
+        allocation_owner_copy(&fresh, &q->auth.identity) < 0) {
         return false;
     }
     fresh.key = q->auth.key;

@@ -42,6 +42,8 @@ struct relay *relay_new(
     r->deps = *deps;
     r->snapshot = snapshot;
     r->now = *now;
+    r->usage_reserve = deps->usage ? usage_ring_room(deps->usage) / 4 : 0;
+    r->usage.round_us = now->mono_us;
     r->auth = auth_worker_new(deps->crypto, origin_of(deps->shared));
     r->allocations = slab_new(deps->worker, sizeof(struct allocation), cap);
     r->flows = table_new(cap);
@@ -79,9 +81,11 @@ void relay_free(struct relay *r, const struct instant *now)
     if (!r) {
         return;
     }
+    r->usage.ending = true;
     if (r->allocations) {
         end_allocations(r, now);
     }
+    usage_close(r, now);
     if (r->parked) {
         park_end_all(r);
         assert(slab_count(r->parked) == 0 && r->claims_waiting == 0 && !r->limits_waiting.first);
@@ -120,6 +124,7 @@ void relay_tick(struct relay *r, const struct instant *now)
     revoke_tick(r, now);
     park_tick(r, now);
     media_tick(r, now);
+    usage_tick(r, now);
     wheel_advance(r->wheel, now->mono_us);
 }
 

@@ -23,6 +23,7 @@
 #include "relay/packet.h"
 #include "relay/snapshot.h"
 #include "relay/sockets.h"
+#include "relay/usage.h"
 #include "srtp/guard.h"
 
 struct relay;
@@ -67,6 +68,7 @@ struct relay_deps {
      * keeps the parcel. */
     int (*post)(void *ctx, unsigned worker, const struct relay_message *message);
     void *post_ctx;
+    struct usage_ring *usage; /* borrowed; NULL: no records are made */
     struct outbox *outbox;
     struct counters *counters;
     struct crypto *crypto;

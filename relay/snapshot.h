@@ -30,6 +30,7 @@ struct relay_snapshot {
     uint8_t guard_of_realm[AUTH_REALMS_MAX];        /* enum srtp_guard_level, by realm id */
     uint8_t guard_of_listener[GUARD_LISTENERS_MAX]; /* by flow.listener; SRTP_GUARD_INHERIT: what
                                                        the realm says */
+    uint32_t usage_every_s; /* how often live allocations are told of; 0: no records are made */
     struct relay_settings relay; /* lists inside `policy` are not used by workers */
     struct {
         struct relay_address address;

@@ -75,6 +75,7 @@ static void worker_start(struct world *w, unsigned number)
         .want_keys_ctx = k,
         .report = wake,
         .report_ctx = w,
+        .usage = w->settings.usage[number],
         .outbox = &k->outbox,
         .counters = &k->counters,
         .crypto = k->crypto,

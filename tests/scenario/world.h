@@ -59,6 +59,8 @@ struct world_settings {
     const uint8_t *listener_guards[WORLD_LISTENERS]; /* by flow.listener; NULL: what the realm says
                                                       */
     struct addr server_ipv4;                         /* the listener */
+    struct usage_ring *usage[WORLD_WORKERS_MAX];     /* the test's; NULL: no records */
+    uint32_t usage_every_s;
 };
 
 /* One worker, IPv4 and IPv6 relayed addresses, generous limits, the recommended peer policy. */

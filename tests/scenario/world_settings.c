@@ -179,6 +179,7 @@ void world_build_snapshot(struct world *w)
     s->version = version;
     s->auth = w->auth = build_auth(w);
     s->limits = w->settings.limits;
+    s->usage_every_s = w->settings.usage_every_s;
     for (unsigned i = 0; i < WORLD_REALMS; i++)
         s->quotas[i] = w->settings.realm_quotas[i] ? *w->settings.realm_quotas[i] : s->limits.quota;
     for (unsigned i = 0; i < WORLD_REALMS; i++) {

@@ -120,6 +120,7 @@ static const char good[] =
     "  guesses_per_prefix: unlimited\n"
     "  guesses_per_network: 8/s burst 80\n"
     "  guesses_per_user: 9/h\n"
+    "usage: { file: /var/log/u.jsonl, every: 1min }\n"
     "srtp_verify:\n"
     "  replay: count\n"
     "  window: 256\n"

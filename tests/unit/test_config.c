@@ -110,6 +110,7 @@ static void test_config_init_observes_media(void **state)
     assert_int_equal(c.srtp.guard, SRTP_GUARD_OBSERVE);
     assert_int_equal(c.srtp.replay, SRTP_REPLAY_DROP);
     assert_int_equal(c.srtp.window, 1024);
+    assert_true(!c.usage.file && c.usage.every_s == 300);
     assert_int_equal(c.srtp.streams_per_direction, 32);
     assert_int_equal(c.srtp.key_grace_s, 30);
     assert_int_equal(c.srtp.wrap_key.len + c.srtp.wrap_key_old.len, 0);
@@ -127,6 +128,8 @@ static void test_config_load_every_key_of_media_is_set(void **state)
     assert_int_equal(c.srtp.guard, SRTP_GUARD_CLASSIFY);
     assert_int_equal(c.srtp.replay, SRTP_REPLAY_COUNT);
     assert_int_equal(c.srtp.window, 256);
+    assert_string_equal(c.usage.file, "/var/log/u.jsonl");
+    assert_int_equal(c.usage.every_s, 60);
     assert_int_equal(c.srtp.streams_per_direction, 5);
     assert_int_equal(c.srtp.key_grace_s, 0);
     assert_int_equal(c.srtp.wrap_key.len, 32);

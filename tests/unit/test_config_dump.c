@@ -34,6 +34,7 @@ static void assert_dump_reads_back(const struct config *c)
     assert_int_equal(again.srtp.window, c->srtp.window);
     assert_int_equal(again.srtp.streams_per_direction, c->srtp.streams_per_direction);
     assert_int_equal(again.srtp.key_grace_s, c->srtp.key_grace_s);
+    assert_int_equal(again.usage.every_s, c->usage.every_s);
     assert_int_equal(again.redis.limits, c->redis.limits);
     assert_int_equal(again.redis.fleet_size, c->redis.fleet_size);
     assert_string_equal(again.redis.prefix, c->redis.prefix);
@@ -373,6 +374,12 @@ static void test_config_diff_names_what_is_shared(void **state)
     free(text);
 }
 
+static void test_config_diff_usage_changes_while_it_runs(void **state)
+{
+    assert_diff(WHO "usage: { file: /a, every: 10s }\n",
+        "usage.file: none -> \"/a\"\nusage.every: 5min -> 10s\n", false);
+}
+
 static void test_config_diff_names_what_needs_a_restart(void **state)
 {
     assert_diff(WHO "workers: 2\n", "workers: 0 -> 2, needs a restart\n", true);
@@ -544,6 +551,7 @@ int main(void)
         cmocka_unit_test(test_config_diff_names_what_is_applied),
         cmocka_unit_test(test_config_diff_names_what_becomes_of_media),
         cmocka_unit_test(test_config_diff_names_what_is_shared),
+        cmocka_unit_test(test_config_diff_usage_changes_while_it_runs),
         cmocka_unit_test(test_config_diff_names_what_needs_a_restart),
         cmocka_unit_test(test_config_keep_takes_over_what_needs_a_restart),
         cmocka_unit_test(test_config_keep_takes_over_what_is_shared),

@@ -1,0 +1,45 @@
+/*
+ * Usage records on their way from the workers to a file: a thread of its own takes them out of the
+ * workers' rings, so that a disk that is slow or full stops nothing. Control thread, but for what
+ * that thread does.
+ */
+#ifndef DAEMON_USAGE_WRITER_H
+#define DAEMON_USAGE_WRITER_H
+
+#include "auth/auth_settings.h"
+#include "base/counters.h"
+#include "base/random.h"
+#include "relay/usage.h"
+#include "relay/usage_settings.h"
+
+/* How long usage_writer_end waits for the disk. */
+#define USAGE_END_US (2000 * US_PER_MS)
+
+struct usage_writer;
+
+/* Whether the file can be appended to; makes it. 0, or -errno with a line in `error`. */
+int usage_writer_check(const struct usage_settings *settings, char *error, size_t error_cap);
+
+/* Rings for so many workers, at most 64; nothing runs yet. NULL: no memory or no randomness. */
+struct usage_writer *usage_writer_new(
+    unsigned workers, struct counters *counters, const struct random_source *random);
+/* Valid until usage_writer_free. */
+struct usage_ring *usage_writer_ring(struct usage_writer *u, unsigned worker);
+/* Opens the file and starts the thread. 0, or -errno with a line in `error`. */
+int usage_writer_start(struct usage_writer *u, const struct usage_settings *settings,
+    const struct auth_settings *auth, char *error, size_t error_cap);
+/* There is another configuration; copied. A file that cannot be opened is tried again and again,
+ * and the one before goes on meanwhile. */
+void usage_writer_configure(struct usage_writer *u, const struct usage_settings *settings,
+    const struct auth_settings *auth);
+/* Opens the file again, soon: it may have been moved away. */
+void usage_writer_reopen(struct usage_writer *u);
+/* Brings metrics up to date. Once a second or so. */
+void usage_writer_tick(struct usage_writer *u);
+/* When no worker has allocations any more: writes everything that is left, waits USAGE_END_US at
+ * most, and ends the thread. NULL: nothing happens. */
+void usage_writer_end(struct usage_writer *u);
+/* After usage_writer_end. */
+void usage_writer_free(struct usage_writer *u);
+
+#endif

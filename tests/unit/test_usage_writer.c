@@ -1,0 +1,254 @@
+/* The thread that writes usage records down: what control says, a disk that is full, and the end.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "daemon/usage_writer.h"
+
+#define PATIENCE_US (10 * US_PER_S)
+
+struct fixture {
+    _Alignas(64) struct counters counters;
+    struct usage_writer *writer;
+    char folder[64], path[128], other[128];
+    struct usage_settings settings;
+    struct auth_realm_settings realms[2];
+    struct auth_settings auth;
+    uint32_t put;
+};
+
+static int set_up(void **state)
+{
+    static char names[2][16] = {"example.org", "example.net"};
+    struct fixture *f = NULL;
+    if (posix_memalign((void **)&f, 64, sizeof(*f)) != 0)
+        return -1;
+    memset(f, 0, sizeof(*f));
+    snprintf(f->folder, sizeof(f->folder), "/tmp/usage-writer-XXXXXX");
+    if (!mkdtemp(f->folder))
+        return -1;
+    snprintf(f->path, sizeof(f->path), "%s/a", f->folder);
+    snprintf(f->other, sizeof(f->other), "%s/b", f->folder);
+    f->settings.file = f->path;
+    f->realms[0].name = names[0];
+    f->realms[1].name = names[1];
+    f->auth = (struct auth_settings){.realms = f->realms, .realm_count = 1};
+    f->writer = usage_writer_new(2, &f->counters, random_system());
+    *state = f;
+    return f->writer ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    usage_writer_end(f->writer);
+    usage_writer_free(f->writer);
+    unlink(f->path);
+    unlink(f->other);
+    rmdir(f->folder);
+    free(f);
+    return 0;
+}
+
+static void start(struct fixture *f)
+{
+    char error[256];
+    assert_int_equal(
+        usage_writer_start(f->writer, &f->settings, &f->auth, error, sizeof(error)), 0);
+}
+
+static void pause_ms(unsigned ms)
+{
+    usleep(ms * 1000);
+}
+
+/* One record more, of a realm; false: the ring is full. */
+static bool put(struct fixture *f, unsigned worker, uint32_t realm)
+{
+    const struct usage_record r = {.kind = USAGE_END,
+        .realm = realm,
+        .sequence = f->put + 1,
+        .allocation = 7,
+        .delta = {.bytes_to_peer = 1},
+        .total = {.bytes_to_peer = 1}};
+    const bool ok = usage_ring_put(usage_writer_ring(f->writer, worker), &r);
+    f->put += ok;
+    return ok;
+}
+
+static const char *text_of(const char *path)
+{
+    static char text[1 << 21];
+    FILE *in = fopen(path, "r");
+    const size_t len = in ? fread(text, 1, sizeof(text) - 1, in) : 0;
+    if (in)
+        fclose(in);
+    text[len] = '\0';
+    return text;
+}
+
+static unsigned lines_of(const char *path)
+{
+    unsigned lines = 0;
+    for (const char *p = text_of(path); *p; p++)
+        lines += *p == '\n';
+    return lines;
+}
+
+static void wait_for_lines(const char *path, unsigned lines)
+{
+    const uint64_t by = clock_now().mono_us + PATIENCE_US;
+    while (lines_of(path) < lines && clock_now().mono_us < by)
+        pause_ms(5);
+    assert_int_equal(lines_of(path), lines);
+}
+
+static uint64_t counted(struct fixture *f, enum metric m)
+{
+    usage_writer_tick(f->writer);
+    return atomic_load(&f->counters.metric[m]);
+}
+
+static void test_usage_writer_takes_from_all_workers(void **state)
+{
+    struct fixture *f = *state;
+    start(f);
+    assert_true(put(f, 0, 0) && put(f, 1, 0) && put(f, 0, 0));
+    wait_for_lines(f->path, 3);
+    assert_non_null(strstr(text_of(f->path), "\"realm\":\"example.org\""));
+    assert_int_equal(counted(f, METRIC_USAGE_WRITTEN), 3);
+    assert_int_equal(counted(f, METRIC_USAGE_FAILURES), 0);
+}
+
+static void test_usage_writer_without_a_file_lets_everything_go(void **state)
+{
+    struct fixture *f = *state;
+    f->settings.file = NULL;
+    start(f);
+    while (put(f, 0, 0)) {
+    }
+    const uint64_t by = clock_now().mono_us + PATIENCE_US;
+    while (!put(f, 0, 0) && clock_now().mono_us < by)
+        pause_ms(5);
+    assert_true(clock_now().mono_us < by);
+    assert_int_equal(counted(f, METRIC_USAGE_WRITTEN), 0);
+}
+
+static void test_usage_writer_follows_the_configuration(void **state)
+{
+    struct fixture *f = *state;
+    start(f);
+    put(f, 0, 0);
+    wait_for_lines(f->path, 1);
+    f->settings.file = f->other;
+    f->auth.realm_count = 2;
+    usage_writer_configure(f->writer, &f->settings, &f->auth);
+    wait_for_lines(f->other, 0);
+    const uint64_t by = clock_now().mono_us + PATIENCE_US;
+    while (access(f->other, F_OK) != 0 && clock_now().mono_us < by)
+        pause_ms(5);
+    put(f, 0, 1);
+    wait_for_lines(f->other, 1);
+    assert_non_null(strstr(text_of(f->other), "\"realm\":\"example.net\""));
+    assert_int_equal(lines_of(f->path), 1);
+}
+
+static void test_usage_writer_opens_a_moved_file_again(void **state)
+{
+    struct fixture *f = *state;
+    start(f);
+    put(f, 0, 0);
+    wait_for_lines(f->path, 1);
+    assert_int_equal(rename(f->path, f->other), 0);
+    usage_writer_reopen(f->writer);
+    const uint64_t by = clock_now().mono_us + PATIENCE_US;
+    while (access(f->path, F_OK) != 0 && clock_now().mono_us < by)
+        pause_ms(5);
+    put(f, 0, 0);
+    wait_for_lines(f->path, 1);
+    assert_int_equal(lines_of(f->other), 1);
+}
+
+static void test_usage_writer_full_disk_loses_nothing_that_there_was_room_for(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(symlink("/dev/full", f->path), 0);
+    start(f);
+    /* Until its memory and both rings are full. */
+    for (unsigned quiet = 0; quiet < 40; quiet++) {
+        while (put(f, 0, 0) || put(f, 1, 0))
+            quiet = 0;
+        pause_ms(10);
+    }
+    assert_true(f->put > 1024);
+    assert_true(counted(f, METRIC_USAGE_FAILURES) > 0);
+    assert_int_equal(counted(f, METRIC_USAGE_WRITTEN), 0);
+    f->settings.file = f->other;
+    usage_writer_configure(f->writer, &f->settings, &f->auth);
+    wait_for_lines(f->other, f->put);
+    assert_int_equal(counted(f, METRIC_USAGE_WRITTEN), f->put);
+}
+
+static void test_usage_writer_end_writes_everything(void **state)
+{
+    struct fixture *f = *state;
+    start(f);
+    while (put(f, 0, 0) || put(f, 1, 0)) {
+    }
+    usage_writer_end(f->writer);
+    assert_int_equal(lines_of(f->path), f->put);
+}
+
+static void test_usage_writer_end_does_not_wait_for_a_full_disk(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(symlink("/dev/full", f->path), 0);
+    start(f);
+    put(f, 0, 0);
+    const uint64_t since = clock_now().mono_us;
+    usage_writer_end(f->writer);
+    assert_in_range(clock_now().mono_us - since, 0, USAGE_END_US + US_PER_S);
+}
+
+static void test_usage_writer_file_that_cannot_be_had_is_said(void **state)
+{
+    struct fixture *f = *state;
+    char error[256], nowhere[256];
+    snprintf(nowhere, sizeof(nowhere), "%s/c/d", f->folder);
+    f->settings.file = nowhere;
+    assert_int_equal(usage_writer_check(&f->settings, error, sizeof(error)), -ENOENT);
+    assert_non_null(strstr(error, "usage.file "));
+    assert_non_null(strstr(error, "No such file"));
+    error[0] = '\0';
+    assert_int_equal(
+        usage_writer_start(f->writer, &f->settings, &f->auth, error, sizeof(error)), -ENOENT);
+    assert_non_null(strstr(error, "usage.file "));
+    f->settings.file = NULL;
+    assert_int_equal(usage_writer_check(&f->settings, error, sizeof(error)), 0);
+}
+
+#define WRITER(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WRITER(test_usage_writer_takes_from_all_workers),
+        WRITER(test_usage_writer_without_a_file_lets_everything_go),
+        WRITER(test_usage_writer_follows_the_configuration),
+        WRITER(test_usage_writer_opens_a_moved_file_again),
+        WRITER(test_usage_writer_full_disk_loses_nothing_that_there_was_room_for),
+        WRITER(test_usage_writer_end_writes_everything),
+        WRITER(test_usage_writer_end_does_not_wait_for_a_full_disk),
+        WRITER(test_usage_writer_file_that_cannot_be_had_is_said),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
