@@ -37,6 +37,8 @@ struct admin_settings {
     char **hosts;        /* owned: what clients may call us: DNS names, or addresses */
     size_t host_count;
     struct admin_tls_settings tls; /* owned */
+    char **uris; /* owned: where credentials send clients; none: to the listeners */
+    size_t uri_count;
 };
 
 /* Where TCP clients would come in, *out untouched if nowhere. */

@@ -5,10 +5,13 @@
 #ifndef ADMIN_OPS_H
 #define ADMIN_OPS_H
 
+#include <stdio.h>
+
 #include "auth/explain.h"
 #include "base/addr.h"
 #include "base/clock.h"
 #include "base/counters.h"
+#include "base/log.h"
 #include "ratelimit/ratelimit_settings.h"
 #include "relay/sessions.h"
 #include "srtp/keys.h"
@@ -169,6 +172,30 @@ struct admin_kick {
     void *ctx;
 };
 
+/* Of the log: what counts now, and for how long still if it is not what is configured, else 0. */
+struct admin_log_level {
+    enum log_level level, configured;
+    uint32_t seconds;
+};
+
+#define ADMIN_NAME_MAX 508 /* bytes of a user's name on the wire */
+#define ADMIN_URI_MAX  256 /* with its NUL */
+
+/* A REST credential that is wanted. Texts are borrowed for the call. */
+struct admin_credential {
+    struct slice realm; /* by name; empty: the first */
+    struct slice user;  /* the part behind the colon of its name */
+    uint32_t ttl_s;     /* 0: a day, or as long as it may be */
+};
+
+/* To be wiped by who has it. */
+struct admin_credential_made {
+    char username[ADMIN_NAME_MAX + 1], password[64];
+    uint32_t ttl_s;
+    int64_t expires_at; /* wall clock, s */
+    uint32_t realm;     /* id */
+};
+
 struct admin_ops {
     void *ctx;
     /* 0: in force here, and handed to the fleet where there is one. -ENOENT: no such realm;
@@ -187,6 +214,17 @@ struct admin_ops {
     void (*sessions)(void *ctx, const struct admin_sessions *what);
     /* May call `done` before it returns, or later. */
     void (*kick)(void *ctx, const struct admin_kick *what);
+    /* 0; -ENOENT: no such realm; -ENOKEY: it has no secret in use; -EINVAL: no such user can be;
+     * -ERANGE: longer than credentials live; -EAGAIN: too many were asked for. */
+    int (*credential)(void *ctx, const struct admin_credential *what,
+        struct admin_credential_made *out);
+    /* The n-th place where clients reach a realm (id), as a URI; false behind the last one. */
+    bool (*uri)(void *ctx, uint32_t realm, size_t n, char out[ADMIN_URI_MAX]);
+    /* What runs, as YAML with secrets masked. 0 or -EIO. */
+    int (*config)(void *ctx, FILE *out);
+    void (*log_level)(void *ctx, struct admin_log_level *out);
+    /* For so many seconds; 0: what is configured, at once. */
+    void (*ask_log_level)(void *ctx, enum log_level level, uint32_t seconds);
     /* Empty: there is none of this id. */
     struct slice (*realm_name)(void *ctx, uint32_t realm);
     enum admin_state (*state)(void *ctx);

@@ -22,6 +22,10 @@ const struct admin_route admin_routes[] = {
     {ADMIN_POST, "/api/v1/srtp-keys", true, JSON, admin_post_srtp_keys, true, false, false},
     {ADMIN_POST, "/api/v1/sessions", true, JSON, admin_post_sessions, true, true, false},
     {ADMIN_POST, "/api/v1/kick", true, JSON, admin_post_kick, true, true, false},
+    {ADMIN_GET, "/api/v1/config", true, JSON, admin_get_config, false, false, false},
+    {ADMIN_GET, "/api/v1/log-level", true, JSON, admin_get_log_level, false, false, false},
+    {ADMIN_POST, "/api/v1/log-level", true, JSON, admin_post_log_level, true, false, false},
+    {ADMIN_POST, "/api/v1/credentials", true, JSON, admin_post_credentials, true, false, true},
 };
 const size_t admin_route_count = sizeof(admin_routes) / sizeof(admin_routes[0]);
 
@@ -188,12 +192,14 @@ bool admin_route_is_api(struct slice path)
 
 const char *admin_route_allowed(struct slice path)
 {
+    static const char *const allowed[] = {"", "GET, HEAD", "POST", "GET, HEAD, POST"};
+    unsigned methods = 0;
     for (size_t i = 0; i < admin_route_count; i++) {
         if (slice_equal(path, slice_of_string(admin_routes[i].path))) {
-            return admin_routes[i].method == ADMIN_POST ? "POST" : "GET, HEAD";
+            methods |= admin_routes[i].method == ADMIN_POST ? 2u : 1u;
         }
     }
-    return "";
+    return allowed[methods];
 }
 
 const char *admin_status_text(unsigned status)

@@ -145,7 +145,7 @@ static void count(struct admin_server *s, unsigned status)
     } known[] = {{200, METRIC_ADMIN_200}, {401, METRIC_ADMIN_401}, {403, METRIC_ADMIN_403},
         {404, METRIC_ADMIN_404}, {405, METRIC_ADMIN_405}, {413, METRIC_ADMIN_413},
         {503, METRIC_ADMIN_503}, {400, METRIC_ADMIN_400}, {415, METRIC_ADMIN_415},
-        {422, METRIC_ADMIN_422}, {501, METRIC_ADMIN_501}, {507, METRIC_ADMIN_507}};
+        {422, METRIC_ADMIN_422}, {429, METRIC_ADMIN_429}, {501, METRIC_ADMIN_501}, {507, METRIC_ADMIN_507}};
     enum metric metric = METRIC_ADMIN_500;
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
         if (known[i].status == status) {

@@ -16,6 +16,7 @@
 #include "config/served.h"
 #include "config/srtp.h"
 #include "config/tls.h"
+#include "config/uris.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -65,6 +66,7 @@ void config_deinit(struct config *c)
     free(c->sandbox.group);
     free(c->usage.file);
     admin_clear(&c->admin);
+    uris_clear(&c->admin);
     free(c->relay.policy.deny);
     free(c->relay.policy.allow);
     free(c->relay.policy.nat64);

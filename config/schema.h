@@ -121,5 +121,7 @@ extern const struct schema_type type_srtp_wrap_key, type_srtp_wrap_key_file;
 extern const struct schema_type type_account;
 /* admin.c */
 extern const struct schema_type type_admin_listen, type_admin_socket;
+/* uris.c */
+extern const struct schema_type type_admin_uris;
 
 #endif

@@ -128,6 +128,7 @@ static void control_on_housekeeping(uv_timer_t *timer)
     service_tick(&c->service, control_status(c, status));
     kicker_tick(&c->kicker, now.mono_us);
     usage_writer_tick(c->usage);
+    log_level_tick(&c->log_level, now.mono_us);
     reload_tick(c);
 }
 
@@ -317,6 +318,8 @@ static int control_start_admin(
     struct control *c, const struct config *config, char *error, size_t error_cap)
 {
     struct admin_error why;
+    log_level_configure(
+        &c->log_level, config->log_level, config->log_format, clock_now().mono_us);
     c->sessions = (struct sessions){.workers = &c->workers, .auth = &c->config.auth};
     c->kicker = (struct kicker){.workers = &c->workers, .auth = &c->config.auth};
     c->observe = (struct observe){
@@ -340,6 +343,8 @@ static int control_start_admin(
             .quotas = c->shared.quotas,
             .guesses = c->shared.guesses,
             .limiter = c->limiter},
+        .issuer = {.config = &c->config, .endpoints = &c->endpoints, .sharing = c->sharing},
+        .log_level = &c->log_level,
         .started_us = clock_now().mono_us,
     };
     struct admin_ops ops = observe_ops(&c->observe);

@@ -9,6 +9,7 @@
 #include "daemon/certificates.h"
 #include "daemon/endpoints.h"
 #include "daemon/kicker.h"
+#include "daemon/log_level.h"
 #include "daemon/media_keys.h"
 #include "daemon/observe.h"
 #include "daemon/sandbox.h"
@@ -61,6 +62,7 @@ struct control {
     struct service service;
     struct certificates certificates, admin_certificates;
     struct sandbox sandbox;
+    struct log_level_state log_level;
 };
 
 /* What service_ready and service_tick are to say: one line on what runs. Returns `out`. */

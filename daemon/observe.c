@@ -130,6 +130,40 @@ static void kick_allocations(void *ctx, const struct admin_kick *what)
     kicker_ask(o->kicker, what);
 }
 
+static int make_credential(
+    void *ctx, const struct admin_credential *what, struct admin_credential_made *out)
+{
+    struct observe *o = ctx;
+    const struct instant now = clock_now();
+    return issuer_make(&o->issuer, what, &now, out);
+}
+
+static bool uri(void *ctx, uint32_t realm, size_t n, char out[ADMIN_URI_MAX])
+{
+    const struct observe *o = ctx;
+    return issuer_uri(&o->issuer, realm, n, out);
+}
+
+static int dump_config(void *ctx, FILE *out)
+{
+    const struct observe *o = ctx;
+    return config_dump(o->config, out);
+}
+
+static void log_level(void *ctx, struct admin_log_level *out)
+{
+    const struct observe *o = ctx;
+    *out = (struct admin_log_level){.level = log_level_in_force(o->log_level),
+        .configured = o->log_level->configured,
+        .seconds = log_level_seconds(o->log_level, clock_now().mono_us)};
+}
+
+static void ask_log_level(void *ctx, enum log_level level, uint32_t seconds)
+{
+    const struct observe *o = ctx;
+    log_level_ask(o->log_level, level, seconds, clock_now().mono_us);
+}
+
 static struct slice realm_name(void *ctx, uint32_t realm)
 {
     const struct observe *o = ctx;
@@ -163,6 +197,11 @@ struct admin_ops observe_ops(struct observe *o)
         .srtp_key = deposit_srtp_key,
         .sessions = list_sessions,
         .kick = kick_allocations,
+        .credential = make_credential,
+        .uri = uri,
+        .config = dump_config,
+        .log_level = log_level,
+        .ask_log_level = ask_log_level,
         .realm_name = realm_name,
         .given = given,
         .own = o->own,

@@ -8,6 +8,8 @@
 #include "daemon/explainer.h"
 #include "daemon/inspector.h"
 #include "daemon/kicker.h"
+#include "daemon/issuer.h"
+#include "daemon/log_level.h"
 #include "daemon/media_keys.h"
 #include "daemon/sandbox.h"
 #include "daemon/sessions.h"
@@ -32,6 +34,8 @@ struct observe {
     struct sessions *sessions;
     struct kicker *kicker;
     struct inspector inspector;
+    struct issuer issuer;
+    struct log_level_state *log_level;
     uint64_t started_us;
     unsigned polling; /* workers whose loop runs; control counts them */
 };

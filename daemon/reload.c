@@ -127,7 +127,8 @@ static void reload_switch(struct control *c, struct config *next, struct endpoin
     config_deinit(&c->config);
     c->config = *next;
     c->config_version++;
-    log_configure(c->config.log_level, c->config.log_format);
+    log_level_configure(
+        &c->log_level, c->config.log_level, c->config.log_format, clock_now().mono_us);
     admin_set_policy(c->admin, policy);
     reload_swap(c, built);
     usage_writer_configure(c->usage, &c->config.usage, &c->config.auth);

@@ -436,6 +436,18 @@ const struct addr *sharing_addresses(const struct sharing *s, size_t *count)
     return s->addresses;
 }
 
+struct slice sharing_secret(const struct sharing *s, uint32_t realm)
+{
+    const struct store_secrets *known = realm < AUTH_REALMS_MAX ? s->secrets[realm] : NULL;
+    for (size_t i = 0; known && i < known->count; i++) {
+        const struct slice secret = secret_slice(&known->list[i]);
+        if (secret.len > 0 && secret.len <= REST_SECRET_MAX) {
+            return secret;
+        }
+    }
+    return (struct slice){0};
+}
+
 const char *sharing_state(const struct sharing *s)
 {
     if (!s->configured) {

@@ -59,6 +59,10 @@ void sharing_measure(struct sharing *s);
 /* In force here, and told to the fleet where there is one. 0, -EINVAL, -ENOSPC or -ENOMEM. */
 int sharing_revoke(struct sharing *s, const struct revocation *v);
 
+/* A REST secret of this realm (id) that came from Redis, borrowed until the next turn of the loop;
+ * empty: none. */
+struct slice sharing_secret(const struct sharing *s, uint32_t realm);
+
 /* Where Redis is, or was: never a peer (THREATS row 1). Borrowed until the next turn of the loop.
  */
 const struct addr *sharing_addresses(const struct sharing *s, size_t *count);

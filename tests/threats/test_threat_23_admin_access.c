@@ -52,6 +52,7 @@ static void threat_23_only_three_resources_are_free(void **state)
             q.body_len = 1;
             q.content_type = slice_of_string("application/json");
         }
+        q.peer.secure = true;
         q.authorization = (struct slice){0};
         assert_int_equal(judge(&q), is_free ? 200 : 401);
         q.host = slice_of_string("attacker.example");
@@ -59,6 +60,19 @@ static void threat_23_only_three_resources_are_free(void **state)
         found += is_free;
     }
     assert_int_equal(found, 3);
+}
+
+/* "The credential endpoint refuses plain text beyond loopback", whatever token comes with it. */
+static void threat_23_credentials_are_made_for_secure_peers_only(void **state)
+{
+    struct admin_question q = ask("/api/v1/credentials");
+    q.method = ADMIN_POST;
+    q.has_body = true;
+    q.body_len = 1;
+    q.content_type = slice_of_string("application/json");
+    assert_int_equal(judge(&q), 403);
+    q.peer.secure = true;
+    assert_int_equal(judge(&q), 200);
 }
 
 static void threat_23_wrong_tokens_refused(void **state)
@@ -220,6 +234,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(threat_23_only_three_resources_are_free),
+        cmocka_unit_test(threat_23_credentials_are_made_for_secure_peers_only),
         cmocka_unit_test(threat_23_wrong_tokens_refused),
         cmocka_unit_test(threat_23_no_token_configured_lets_nobody_in),
         cmocka_unit_test(threat_23_foreign_hosts_refused),

@@ -32,6 +32,11 @@ int sharing_revoke(struct sharing *s, const struct revocation *v)
     return revoke_returns;
 }
 
+struct slice sharing_secret(const struct sharing *s, uint32_t realm)
+{
+    return (struct slice){0};
+}
+
 void sharing_measure(struct sharing *s)
 {
 }
