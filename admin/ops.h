@@ -216,8 +216,8 @@ struct admin_ops {
     void (*kick)(void *ctx, const struct admin_kick *what);
     /* 0; -ENOENT: no such realm; -ENOKEY: it has no secret in use; -EINVAL: no such user can be;
      * -ERANGE: longer than credentials live; -EAGAIN: too many were asked for. */
-    int (*credential)(void *ctx, const struct admin_credential *what,
-        struct admin_credential_made *out);
+    int (*credential)(
+        void *ctx, const struct admin_credential *what, struct admin_credential_made *out);
     /* The n-th place where clients reach a realm (id), as a URI; false behind the last one. */
     bool (*uri)(void *ctx, uint32_t realm, size_t n, char out[ADMIN_URI_MAX]);
     /* What runs, as YAML with secrets masked. 0 or -EIO. */

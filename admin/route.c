@@ -25,6 +25,7 @@ const struct admin_route admin_routes[] = {
     {ADMIN_GET, "/api/v1/config", true, JSON, admin_get_config, false, false, false},
     {ADMIN_GET, "/api/v1/log-level", true, JSON, admin_get_log_level, false, false, false},
     {ADMIN_POST, "/api/v1/log-level", true, JSON, admin_post_log_level, true, false, false},
+    {ADMIN_GET, "/api/v1/openapi.json", true, JSON, admin_get_openapi, false, false, false},
     {ADMIN_POST, "/api/v1/credentials", true, JSON, admin_post_credentials, true, false, true},
 };
 const size_t admin_route_count = sizeof(admin_routes) / sizeof(admin_routes[0]);

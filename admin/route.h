@@ -80,11 +80,11 @@ const char *admin_route_allowed(struct slice path);
 const char *admin_status_text(unsigned status);
 
 /* metrics.c, health.c, status.c, revocations.c, explain.c, limits.c, srtp_keys.c, sessions.c,
- * kick.c, configuration.c, log_level.c, credentials.c */
+ * kick.c, configuration.c, log_level.c, credentials.c, openapi.c */
 admin_handler_fn admin_get_metrics, admin_get_live, admin_get_ready, admin_get_status;
 admin_handler_fn admin_post_revocations, admin_post_explain, admin_post_limits;
 admin_handler_fn admin_post_srtp_keys, admin_post_sessions, admin_post_kick;
 admin_handler_fn admin_get_config, admin_get_log_level, admin_post_log_level;
-admin_handler_fn admin_post_credentials;
+admin_handler_fn admin_post_credentials, admin_get_openapi;
 
 #endif
