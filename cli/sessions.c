@@ -3,14 +3,14 @@
  * page after page. Names are what clients sent: nothing in them reaches the terminal that it would
  * obey. Called by main.c.
  */
-#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/utf8.h"
 #include "cli/command.h"
+#include "cli/print.h"
+#include "cli/session_pages.h"
 #include "config/values.h"
 
 #define USER_WIDTH 20 /* characters; longer names are cut, and whole in --json */
@@ -24,45 +24,6 @@ static const char *text_of(const json_t *json, const char *key)
 {
     const char *text = json_string_value(json_object_get(json, key));
     return text ? text : "?";
-}
-
-/* What takes the place of a character that is not printed as it is. Its length. */
-static size_t escape(uint32_t c, char out[12])
-{
-    int n;
-    if (c == '\\') {
-        n = snprintf(out, 12, "\\\\");
-    } else if (c < 0x80) {
-        n = snprintf(out, 12, "\\x%02" PRIx32, c);
-    } else {
-        n = snprintf(out, 12, "\\u{%" PRIx32 "}", c);
-    }
-    return n > 0 ? (size_t)n : 0;
-}
-
-/* In `width` columns at least, and at most where `cut`. */
-static void print_text(const json_t *json, size_t width, bool cut)
-{
-    const struct slice s = slice_of(json_string_value(json), json_string_length(json));
-    size_t used = 0, n;
-    for (size_t i = 0; i < s.len; i += n) {
-        uint32_t c = 0;
-        char escaped[12];
-        n = utf8_decode(slice_of(s.data + i, s.len - i), &c);
-        if (n == 0) {
-            break; /* JSON is UTF-8 */
-        }
-        const bool plain = !utf8_is_hidden(c) && c != '\\';
-        const size_t room = plain ? 1 : escape(c, escaped);
-        if (cut && used + room > width - (i + n < s.len)) {
-            fputs("…", stdout);
-            used++;
-            break;
-        }
-        fwrite(plain ? (const char *)s.data + i : escaped, 1, plain ? n : room, stdout);
-        used += room;
-    }
-    printf("%*s", used < width ? (int)(width - used) : 0, "");
 }
 
 static void print_time(long long seconds)
@@ -124,7 +85,7 @@ static void print_head(void)
 static void print_session(const json_t *s)
 {
     printf("%-16s  ", text_of(s, "id"));
-    print_text(json_object_get(s, "user"), USER_WIDTH, true);
+    cli_print_text(stdout, json_object_get(s, "user"), USER_WIDTH, true);
     printf("  %-4s  %-21s", text_of(s, "transport"), text_of(s, "client"));
     print_relayed(json_object_get(s, "relayed"));
     print_time(number_of(s, "age_s"));
@@ -132,7 +93,7 @@ static void print_session(const json_t *s)
     print_traffic(json_object_get(s, "to_peer"));
     print_traffic(json_object_get(s, "to_client"));
     printf("  %-8s  %4lld  ", text_of(s, "guard"), number_of(s, "keys"));
-    print_text(json_object_get(s, "realm"), 0, false);
+    cli_print_text(stdout, json_object_get(s, "realm"), 0, false);
     putchar('\n');
 }
 
@@ -220,32 +181,12 @@ static void print_end(const struct listing *l)
 /* The page at asked's cursor, which it moves on. CLI_GOES_ON: there is another. */
 static int show_page(const struct cli_options *options, struct listing *l, json_t *asked)
 {
-    char *body = json_dumps(asked, JSON_COMPACT), *text;
-    if (!body) {
-        fputs("turnpikectl: out of memory\n", stderr);
-        return CLI_REFUSED;
+    json_t *sessions = NULL;
+    const int code = cli_session_page(options, asked, &sessions);
+    if (sessions) {
+        print_sessions(l, sessions);
     }
-    int code = cli_post(options, "/api/v1/sessions", slice_of_string(body), &text);
-    free(body);
-    if (code != CLI_DONE) {
-        return code;
-    }
-    json_t *page = json_loads(text, JSON_ALLOW_NUL, NULL);
-    json_t *next = json_object_get(page, "next");
-    free(text);
-    if (!json_is_array(json_object_get(page, "sessions")) ||
-        !(json_is_null(next) ||
-            (json_is_integer(next) && !json_equal(next, json_object_get(asked, "cursor"))))) {
-        fputs("turnpikectl: what answers there is not turnpike\n", stderr);
-        code = CLI_UNREACHABLE;
-    } else {
-        print_sessions(l, json_object_get(page, "sessions"));
-        code = json_is_null(next) ? CLI_DONE : CLI_GOES_ON;
-        if (code == CLI_GOES_ON && json_object_set(asked, "cursor", next) < 0) {
-            code = CLI_REFUSED;
-        }
-    }
-    json_decref(page);
+    json_decref(sessions);
     return code;
 }
 

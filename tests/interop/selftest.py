@@ -1,7 +1,12 @@
 """turnpikectl selftest and doctor against a running relay: what works is said to work, and what does not is named."""
+import fcntl
 import json
+import os
 import pathlib
+import pty
+import struct
 import subprocess
+import termios
 
 from admin import with_admin
 from certificates import Authority
@@ -41,6 +46,7 @@ def selftest_and_doctor_say_what_works(lab):
     server = begin(lab)
     selftest_calls_through_every_listener(lab)
     doctor_finds_what_is_wrong_and_nothing_else(lab, server.config)
+    top_shows_allocations_and_leaves_the_terminal_as_it_was(lab)
     server.check()
 
 
@@ -93,3 +99,28 @@ def doctor_finds_what_is_wrong_and_nothing_else(lab, config):
     expect(seen["others"]["certificates"] == "unknown", f"{seen}")
     code, out, _ = run(lab, "doctor", "--socket", lab.folder / "nowhere", "--config", config)
     expect(code == 1 and "the daemon cannot be asked: No such file" in out and "unknown  relaying" in out, out)
+
+
+def top_shows_allocations_and_leaves_the_terminal_as_it_was(lab):
+    client = lab.client()
+    client.allocate()
+    code, out, _ = run(lab, "top", "--once", "--json")
+    seen = json.loads(out)
+    expect(code == 0 and [a["user"] for a in seen["allocations"]] == [USER], out)
+    expect(run(lab, "top")[0] == 2, "top without a terminal")
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 10, 40, 0, 0))
+    before = termios.tcgetattr(theirs)
+    program = pathlib.Path(lab.daemon).parent.parent / "cli/turnpikectl"
+    with subprocess.Popen([program, "--socket", lab.folder / "control.sock", "top"], stdin=theirs, stdout=theirs) as top:
+        shown = b""
+        while b"q: quit" not in shown:
+            shown += os.read(ours, 4096)
+        expect(termios.tcgetattr(theirs) != before, "keys are read by the line")
+        os.write(ours, b"q")
+        expect(top.wait(10) == 0, f"q: {top.returncode}")
+    shown += os.read(ours, 4096)
+    lines = shown.decode().split("\r\n")
+    expect("1 allocations" in lines[0] and USER in lines[2] and len(lines[1].split("\x1b")[0]) == 40, f"{lines}")
+    expect(lines[-1].endswith("\x1b[?25h\x1b[?1049l") and termios.tcgetattr(theirs) == before, f"{lines[-1]}")
+    os.close(ours), os.close(theirs)
