@@ -16,7 +16,7 @@
 /* At once, in their handshake: over it the oldest is closed for the new one. So is, over the
  * smaller number, the oldest of the same /24 or /64. */
 #define ADMIN_TLS_HANDSHAKES            64
-#define ADMIN_TLS_HANDSHAKES_OF_NETWORK 16
+#define ADMIN_TLS_HANDSHAKES_OF_NETWORK 32
 /* Of all kinds. */
 #define ADMIN_TLS_CONNECTIONS 160
 /* A client that has been told the end has so long to say so too. */

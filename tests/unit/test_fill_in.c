@@ -64,6 +64,33 @@ static unsigned warnings(struct fixture *f)
     return count;
 }
 
+/* Its socket of "::" is reached by IPv4 too. */
+static void test_fill_in_policy_admin_on_all_addresses_is_never_a_peer(void **state)
+{
+    static const struct {
+        struct addr addr;
+        unsigned count;
+    } rows[] = {{{.family = ADDR_IPV6, .port = 9641}, 2}, {{.family = ADDR_IPV4, .port = 9641}, 1}};
+    struct fixture *f = *state;
+    struct endpoints endpoints = {0};
+    struct peer_policy_settings *policy = &f->config.relay.policy;
+    char error[256];
+    f->config.admin.listen = ADMIN_PLACE_SET;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        f->config.admin.addr = rows[i].addr;
+        policy->never_count = 0;
+        assert_int_equal(fill_in_policy(&f->config, &endpoints, error, sizeof(error)), 0);
+        assert_int_equal(policy->never_count, rows[i].count);
+        const struct addr *last = &policy->never[rows[i].count - 1];
+        assert_true(last->family == ADDR_IPV4 && addr_is_unspecified(last) && last->port == 9641);
+    }
+    free(policy->never);
+    free(policy->own_addresses);
+    policy->never = NULL;
+    policy->own_addresses = NULL;
+    assert_int_equal(warnings(f), 0);
+}
+
 static void test_fill_in_nonce_secret_with_redis_warns_once_a_process(void **state)
 {
     struct fixture *f = *state;
@@ -99,6 +126,8 @@ static void test_fill_in_nonce_secret_that_is_named_stays_and_is_silent(void **s
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(
+            test_fill_in_policy_admin_on_all_addresses_is_never_a_peer, setup, teardown),
         cmocka_unit_test_setup_teardown(
             test_fill_in_nonce_secret_with_redis_warns_once_a_process, setup, teardown),
         cmocka_unit_test_setup_teardown(
