@@ -24,7 +24,8 @@ static struct admin_policy *policy;
 static struct admin_tls_front *front;
 static struct admin_peer opened; /* of the latest whose handshake was complete */
 static unsigned opens;
-static int send_room; /* of the server's end of a connection; 0: the system's */
+static uint64_t dialled_us; /* when the next connection is accepted */
+static int send_room;       /* of the server's end of a connection; 0: the system's */
 
 struct tls_client {
     SSL *ssl; /* owns the descriptor */
@@ -135,7 +136,7 @@ static inline struct tls_client dial(
     struct fixture *f, int version, const struct test_identity *identity)
 {
     SSL_CTX *ctx = test_client_ctx(version, version);
-    struct tls_client c = dial_raw(f, 1, 0);
+    struct tls_client c = dial_raw(f, 1, dialled_us);
     c.ssl = SSL_new(ctx);
     SSL_CTX_free(ctx);
     BIO *bio = BIO_new_socket(c.fd, BIO_CLOSE);
