@@ -23,6 +23,7 @@
 #include "daemon/sharing.h"
 #include "srtp/verifier.h"
 #include "tls/context.h"
+#include "tls/memory.h"
 
 #define DEFAULT_CONFIG "/etc/turnpike/turnpike.yaml"
 #define EXIT_USAGE     2
@@ -262,6 +263,9 @@ int main(int argc, char **argv)
     if (options.version) {
         puts("turnpike " TURNPIKE_VERSION);
         return EXIT_SUCCESS;
+    }
+    if (tls_memory_init() < 0) {
+        return main_fail("OpenSSL does not take its memory from here");
     }
     main_protect();
     const char *path = main_config_path(&options);

@@ -17,6 +17,7 @@
 #include "tls/context_internal.h"
 #include "tls/cookie.h"
 #include "tls/failure.h"
+#include "tls/memory.h"
 
 /* A handshake datagram passes any path of IPv6 (1280 bytes), tunnels included. */
 #define HANDSHAKE_MTU 1200
@@ -264,11 +265,17 @@ void dtls_session_feed(struct dtls_session *s, struct slice datagram)
 static bool take_buffers(struct dtls_session *s)
 {
     ERR_clear_error();
-    return SSL_alloc_buffers(s->ssl) == 1;
+    if (s->established)
+        tls_memory_begin(); /* without buffers it would be lost, not just what was to be done */
+    if (SSL_alloc_buffers(s->ssl) == 1)
+        return true;
+    tls_memory_end();
+    return false;
 }
 
 static void give_buffers_back(struct dtls_session *s)
 {
+    tls_memory_end();
     if (s->established)
         SSL_free_buffers(s->ssl); /* not while a record is read in parts */
 }
@@ -298,6 +305,7 @@ enum tls_outcome dtls_session_read(struct dtls_session *s, uint8_t *out, size_t 
         return TLS_MORE;
     }
     const enum tls_outcome outcome = read_record(s, out, cap, len);
+    tls_memory_end();
     if (outcome != TLS_DATA)
         give_buffers_back(s);
     return outcome;

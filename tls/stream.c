@@ -13,6 +13,7 @@
 #include "tls/bio.h"
 #include "tls/context_internal.h"
 #include "tls/failure.h"
+#include "tls/memory.h"
 #include "tls/stream_internal.h"
 
 /* Another one than the context's: a session from here serves no connection that needs none, and the
@@ -182,7 +183,9 @@ enum tls_outcome tls_stream_read(struct tls_stream *s, uint8_t *out, size_t cap,
         s->established = true;
     }
     size_t n = 0;
+    tls_memory_begin();
     const int result = SSL_read_ex(s->ssl, out, cap, &n);
+    tls_memory_end();
     if (result <= 0)
         return outcome_of(s, result);
     *len = n;
@@ -214,7 +217,10 @@ int tls_stream_write(struct tls_stream *s, struct slice plain)
         return 0;
     ERR_clear_error();
     size_t written;
-    if (SSL_write_ex(s->ssl, plain.data, plain.len, &written) == 1)
+    tls_memory_begin();
+    const int result = SSL_write_ex(s->ssl, plain.data, plain.len, &written);
+    tls_memory_end();
+    if (result == 1)
         return 0;
     s->failure = tls_failure_of(s->ssl, true);
     return -EPIPE;
