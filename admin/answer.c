@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/secret.h"
+
 #define HEAD_MAX 1024
 
 static int add_header(
@@ -47,6 +49,7 @@ int admin_answer_send(struct lws *wsi, const struct admin_answer *a)
     if (r == 0 && lws_write(wsi, start, (size_t)(p - start), LWS_WRITE_HTTP) < (int)(p - start)) {
         r = -1;
     }
+    secret_cleanse(room, LWS_PRE + HEAD_MAX + a->len); /* it may hold a password */
     free(room);
     return r;
 }

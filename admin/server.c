@@ -75,13 +75,23 @@ static void input_free(struct input *in)
     *in = (struct input){0};
 }
 
+/* It may hold a password. */
+static void answer_free(struct admin_answer *a)
+{
+    if (a->body) {
+        secret_cleanse(a->body, a->len);
+    }
+    free(a->body);
+    a->body = NULL;
+}
+
 static void connection_release(struct connection *c)
 {
     if (c->later) {
         admin_later_abandon(c->later);
     }
     input_free(&c->input);
-    free(c->answer.body);
+    answer_free(&c->answer);
     *c = (struct connection){0};
 }
 
@@ -145,7 +155,8 @@ static void count(struct admin_server *s, unsigned status)
     } known[] = {{200, METRIC_ADMIN_200}, {401, METRIC_ADMIN_401}, {403, METRIC_ADMIN_403},
         {404, METRIC_ADMIN_404}, {405, METRIC_ADMIN_405}, {413, METRIC_ADMIN_413},
         {503, METRIC_ADMIN_503}, {400, METRIC_ADMIN_400}, {415, METRIC_ADMIN_415},
-        {422, METRIC_ADMIN_422}, {429, METRIC_ADMIN_429}, {501, METRIC_ADMIN_501}, {507, METRIC_ADMIN_507}};
+        {422, METRIC_ADMIN_422}, {429, METRIC_ADMIN_429}, {501, METRIC_ADMIN_501},
+        {507, METRIC_ADMIN_507}};
     enum metric metric = METRIC_ADMIN_500;
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
         if (known[i].status == status) {
@@ -160,7 +171,7 @@ static void answer(struct connection *c, unsigned status, char *body, size_t len
 {
     struct admin_answer *a = &c->answer;
     const bool good = status < 300;
-    free(a->body);
+    answer_free(a);
     a->body = good || !c->api ? body : admin_problem_take(status, body, &len);
     a->len = len;
     a->status = status;

@@ -318,8 +318,7 @@ static int control_start_admin(
     struct control *c, const struct config *config, char *error, size_t error_cap)
 {
     struct admin_error why;
-    log_level_configure(
-        &c->log_level, config->log_level, config->log_format, clock_now().mono_us);
+    log_level_configure(&c->log_level, config->log_level, config->log_format, clock_now().mono_us);
     c->sessions = (struct sessions){.workers = &c->workers, .auth = &c->config.auth};
     c->kicker = (struct kicker){.workers = &c->workers, .auth = &c->config.auth};
     c->observe = (struct observe){
