@@ -203,14 +203,14 @@ bool pin_table_keep(struct pin_table *t, uint32_t index, uint64_t tag)
     return true;
 }
 
-bool pin_table_heed(struct pin_table *t, uint32_t index, uint32_t count)
+bool pin_table_mark(struct pin_table *t, uint32_t index)
 {
-    uint64_t old = atomic_load(&t->words[index]);
-    do {
-        if ((old & COUNT_MASK) != count)
-            return false;
-    } while (!atomic_compare_exchange_weak(&t->words[index], &old, old & ~MARKED));
-    return true;
+    return (atomic_fetch_or(&t->words[index], MARKED) & MARKED) == 0;
+}
+
+void pin_table_unmark(struct pin_table *t, uint32_t index)
+{
+    atomic_fetch_and(&t->words[index], ~MARKED);
 }
 
 bool pin_table_seize(struct pin_table *t, uint32_t index)

@@ -52,8 +52,11 @@ enum pin_outcome pin_table_take_kept(
 bool pin_table_give_kept(struct pin_table *t, uint32_t index);
 /* Keeps what this key counts from now on, and marks it. True: it was not marked before. */
 bool pin_table_keep(struct pin_table *t, uint32_t index, uint64_t tag);
-/* Takes the mark away if the key counts as many: from here on every change marks it again. */
-bool pin_table_heed(struct pin_table *t, uint32_t index, uint32_t count);
+/* Marks one that is kept. True: it was not marked before. */
+bool pin_table_mark(struct pin_table *t, uint32_t index);
+/* For who has taken it out of the list that its mark stands for: from here on every change marks it
+ * again, and what is read of it afterwards shows every change before. */
+void pin_table_unmark(struct pin_table *t, uint32_t index);
 /* A kept entry that counts nothing and is not marked: nobody else finds it until it is dropped. */
 bool pin_table_seize(struct pin_table *t, uint32_t index);
 void pin_table_drop(struct pin_table *t, uint32_t index);

@@ -167,7 +167,7 @@ static void plan(struct quota_reports *r, uint32_t id, uint64_t now_us)
 {
     struct lease *l = &r->leases[id];
     const uint64_t rested_us = l->sent_us + QUOTA_REPORT_EVERY_US;
-    if (!l->acknowledged || !quota_shared_settle(r->shared, l->index, l->sent)) {
+    if (!l->acknowledged || quota_shared_count(r->shared, l->index) != l->sent) {
         if (rested_us <= now_us)
             make_ready(r, id);
         else

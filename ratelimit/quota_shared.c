@@ -1,11 +1,12 @@
 /*
  * The state of a key is one word, { told, others, since, waiting }: who opens reads all of it at
  * once, after it has been counted, and control moves it at once. Entries that have changed lie in a
- * stack without a lock, of which control takes all at once, so that none is there twice.
+ * stack without a lock, of which control takes all at once.
  *
  * What always holds:
- * - An entry is in the stack, in the hands of the one who marked its pin, or of control, which
- * takes the mark away; so its pin cannot pass to another key meanwhile.
+ * - While its pin is marked an entry is in the stack, or on its way there in the hands of the one
+ * who marked it. Only control takes the mark away, and only when it hands the entry out: so none is
+ * there twice, which would make a ring of the stack, and no pin passes to another key meanwhile.
  * - Name and owner are those of the key whose tag the owner has: they are written by who holds it.
  */
 #include "ratelimit/quota_shared.h"
@@ -287,14 +288,17 @@ uint32_t quota_shared_changed(struct quota_shared *s)
     return atomic_exchange(&s->top, QUOTA_NO_INDEX);
 }
 
-uint32_t quota_shared_next(const struct quota_shared *s, uint32_t index)
+uint32_t quota_shared_next(struct quota_shared *s, uint32_t index)
 {
-    return atomic_load(&s->entries[index].next);
+    const uint32_t next = atomic_load(&s->entries[index].next);
+    pin_table_unmark(s->pins, index);
+    return next;
 }
 
 void quota_shared_postpone(struct quota_shared *s, uint32_t index)
 {
-    push(s, index);
+    if (pin_table_mark(s->pins, index))
+        push(s, index);
 }
 
 uint64_t quota_shared_name_at(const struct quota_shared *s, uint32_t index)
@@ -310,11 +314,6 @@ uint32_t *quota_shared_slot(struct quota_shared *s, uint32_t index)
 uint32_t quota_shared_count(const struct quota_shared *s, uint32_t index)
 {
     return pin_table_count(s->pins, index);
-}
-
-bool quota_shared_settle(struct quota_shared *s, uint32_t index, uint32_t count)
-{
-    return pin_table_heed(s->pins, index, count);
 }
 
 uint32_t quota_shared_snapshot(struct quota_shared *s, uint32_t index, uint64_t now_us)
@@ -335,7 +334,7 @@ uint32_t quota_shared_snapshot(struct quota_shared *s, uint32_t index, uint64_t 
             v.waiting |= count != v.told;
             v.told = count < v.told ? count : v.told;
         } while (!atomic_compare_exchange_weak(&e->state, &word, pack(v)));
-    } while (!pin_table_heed(s->pins, index, count));
+    } while (pin_table_count(s->pins, index) != count);
     return count;
 }
 

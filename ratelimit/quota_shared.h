@@ -7,8 +7,8 @@
  * - An instance opens while count + others <= Q, both of one answer, and count <= told + u.
  * - `told` is never more than Redis may hold: it is lowered before a report is made, and raised by
  * the answer to it.
- * - What is reported is counted in one step with taking the mark of the pin away, so that whatever
- * is counted later marks it again, and has seen the lowered `told`.
+ * - What is reported is what is counted once `told` is lowered to it, so that whatever is counted
+ * later has seen the lowered `told`, and hands the entry out again.
  */
 #ifndef RATELIMIT_QUOTA_SHARED_H
 #define RATELIMIT_QUOTA_SHARED_H
@@ -61,19 +61,18 @@ bool quota_shared_inspect(
 
 /* From here on: the control thread. */
 
-/* The first of the entries that have changed, of which each is handed out once;
- * QUOTA_NO_INDEX: none. quota_shared_next before the entry is done with. */
+/* The first of the entries that have changed; QUOTA_NO_INDEX: none. */
 uint32_t quota_shared_changed(struct quota_shared *s);
-uint32_t quota_shared_next(const struct quota_shared *s, uint32_t index);
+/* Hands out the entry, before it is looked at, and says which is the next: whatever changes from
+ * here on hands it out again. */
+uint32_t quota_shared_next(struct quota_shared *s, uint32_t index);
 /* Back among those that have changed. */
 void quota_shared_postpone(struct quota_shared *s, uint32_t index);
 uint64_t quota_shared_name_at(const struct quota_shared *s, uint32_t index);
 /* What control notes of an entry: 0 at first. */
 uint32_t *quota_shared_slot(struct quota_shared *s, uint32_t index);
 uint32_t quota_shared_count(const struct quota_shared *s, uint32_t index);
-/* Nothing has changed: true, and the next change hands it out again. */
-bool quota_shared_settle(struct quota_shared *s, uint32_t index, uint32_t count);
-/* What to report. Every change from here on hands the entry out again. */
+/* What to report. */
 uint32_t quota_shared_snapshot(struct quota_shared *s, uint32_t index, uint64_t now_us);
 struct quota_answer {
     uint32_t sent, others;

@@ -2,6 +2,7 @@
  * answers. */
 #include "ratelimit/quota.h"
 #include "ratelimit/quota_reports.h"
+#include "ratelimit/quota_shared.h"
 #include "ratelimit/rate_table.h"
 #include "tests/unit/fake_leases.h"
 
@@ -390,6 +391,37 @@ static void test_shared_quota_inspects_a_realm(void **state)
     close_many(f, 0, c, 2);
 }
 
+/* A worker may enter what has changed after control has taken the list and before it reports: the
+ * entry is in the list still, and what changes then must not enter it a second time. */
+static void test_shared_quota_changes_are_listed_once(void **state)
+{
+    struct rig *f = *state;
+    struct quota_shared *s = quota_shared_of(f->of[0].t);
+    struct quota_charge c[3];
+    const struct ask ask = {.per_user = 10};
+    assert_int_equal(open_many(f, 0, c, 1, &ask), 1);
+    const uint32_t index = quota_shared_changed(s);
+    assert_int_not_equal(index, QUOTA_NO_INDEX);
+    assert_int_equal(quota_shared_next(s, index), QUOTA_NO_INDEX);
+    assert_int_equal(quota_shared_changed(s), QUOTA_NO_INDEX);
+
+    assert_int_equal(open_many(f, 0, c + 1, 1, &ask), 1);
+    assert_int_equal(quota_shared_snapshot(s, index, f->now_us), 2);
+    quota_shared_postpone(s, index);
+    assert_int_equal(open_many(f, 0, c + 2, 1, &ask), 1);
+    assert_int_equal(quota_shared_changed(s), index);
+    assert_int_equal(quota_shared_next(s, index), QUOTA_NO_INDEX);
+
+    close_many(f, 0, c, 3);
+    assert_false(quota_shared_let_go(s, index)); /* nothing is held, but it is in the list */
+    assert_int_equal(quota_shared_changed(s), index);
+    quota_shared_next(s, index);
+    quota_shared_postpone(s, index);
+    pass(f, 100 * US_PER_MS);
+    assert_int_equal(fake_held(&f->fleet), 0);
+    assert_int_equal(quota_reports_stats(f->of[0].r).leases, 0);
+}
+
 /* Workers open and close while control reports: in the end the fleet has been told exactly what is
  * held, which is nothing, and no lease is left. */
 enum { THREADS = 3, ROUNDS = 100000, USERS = 5, EACH = 4 };
@@ -481,6 +513,7 @@ int main(void)
         TEST(test_shared_quota_link_down_deny_opens_nothing),
         TEST(test_shared_quota_dead_instance_leaves_its_share_to_others),
         TEST(test_shared_quota_inspects_a_realm),
+        TEST(test_shared_quota_changes_are_listed_once),
         TEST(test_shared_quota_threads_and_control_leave_no_lease),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
