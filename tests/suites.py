@@ -256,6 +256,12 @@ def interop_programs(folder, prefix=()):
     return [Program("interop", [*prefix, *python(script, "--daemon", folder / "daemon/turnpike")], timeout=420)]
 
 
+def fault_programs(every=False):
+    build("asan", targets=("daemon/turnpike", "tests/faults/libinterpose.so"))
+    more = ["--every"] if every else []
+    return [Program("faults", python(ROOT / "tests/faults/run", *more), timeout=86400 if every else 120)]
+
+
 def release_programs():
     folder = build("release-checked", targets=("daemon/turnpike", "cli/turnpikectl"))
     return [Program("check_release", python(ROOT / "tests/check_release.py", folder)),
@@ -284,6 +290,7 @@ def run_all(totals):
     totals.suite("headers", [Program("check_headers", python(check, asan, BUILDS / "fuzz"))])
     totals.suite("release", release_programs)
     totals.suite("interop", lambda: interop_programs(asan))
+    totals.suite("faults", fault_programs)
 
 
 def run_unit(totals):
@@ -333,13 +340,18 @@ def run_format_apply(totals):
     totals.suite("format", [Program(name, ["clang-format-14", "-i", name], tap=False) for name in sources()])
 
 
+def run_faults(totals):
+    totals.suite("faults", lambda: fault_programs(every=True))
+
+
 def run_mutants(totals):
     totals.suite("mutants", [Program("mutants", python(ROOT / "tests/mutants/run"), timeout=7200)])
 
 
 def main():
     parser = argparse.ArgumentParser(prog="tests/run", allow_abbrev=False)
-    modes = {"unit": run_unit, "tsan": run_tsan, "coverage": run_coverage, "mutants": run_mutants, "lint": run_lint,
+    modes = {"unit": run_unit, "tsan": run_tsan, "coverage": run_coverage, "mutants": run_mutants, "faults": run_faults,
+             "lint": run_lint,
              "format": run_format, "format-apply": run_format_apply}
     choice = parser.add_mutually_exclusive_group()
     for mode, function in modes.items():
