@@ -34,6 +34,9 @@ int check_config(const struct config *c, const struct document_node *root, struc
         rc = admin_check(c, root, fault);
     if (rc < 0)
         return rc;
+    if (c->usage.redis && !c->redis.url)
+        return fault_set(fault, document_line(root, "usage.redis"),
+            "'usage.redis' means nothing without 'redis.url'");
     if (c->auth.nonce_secret_old.len > 0 && c->auth.nonce_secret.len == 0)
         return fault_set(fault, document_line(root, "auth.nonce_secret_old"),
             "'auth.nonce_secret_old' means nothing without 'auth.nonce_secret'");

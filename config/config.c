@@ -151,6 +151,7 @@ static int keep_server_name(
 /* What Redis would decide together waits with it: without one that is shared nothing is alone. */
 static void keep_sharing(struct config *next)
 {
+    next->usage.redis = next->usage.redis && next->redis.url;
     if (!next->redis.url || !next->redis.limits)
         next->limits.deny_alone = false;
 }

@@ -114,6 +114,13 @@ static void control_on_signal(uv_signal_t *handle, int number)
     }
 }
 
+/* usage_send_fn */
+static int control_send_usage(void *ctx, struct slice id, struct slice record, uint32_t max)
+{
+    struct control *c = ctx;
+    return sharing_usage(c->sharing, id, record, max);
+}
+
 static void control_on_housekeeping(uv_timer_t *timer)
 {
     struct control *c = timer->data;
@@ -127,8 +134,8 @@ static void control_on_housekeeping(uv_timer_t *timer)
     char status[NOTIFY_TEXT_MAX];
     service_tick(&c->service, control_status(c, status));
     kicker_tick(&c->kicker, now.mono_us);
-    usage_writer_tick(c->usage);
     log_level_tick(&c->log_level, now.mono_us);
+    usage_writer_tick(c->usage, control_send_usage, c, sharing_usage_sent(c->sharing));
     reload_tick(c);
 }
 

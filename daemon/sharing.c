@@ -234,6 +234,16 @@ int sharing_revoke(struct sharing *s, const struct revocation *v)
     return s->fleet ? fleet_revoke(s->fleet, v) : 0;
 }
 
+int sharing_usage(struct sharing *s, struct slice id, struct slice record, uint32_t max)
+{
+    return s->fleet ? fleet_usage_add(s->fleet, id, record, max) : -EAGAIN;
+}
+
+uint64_t sharing_usage_sent(const struct sharing *s)
+{
+    return s->fleet ? fleet_usage_sent(s->fleet) : 0;
+}
+
 struct sharing *sharing_new(const struct sharing_deps *deps)
 {
     struct sharing *s = calloc(1, sizeof(*s));

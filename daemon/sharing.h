@@ -62,6 +62,9 @@ int sharing_revoke(struct sharing *s, const struct revocation *v);
 /* A REST secret of this realm (id) that came from Redis, borrowed until the next turn of the loop;
  * empty: none. */
 struct slice sharing_secret(const struct sharing *s, uint32_t realm);
+/* As fleet_usage_add; -EAGAIN without Redis. */
+int sharing_usage(struct sharing *s, struct slice id, struct slice record, uint32_t max);
+uint64_t sharing_usage_sent(const struct sharing *s);
 
 /* Where Redis is, or was: never a peer (THREATS row 1). Borrowed until the next turn of the loop.
  */

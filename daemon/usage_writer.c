@@ -29,6 +29,14 @@
 #define PERIOD_MS    200
 #define WORKERS_MOST 64
 
+/* For Redis. */
+struct line {
+    struct line *next;
+    size_t len;
+    char id[USAGE_ID_MAX];
+    char text[];
+};
+
 struct usage_writer {
     uint64_t instance; /* names this start of the process */
     unsigned workers;
@@ -40,16 +48,20 @@ struct usage_writer {
     _Atomic(char *) realms[AUTH_REALMS_MAX]; /* owned; NULL: no such realm yet */
     pthread_mutex_t lock;
     /* Guarded by it: */
-    char *path; /* owned; NULL: none */
-    bool open, stop;
+    char *path;             /* owned; NULL: none */
+    bool open, stop, redis; /* `redis`: for the stream as well */
+    uint32_t redis_max;
+    struct line *first, *last; /* owned */
+    uint32_t lines;
     /* The thread's: */
     struct usage_file *file;
+    bool sends;       /* to Redis */
     bool on, opening; /* `opening`: it has to be opened still */
     uint64_t stop_by_us;
     uint64_t open_logged_us, open_unlogged, write_logged_us, write_unlogged;
     char line[USAGE_LINE_MAX];
     /* Its numbers for control: */
-    _Atomic uint64_t written, failures;
+    _Atomic uint64_t written, failures, not_sent;
 };
 
 int usage_writer_check(const struct usage_settings *settings, char *error, size_t error_cap)
@@ -137,6 +149,7 @@ static void take_orders(struct usage_writer *u)
     if (u->opening && u->path) {
         path = strdup(u->path);
     }
+    u->sends = u->redis;
     if (u->stop && !u->stop_by_us) {
         u->stop_by_us = clock_now().mono_us + USAGE_END_US / 2;
     }
@@ -154,14 +167,49 @@ static const char *realm_name(const struct usage_writer *u, uint32_t realm)
     return name ? name : "";
 }
 
-/* False: there is no room for the line. */
+/* For control, which hands it to Redis. False: there is no room, or no memory. */
+static bool queue_line(struct usage_writer *u, const struct usage_record *record, size_t len)
+{
+    struct line *line = malloc(sizeof(*line) + len);
+    if (line) {
+        line->next = NULL;
+        line->len = len;
+        usage_line_id(line->id, u->instance, record);
+        memcpy(line->text, u->line, len);
+    }
+    pthread_mutex_lock(&u->lock);
+    const bool ok = line && u->lines < USAGE_LINES_MAX;
+    if (ok && u->last) {
+        u->last->next = line;
+    } else if (ok) {
+        u->first = line;
+    }
+    u->last = ok ? line : u->last;
+    u->lines += ok;
+    pthread_mutex_unlock(&u->lock);
+    if (!ok) {
+        free(line);
+    }
+    return ok;
+}
+
+/* False: there is no room for the line. What is in the file need not be in Redis. */
 static bool write_down(struct usage_writer *u, const struct usage_record *record)
 {
-    if (!u->on) {
+    if (!u->on && !u->sends) {
         return true;
     }
     const size_t len = usage_line_write(u->line, u->instance, realm_name(u, record->realm), record);
-    return usage_file_add(u->file, u->line, len);
+    if (u->on && !usage_file_add(u->file, u->line, len)) {
+        return false;
+    }
+    if (!u->sends || queue_line(u, record, len - 1)) {
+        return true;
+    }
+    if (u->on) {
+        atomic_fetch_add_explicit(&u->not_sent, 1, memory_order_relaxed);
+    }
+    return u->on;
 }
 
 static int flush(struct usage_writer *u)
@@ -189,7 +237,7 @@ static int drain(struct usage_writer *u, struct usage_ring *ring)
         if (write_down(u, record)) {
             usage_ring_pass(ring);
         } else {
-            r = flush(u);
+            r = u->on ? flush(u) : -EAGAIN;
         }
     }
     return r;
@@ -266,6 +314,8 @@ int usage_writer_start(struct usage_writer *u, const struct usage_settings *sett
         return r;
     }
     u->on = settings->file != NULL;
+    u->redis = settings->redis;
+    u->redis_max = settings->redis_max;
     u->path = settings->file ? strdup(settings->file) : NULL;
     return u->on && !u->path ? -ENOMEM : spawn(u);
 }
@@ -283,6 +333,8 @@ void usage_writer_configure(
     char *before = u->path;
     u->path = path;
     u->open = true;
+    u->redis = settings->redis;
+    u->redis_max = settings->redis_max;
     pthread_mutex_unlock(&u->lock);
     free(before);
     wake(u);
@@ -303,10 +355,45 @@ static void bring_up(struct usage_writer *u, enum metric metric, uint64_t total)
     counters_add(u->counters, metric, total - known);
 }
 
-void usage_writer_tick(struct usage_writer *u)
+/* The oldest line, taken out; NULL: none. */
+static struct line *take_line(struct usage_writer *u)
 {
+    pthread_mutex_lock(&u->lock);
+    struct line *line = u->first;
+    if (line) {
+        u->first = line->next;
+        u->last = u->first ? u->last : NULL;
+        u->lines--;
+    }
+    pthread_mutex_unlock(&u->lock);
+    return line;
+}
+
+static void put_back(struct usage_writer *u, struct line *line)
+{
+    pthread_mutex_lock(&u->lock);
+    line->next = u->first;
+    u->first = line;
+    u->last = u->last ? u->last : line;
+    u->lines++;
+    pthread_mutex_unlock(&u->lock);
+}
+
+void usage_writer_tick(struct usage_writer *u, usage_send_fn *send, void *ctx, uint64_t sent)
+{
+    struct line *line;
     bring_up(u, METRIC_USAGE_WRITTEN, atomic_load_explicit(&u->written, memory_order_relaxed));
     bring_up(u, METRIC_USAGE_FAILURES, atomic_load_explicit(&u->failures, memory_order_relaxed));
+    bring_up(u, METRIC_USAGE_NOT_SENT, atomic_load_explicit(&u->not_sent, memory_order_relaxed));
+    bring_up(u, METRIC_USAGE_SENT, sent);
+    while (send && (line = take_line(u))) {
+        const struct slice record = slice_of(line->text, line->len);
+        if (send(ctx, slice_of_string(line->id), record, u->redis_max) < 0) {
+            put_back(u, line);
+            return;
+        }
+        free(line);
+    }
 }
 
 void usage_writer_end(struct usage_writer *u)
@@ -340,6 +427,9 @@ void usage_writer_free(struct usage_writer *u)
     }
     for (size_t i = 0; i < AUTH_REALMS_MAX; i++) {
         free(atomic_load(&u->realms[i]));
+    }
+    for (struct line *line; (line = take_line(u));) {
+        free(line);
     }
     usage_file_free(u->file);
     if (u->wake >= 0) {

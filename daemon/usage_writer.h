@@ -9,8 +9,15 @@
 #include "auth/auth_settings.h"
 #include "base/counters.h"
 #include "base/random.h"
+#include "base/slice.h"
 #include "relay/usage.h"
 #include "relay/usage_settings.h"
+
+/* Lines that wait for Redis. */
+#define USAGE_LINES_MAX 8192u
+
+/* Hands a record on to Redis, as fleet_usage_add. */
+typedef int usage_send_fn(void *ctx, struct slice id, struct slice record, uint32_t max);
 
 /* How long usage_writer_end waits for the disk. */
 #define USAGE_END_US (2000 * US_PER_MS)
@@ -34,8 +41,9 @@ void usage_writer_configure(struct usage_writer *u, const struct usage_settings 
     const struct auth_settings *auth);
 /* Opens the file again, soon: it may have been moved away. */
 void usage_writer_reopen(struct usage_writer *u);
-/* Brings metrics up to date. Once a second or so. */
-void usage_writer_tick(struct usage_writer *u);
+/* Brings metrics up to date, and hands lines for Redis to `send` until it says -EAGAIN. `sent`: so
+ * many are there by now. Once a second or so. */
+void usage_writer_tick(struct usage_writer *u, usage_send_fn *send, void *ctx, uint64_t sent);
 /* When no worker has allocations any more: writes everything that is left, waits USAGE_END_US at
  * most, and ends the thread. NULL: nothing happens. */
 void usage_writer_end(struct usage_writer *u);

@@ -15,6 +15,7 @@
 #include "fleet/redis_secrets.h"
 #include "fleet/redis_srtp_keys.h"
 #include "fleet/redis_store.h"
+#include "fleet/redis_usage.h"
 
 #define TICK_MS   1000u
 #define REPLY_MIN (512u * 1024) /* a page of revocations or of deposits has to fit, and a batch */
@@ -27,6 +28,7 @@ struct fleet {
     struct redis_revocations *revocations;
     struct redis_limits *limits; /* NULL: they are not shared */
     struct redis_srtp_keys *srtp_keys;
+    struct redis_usage *usage;
     struct fleet_realms realms;
     struct fleet_hooks hooks;
     uv_timer_t timer;
@@ -100,6 +102,7 @@ static void on_tick(uv_timer_t *timer)
 {
     struct fleet *f = timer->data;
     redis_revocations_tick(f->revocations);
+    redis_usage_tick(f->usage);
     if (f->limits)
         redis_limits_tick(f->limits);
     if (++f->ticks >= REDIS_SECRETS_EVERY_MS / TICK_MS)
@@ -120,6 +123,7 @@ static void free_parts(struct fleet *f)
     redis_revocations_free(f->revocations);
     redis_limits_free(f->limits);
     redis_srtp_keys_free(f->srtp_keys);
+    redis_usage_free(f->usage);
     fleet_realms_deinit(&f->realms);
 }
 
@@ -167,7 +171,8 @@ static int make_parts(struct fleet *f, uv_loop_t *loop, const struct redis_link_
         .deposited = on_srtp_deposited,
         .found = on_srtp_found,
         .ctx = f});
-    if (!f->store || !f->secrets || !f->revocations || !f->srtp_keys)
+    f->usage = redis_usage_new(f->link, prefix_of(options->settings));
+    if (!f->store || !f->secrets || !f->revocations || !f->srtp_keys || !f->usage)
         return -ENOMEM;
     return make_limits(f, options->settings, random);
 }
@@ -261,6 +266,16 @@ int fleet_revoke(struct fleet *f, const struct revocation *v)
 void fleet_srtp_use(struct fleet *f, bool on)
 {
     redis_srtp_keys_use(f->srtp_keys, on);
+}
+
+int fleet_usage_add(struct fleet *f, struct slice id, struct slice record, uint32_t max)
+{
+    return redis_usage_add(f->usage, id, record, max);
+}
+
+uint64_t fleet_usage_sent(const struct fleet *f)
+{
+    return redis_usage_sent(f->usage);
 }
 
 int fleet_srtp_ask(struct fleet *f, struct slice place)

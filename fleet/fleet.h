@@ -92,6 +92,11 @@ void fleet_srtp_use(struct fleet *f, bool on);
  * the hook will be called once, unless the fleet is freed before; -EAGAIN: cannot be reached now,
  * or not in use; -EINVAL: no such place; -ENOMEM. */
 int fleet_srtp_ask(struct fleet *f, struct slice place);
+/* A usage record for the stream PREFIX/usage, of which about `max` entries are kept; copied. 0: it
+ * is added when Redis can be reached, once or, under the same id, again; -EAGAIN: too many wait;
+ * -ENOMEM. */
+int fleet_usage_add(struct fleet *f, struct slice id, struct slice record, uint32_t max);
+uint64_t fleet_usage_sent(const struct fleet *f); /* records that Redis has */
 /* Reads certificates and keys of the link again; see redis_link_renew. */
 int fleet_renew(struct fleet *f, char *error, size_t error_cap);
 

@@ -5,8 +5,9 @@ import signal
 import time
 
 from admin import with_admin
-from harness import CONFIG, REALM, USER, case, expect, until
+from harness import CONFIG, REALM, USER, case, expect, run_command, until
 from media_call import allocated
+from redis import CANARY, PORT, Redis
 
 CHANNEL, EVERY_S = 0x4000, 1
 NUMBERS = [(way, key) for way in ("to_peer", "to_client") for key in ("packets", "bytes", "dropped")]
@@ -116,3 +117,39 @@ def usage_that_a_kill_loses_is_bounded(lab):
     until(lambda: [r for r in records(path) if r["type"] == "end"], 5, "nothing comes behind a torn line")
     expect(len({r["instance"] for r in records(path)}) == 2, "two starts have one name")
     again.check()
+
+
+def redis_cli(*words):
+    return run_command("redis-cli", "-p", PORT, "--no-auth-warning", "-a", CANARY, *words)
+
+
+def streamed():
+    """[(id, record)] of the stream, in its order."""
+    lines = redis_cli("XRANGE", "turnpike/usage", "-", "+").splitlines()
+    return [(lines[n + 1], json.loads(lines[n + 3])) for n, line in enumerate(lines) if line == "id" and lines[n + 2] == "record"]
+
+
+@case
+def usage_stream_is_bounded_and_has_what_the_file_has(lab):
+    redis = lab.start(Redis)
+    redis_cli("EVAL", "for i = 1, 3000 do redis.call('XADD', KEYS[1], '*', 'old', i) end", 1, "turnpike/usage")
+    text = config(lab).replace("usage: {", "usage: { redis: true, redis_max: 1000,")
+    server = lab.server(text + f'redis: {{ url: "redis://:{CANARY}@127.0.0.1:{PORT}" }}\n')
+    path = lab.folder / "usage.jsonl"
+    client, peer = allocated(lab, channel=CHANNEL)
+    relay(client, peer, 10)
+    until(streamed, 10, "nothing comes into the stream")
+    expect(int(redis_cli("XLEN", "turnpike/usage")) <= 1200, "the stream is not bounded")
+    redis.freeze()
+    time.sleep(1.6)  # longer than a command waits: what is on its way is sent again
+    redis.thaw()
+    relay(client, peer, 5)
+    client.refresh(0)
+    until(lambda: any(r["type"] == "end" for _, r in streamed()), 15, "the end does not come")
+    until(lambda: {r["id"] for r in records(path)} <= {name for name, _ in streamed()}, 5, "the file has more than the stream")
+    found = streamed()
+    expect(all(name == record["id"] for name, record in found), "an entry under another record's id")
+    once = dict(found)
+    expect(all(once[name] == record for name, record in found), "two records have one id")
+    expect(add_up(once.values())["to_peer.packets"] == 15, "the deltas of the stream")
+    server.check()

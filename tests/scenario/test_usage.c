@@ -213,9 +213,11 @@ static void test_usage_full_ring_keeps_the_deltas_for_the_next_record(void **sta
     assert_true(books.live >= 9);
     for (unsigned i = 0; i < 8; i++)
         assert_int_equal(client_refresh(&more[i], 0, NULL), 200);
-    assert_int_equal(client_refresh(&f->a, 0, NULL), 200);
-    /* Ends wait in the worker. */
+    /* Ends wait in the worker, and the next does not overtake them. */
     assert_int_equal(usage_ring_room(rings[0]), 0);
+    take(0, 1);
+    assert_int_equal(client_refresh(&f->a, 0, NULL), 200);
+    assert_int_equal(usage_ring_room(rings[0]), 1);
     for (unsigned round = 0; round < 5; round++) {
         take_all();
         world_advance(f->w, 1);
