@@ -370,6 +370,8 @@ static const struct bad cases[] = {
         "'realms[].srtp' must be off, observe"},
     {"threat_03_srtp_replay_refused", "srtp_verify: { replay: pass }\n", 1,
         "must be drop or count, not 'pass'"},
+    {"threat_03_usage_redis_without_redis_refused", USERS "usage: { redis: true }\n", 2,
+        "'usage.redis' means nothing without 'redis.url'"},
     {"threat_03_usage_every_too_short_refused", "usage: { every: 0s }\n", 1, "usage.every"},
     {"threat_03_srtp_window_too_small_refused", "srtp_verify: { window: 127 }\n", 1,
         "between 128 and 16384"},

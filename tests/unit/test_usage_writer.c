@@ -14,7 +14,8 @@
 #include "base/clock.h"
 #include "daemon/usage_writer.h"
 
-#define PATIENCE_US (10 * US_PER_S)
+#define PATIENCE_US   (10 * US_PER_S)
+#define USAGE_ID_TEXT 64
 
 struct fixture {
     _Alignas(64) struct counters counters;
@@ -199,6 +200,82 @@ static void test_usage_writer_full_disk_loses_nothing_that_there_was_room_for(vo
     assert_int_equal(counted(f, METRIC_USAGE_WRITTEN), f->put);
 }
 
+struct sends {
+    unsigned count, most; /* -EAGAIN behind `most` */
+    uint32_t max;
+    char ids[64][USAGE_ID_TEXT], record[256];
+};
+
+static int fake_send(void *ctx, struct slice id, struct slice record, uint32_t max)
+{
+    struct sends *s = ctx;
+    if (s->count == s->most)
+        return -EAGAIN;
+    snprintf(s->ids[s->count++], USAGE_ID_TEXT, "%.*s", (int)id.len, (const char *)id.data);
+    snprintf(s->record, sizeof(s->record), "%.*s", (int)record.len, (const char *)record.data);
+    s->max = max;
+    assert_null(memchr(record.data, '\n', record.len));
+    return 0;
+}
+
+/* Until so many have been sent. */
+static void wait_for_sends(struct fixture *f, struct sends *s, unsigned count)
+{
+    const uint64_t by = clock_now().mono_us + PATIENCE_US;
+    while (s->count < count && clock_now().mono_us < by) {
+        usage_writer_tick(f->writer, fake_send, s, s->count);
+        pause_ms(5);
+    }
+    assert_int_equal(s->count, count);
+}
+
+static void test_usage_writer_lines_for_redis_wait_in_their_order(void **state)
+{
+    struct fixture *f = *state;
+    struct sends sends = {.most = 3};
+    f->settings.redis = true;
+    f->settings.redis_max = 4711;
+    start(f);
+    for (unsigned i = 0; i < 10; i++)
+        assert_true(put(f, 0, 0));
+    wait_for_sends(f, &sends, 3);
+    sends.most = 64;
+    wait_for_sends(f, &sends, 10);
+    assert_int_equal(sends.max, 4711);
+    for (unsigned i = 0; i < 10; i++) {
+        char end[32];
+        snprintf(end, sizeof(end), "-0000000000000007-%u", i + 1);
+        assert_non_null(strstr(sends.ids[i], end));
+    }
+    assert_non_null(strstr(sends.record, sends.ids[9]));
+    wait_for_lines(f->path, 10);
+    usage_writer_tick(f->writer, fake_send, &sends, sends.count);
+    assert_int_equal(atomic_load(&f->counters.metric[METRIC_USAGE_SENT]), 10);
+    f->settings.redis = false;
+    usage_writer_configure(f->writer, &f->settings, &f->auth);
+    pause_ms(50);
+    put(f, 0, 0);
+    wait_for_lines(f->path, 11);
+    usage_writer_tick(f->writer, fake_send, &sends, sends.count);
+    assert_int_equal(sends.count, 10);
+}
+
+static void test_usage_writer_without_a_file_nothing_is_dropped_for_redis(void **state)
+{
+    struct fixture *f = *state;
+    f->settings.file = NULL;
+    f->settings.redis = true;
+    start(f);
+    for (unsigned quiet = 0; quiet < 40; quiet++) {
+        while (f->put < 50000 && (put(f, 0, 0) || put(f, 1, 0)))
+            quiet = 0;
+        assert_true(f->put < 50000);
+        pause_ms(10);
+    }
+    assert_in_range(f->put, USAGE_LINES_MAX + 1024, USAGE_LINES_MAX + 1024);
+    assert_int_equal(counted(f, METRIC_USAGE_NOT_SENT), 0);
+}
+
 static void test_usage_writer_end_writes_everything(void **state)
 {
     struct fixture *f = *state;
@@ -247,6 +324,8 @@ int main(void)
         WRITER(test_usage_writer_follows_the_configuration),
         WRITER(test_usage_writer_opens_a_moved_file_again),
         WRITER(test_usage_writer_full_disk_loses_nothing_that_there_was_room_for),
+        WRITER(test_usage_writer_lines_for_redis_wait_in_their_order),
+        WRITER(test_usage_writer_without_a_file_nothing_is_dropped_for_redis),
         WRITER(test_usage_writer_end_writes_everything),
         WRITER(test_usage_writer_end_does_not_wait_for_a_full_disk),
         WRITER(test_usage_writer_file_that_cannot_be_had_is_said),
