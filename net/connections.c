@@ -98,13 +98,16 @@ static void refuse(struct connections *set, struct arrival *a, enum reason why)
     give_back_fd(set, a->fd);
 }
 
-static void local_of(struct flow *flow, int fd)
+/* False: the kernel has no resources to say it (getsockname(2)), and half a 5-tuple is none. */
+static bool local_of(struct flow *flow, int fd)
 {
     struct sockaddr_storage sa;
     socklen_t len = sizeof(sa);
-    if (getsockname(fd, (struct sockaddr *)&sa, &len) == 0) {
-        (void)addr_from_sockaddr(&flow->local, (struct sockaddr *)&sa);
+    if (getsockname(fd, (struct sockaddr *)&sa, &len) < 0) {
+        return false;
     }
+    (void)addr_from_sockaddr(&flow->local, (struct sockaddr *)&sa);
+    return true;
 }
 
 /* Who may speak at all, and what the client has taken. Behind a proxy the client is not known yet:
@@ -170,8 +173,7 @@ void connections_accept(
         close(fd);
         return;
     }
-    local_of(&a.flow, fd);
-    enum reason refused = admit(set, &a);
+    enum reason refused = local_of(&a.flow, fd) ? admit(set, &a) : REASON_CONNECTION_MEMORY;
     if (refused) {
         refuse(set, &a, refused);
         return;

@@ -125,6 +125,21 @@ static void test_connections_beyond_the_file_budget_are_closed_at_once(void **st
     close(fds[1]);
 }
 
+/* What is no socket has no address, as a socket has none where the kernel has no memory for it. */
+static void test_connections_without_a_local_address_are_closed_at_once(void **state)
+{
+    struct streams *s = *state;
+    const struct addr remote = addr_ipv4(192, 0, 2, 1, 1234);
+    int pair[2];
+    char byte;
+    assert_int_equal(pipe(pair), 0);
+    connections_accept(s->connections, pair[1], STREAMS_LISTENER, &remote);
+    assert_int_equal(streams_ended(s, REASON_CONNECTION_MEMORY), 1);
+    assert_int_equal(read(pair[0], &byte, 1), 0);
+    assert_int_equal(connection_counts_total(s->counts), 0);
+    close(pair[0]);
+}
+
 static void test_connections_begin_no_handshake_beyond_the_budget(void **state)
 {
     struct streams *s = *state;
@@ -160,6 +175,7 @@ int main(void)
         CASE(test_connections_limits_follow_the_snapshot),
         CASE(test_connections_are_half_open_until_they_have_an_allocation),
         CASE(test_connections_beyond_the_file_budget_are_closed_at_once),
+        CASE(test_connections_without_a_local_address_are_closed_at_once),
         CASE(test_connections_begin_no_handshake_beyond_the_budget),
         CASE(test_connections_end_all_tells_relay_of_those_that_spoke),
     };
