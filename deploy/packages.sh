@@ -3,8 +3,8 @@
 
 build_packages=(gcc libc6-dev meson ninja-build pkg-config libuv1-dev libssl-dev libyaml-dev libunistring-dev libwebsockets-dev
     libwebsockets-evlib-uv libjansson-dev libhiredis-dev libsrtp2-dev libcap-ng-dev)
-# Without these meson does not configure the tests.
-test_packages=(git python3 libcmocka-dev liblua5.1-0-dev libnice-dev util-linux redis-server redis-sentinel redis-tools)
+# Without these meson does not configure the tests, or they fail: shells and man read what is made for them.
+test_packages=(git python3 fish man-db scdoc zsh libcmocka-dev liblua5.1-0-dev libnice-dev util-linux redis-server redis-sentinel redis-tools)
 fuzz_packages=(clang-14 libclang-rt-14-dev llvm-14)
 interop_packages=(iproute2 coturn prometheus chromium firefox-esr libnss3-tools openssl python3-cryptography python3-openssl haproxy nginx
     libnginx-mod-stream systemd)

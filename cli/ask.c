@@ -1,0 +1,40 @@
+/* What the daemon answers, or the line that says why not. Called by the commands. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/client.h"
+#include "cli/command.h"
+
+/* The answer's body as *text if it is a 200; else the exit code, with the line said. */
+static int take(const struct cli_options *options, int r, struct client_answer *answer, char **text)
+{
+    if (r < 0) {
+        fprintf(stderr, "turnpikectl: cannot reach the daemon at %s: %s\n",
+            options->socket ? options->socket : "its usual socket",
+            r == -EPROTO ? "what answers there is not turnpike" : strerror(-r));
+        return CLI_UNREACHABLE;
+    }
+    if (answer->status != 200) {
+        fprintf(stderr, "turnpikectl: refused (%u): %.*s\n", answer->status,
+            (int)strcspn(answer->body, "\n"), answer->body);
+        client_answer_free(answer);
+        return CLI_REFUSED;
+    }
+    *text = answer->body;
+    return CLI_DONE;
+}
+
+int cli_fetch(const struct cli_options *options, const char *path, char **text)
+{
+    struct client_answer answer;
+    const int r = client_get(options->socket, path, &answer);
+    return take(options, r, &answer, text);
+}
+
+int cli_post(const struct cli_options *options, const char *path, struct slice body, char **text)
+{
+    struct client_answer answer;
+    const int r = client_post(options->socket, path, body, &answer);
+    return take(options, r, &answer, text);
+}
