@@ -32,6 +32,7 @@ struct admin {
     struct admin_listen *tcp, *local;
     uv_timer_t tick;
     bool ticking;
+    bool beyond; /* TCP is reached from other machines */
 };
 
 /* The plain end of a connection: of one that has always been, or of TLS. */
@@ -106,6 +107,7 @@ static int listen_tcp(struct admin *a, const struct admin_listen_on *on,
         warn("admin.listen", text, r);
         return 0;
     }
+    a->beyond = !addr_is_loopback(&addr);
     log_event(LOG_INFO, "admin_listening", log_addr("addr", &addr),
         log_str("tls", a->policy->tls ? "yes" : "no"));
     return 0;
@@ -220,6 +222,10 @@ void admin_set_policy(struct admin *a, struct admin_policy *policy)
 {
     admin_policy_free(a->policy);
     a->policy = policy;
+    if (a->beyond && !policy->tls) {
+        log_event(LOG_WARN, "admin_unreachable",
+            log_str("why", "nothing is served in clear beyond loopback, until the next start"));
+    }
     a->access = (struct admin_access){
         .token = &policy->token, .hosts = policy->hosts, .host_count = policy->host_count};
 }

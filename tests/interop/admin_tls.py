@@ -153,6 +153,7 @@ def what_a_reload_changes(lab, server, own, good, who_may):
     expect(ask(anybody, "/live", token=admin.TOKEN)[0] is None and ask(ops, "/live")[0] == 200, "certificates are not required")
     # Without TLS nothing is served beyond loopback, though the socket is kept until the next start.
     reloaded(lab, server, admin.with_admin(lab))
+    expect("admin_unreachable" in server.output(), "no word about who cannot come in any more")
     said = admin.exchange(WHERE, f"GET /live HTTP/1.1\r\nHost: {ADDRESS}\r\n\r\n".encode())
     expect(said == b"", f"in clear after a reload: {said[:80]}")
     expect(admin.get("/live")[0] == 200, "loopback in clear after a reload")
