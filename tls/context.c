@@ -119,11 +119,10 @@ static SSL_CTX *make_ctx(
     if (!ctx)
         return NULL;
     const struct tls_certificate *first = &c->certificates[0];
-    SSL_CTX_set_app_data(ctx, c);
     SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, NULL);
     SSL_CTX_set_tlsext_servername_callback(ctx, choose_certificate);
     SSL_CTX_set_tlsext_servername_arg(ctx, c);
-    if (set_policy(ctx, session_context) &&
+    if (SSL_CTX_set_app_data(ctx, c) == 1 && set_policy(ctx, session_context) &&
         SSL_CTX_use_cert_and_key(ctx, first->leaf, first->key, first->chain, 1) == 1 &&
         (!c->clients || tls_clients_apply(c->clients, ctx) == 0))
         return ctx;

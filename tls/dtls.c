@@ -108,10 +108,9 @@ static bool prepare_ssl(struct dtls_session *s)
         return false;
     BIO_set_data(bio, s);
     SSL_set_bio(s->ssl, bio, bio);
-    SSL_set_app_data(s->ssl, s);
     SSL_set_accept_state(s->ssl);
     SSL_set_options(s->ssl, SSL_OP_NO_QUERY_MTU);
-    return SSL_set_mtu(s->ssl, HANDSHAKE_MTU) == HANDSHAKE_MTU;
+    return SSL_set_app_data(s->ssl, s) == 1 && SSL_set_mtu(s->ssl, HANDSHAKE_MTU) == HANDSHAKE_MTU;
 }
 
 static struct dtls_session *session_new(

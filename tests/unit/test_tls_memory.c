@@ -21,6 +21,7 @@ void __wrap_tls_memory_begin(void);
 void __real_tls_memory_end(void);
 void __wrap_tls_memory_end(void);
 
+static unsigned fails_next;               /* of OpenSSL's allocations; 0: none */
 static bool out_of_memory, within, asked; /* asked: by OpenSSL */
 static unsigned refused;
 
@@ -47,6 +48,10 @@ void __wrap_tls_memory_end(void)
 
 static void *on_malloc(size_t size, const char *file, int line)
 {
+    if (fails_next > 0 && --fails_next == 0) {
+        refused++;
+        return NULL;
+    }
     asked = true;
     void *at = tls_memory_take(size);
     asked = false;
@@ -113,6 +118,28 @@ static void test_tls_memory_dtls_sessions_outlive_a_want_of_it(void **state)
     test_dtls_deinit(&t);
 }
 
+/* The hello with a cookie makes the session: each of its allocations may fail. */
+static void test_tls_memory_dtls_hello_survives_the_want_of_any_piece(void **state)
+{
+    unsigned n = 0;
+    do {
+        static struct test_dtls t;
+        test_dtls_init(&t, client_ctx, context);
+        for (unsigned i = 0; i < 2; i++) {
+            SSL_do_handshake(t.client);
+            struct test_datagram hello = test_queue_take(&t.to_server, 0);
+            refused = 0;
+            fails_next = i == 1 ? ++n : 0;
+            test_dtls_deliver(&t, slice_of(hello.data, hello.len));
+            fails_next = 0;
+            free(hello.data);
+        }
+        assert_true(refused > 0 || t.hello == DTLS_HELLO_ACCEPTED);
+        test_dtls_deinit(&t);
+    } while (refused > 0);
+    assert_true(n > 20);
+}
+
 static void test_tls_memory_spare_is_bounded_and_comes_back(void **state)
 {
     uint8_t *taken[64];
@@ -159,6 +186,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_tls_memory_streams_outlive_a_want_of_it, begin, end),
         cmocka_unit_test_setup_teardown(
             test_tls_memory_dtls_sessions_outlive_a_want_of_it, begin, end),
+        cmocka_unit_test_setup_teardown(
+            test_tls_memory_dtls_hello_survives_the_want_of_any_piece, begin, end),
         cmocka_unit_test_setup_teardown(
             test_tls_memory_spare_is_bounded_and_comes_back, begin, end),
         cmocka_unit_test_setup_teardown(
