@@ -6,6 +6,7 @@
  * number and a number) runs only that one; TURNPIKE_SIM=STATE:SEED+COUNT so many from there on.
  */
 #include "tests/scenario/shared_limits.h"
+#include "tests/thorough.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -15,12 +16,9 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-/* One thread, one after the other: nothing for the thread sanitizer to find in thousands. */
-#ifdef __SANITIZE_THREAD__
-#define SEEDS 500
-#else
-#define SEEDS 5000
-#endif
+/* Of each state. */
+#define SEEDS             1000
+#define SEEDS_MOST        5000
 #define LEAST_UTILISATION 0.85
 #define FAILURES_MAX      10 /* are named; then it is enough */
 
@@ -110,6 +108,7 @@ int main(void)
         cmocka_unit_test(test_limits_under_several_faults_admit_no_more_than_their_sum),
     };
     const char *text = getenv("TURNPIKE_SIM");
+    only.count = thorough(SEEDS, SEEDS_MOST);
     if (text) {
         const int read =
             sscanf(text, "%u:%" SCNu64 "+%" SCNu64, &only.state, &only.seed, &only.count);

@@ -10,9 +10,11 @@
 
 #include <cmocka.h>
 
+#include "tests/thorough.h"
 #include "tests/unit/srtp_sender.h"
 
-#define SEEDS        100
+#define SEEDS        25
+#define SEEDS_MOST   100
 #define SSRCS        3
 #define PACKETS      700 /* of all SSRCs together */
 #define BEFORE       200 /* of each SSRC, before who joins late is there */
@@ -170,7 +172,7 @@ static void run_call(unsigned suite, unsigned seed, enum join join)
 static void run_seeds(enum join join)
 {
     for (unsigned suite = 0; suite < SRTP_SUITE_COUNT; suite++) {
-        for (unsigned seed = 0; seed < SEEDS; seed++)
+        for (unsigned seed = 0; seed < thorough(SEEDS, SEEDS_MOST); seed++)
             run_call(suite, seed, join);
     }
 }
