@@ -433,6 +433,11 @@ struct verdict allocate_handle(struct request *q, struct reply_fields *reply)
     if (v.kind != VERDICT_SUCCESS) {
         return v;
     }
+    /* "at any point, the server MAY choose to reject the request with a 300 (Try Alternate) error"
+     * (RFC 8656 section 7.2). A port that was reserved here is nowhere else: its claim goes on. */
+    if (q->relay->snapshot->drain.on && !wishes.claims) {
+        return drain_redirect(q, reply);
+    }
     v = take(q, &wishes, &grant);
     if (v.kind != VERDICT_SUCCESS) {
         give_back(q, &grant);

@@ -169,15 +169,19 @@ struct verdict {
     enum reason reason;
 };
 
-/* What a success response carries besides integrity; handlers fill in what applies. */
+/* What a response carries besides integrity, of a success but for what is said to be of a 300;
+ * handlers fill in what applies. */
 struct reply_fields {
     bool has_mapped, has_lifetime, has_token;
+    bool has_alternate_domain; /* of a 300; that of the snapshot */
     uint8_t relayed_count;
     uint8_t address_error_family; /* ADDR_NONE: none */
     uint16_t address_error_code;
     uint32_t lifetime_s;
     uint8_t token[8];
     struct addr relayed[2];
+    struct addr alternates[2]; /* of a 300 */
+    uint8_t alternate_count;
 };
 
 static inline struct verdict verdict_success(void)
@@ -296,6 +300,11 @@ void question_leave(struct parked *p);
 /* Runs all again that wait for it. */
 void question_answered(
     struct relay *r, const struct store_question *what, const struct instant *now);
+
+/* drain.c */
+/* Of an Allocate request while draining: 300 with *reply filled in, or 508. */
+struct verdict drain_redirect(const struct request *q, struct reply_fields *reply);
+void drain_advance(struct relay *r, const struct instant *now);
 
 /* revoke.c */
 void revoke_tick(struct relay *r, const struct instant *now);

@@ -122,6 +122,7 @@ void relay_tick(struct relay *r, const struct instant *now)
 {
     r->now = *now;
     revoke_tick(r, now);
+    drain_advance(r, now);
     park_tick(r, now);
     media_tick(r, now);
     usage_tick(r, now);

@@ -112,9 +112,24 @@ static int write_challenge(const struct request *q, struct stun_writer *w)
     return 0;
 }
 
-static int write_error(const struct request *q, struct stun_writer *w, uint16_t code)
+/* Of a 300. "It is encoded in the same way as MAPPED-ADDRESS" (RFC 8489 section 14.15) */
+static void write_alternates(
+    const struct request *q, struct stun_writer *w, const struct reply_fields *f)
+{
+    for (unsigned i = 0; i < f->alternate_count; i++) {
+        stun_write_addr(w, STUN_ATTR_ALTERNATE_SERVER, &f->alternates[i]);
+    }
+    if (f->has_alternate_domain) {
+        stun_write_attr(w, STUN_ATTR_ALTERNATE_DOMAIN,
+            slice_of_string(q->relay->snapshot->drain.alternates.domain));
+    }
+}
+
+static int write_error(const struct request *q, struct stun_writer *w, uint16_t code,
+    const struct reply_fields *fields)
 {
     stun_write_error(w, code);
+    write_alternates(q, w, fields);
     if (code == 420) {
         write_unknown(q, w);
     }
@@ -154,7 +169,7 @@ static size_t build(
         q->msg.transaction);
     if (success) {
         write_success(q, &w, fields);
-    } else if (write_error(q, &w, v->code)) {
+    } else if (write_error(q, &w, v->code, fields)) {
         return 0;
     }
     if (q->authenticated) {

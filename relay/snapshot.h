@@ -9,6 +9,7 @@
 #include "auth/auth.h"
 #include "ratelimit/bandwidth.h"
 #include "ratelimit/ratelimit_settings.h"
+#include "relay/drain.h"
 #include "relay/peer_policy.h"
 #include "relay/relay_settings.h"
 #include "srtp/guard.h"
@@ -31,6 +32,7 @@ struct relay_snapshot {
     uint8_t guard_of_listener[GUARD_LISTENERS_MAX]; /* by flow.listener; SRTP_GUARD_INHERIT: what
                                                        the realm says */
     uint32_t usage_every_s; /* how often live allocations are told of; 0: no records are made */
+    struct relay_drain drain;
     struct relay_settings relay; /* lists inside `policy` are not used by workers */
     struct {
         struct relay_address address;

@@ -46,6 +46,7 @@ static bool is_known(uint16_t type)
     case STUN_ATTR_ICMP:
     case STUN_ATTR_SOFTWARE:
     case STUN_ATTR_ALTERNATE_SERVER:
+    case STUN_ATTR_ALTERNATE_DOMAIN:
     case STUN_ATTR_FINGERPRINT:
     case STUN_ATTR_THIRD_PARTY_AUTHORIZATION:
         return true;

@@ -61,6 +61,7 @@ struct world_settings {
     struct addr server_ipv4;                         /* the listener */
     struct usage_ring *usage[WORLD_WORKERS_MAX];     /* the test's; NULL: no records */
     uint32_t usage_every_s;
+    struct relay_drain drain;
 };
 
 /* One worker, IPv4 and IPv6 relayed addresses, generous limits, the recommended peer policy. */

@@ -195,6 +195,7 @@ void world_build_snapshot(struct world *w)
     for (unsigned i = 0; i < WORLD_LISTENERS; i++)
         if (w->settings.listener_guards[i])
             s->guard_of_listener[i] = *w->settings.listener_guards[i];
+    s->drain = w->settings.drain;
     s->relay = w->settings.relay;
     for (size_t i = 0; i < s->relay.address_count; i++) {
         const struct relay_address *a = &s->relay.addresses[i];

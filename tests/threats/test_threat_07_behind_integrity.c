@@ -42,6 +42,7 @@ static const struct raw_attr appended[] = {
     {STUN_ATTR_ICMP, 8, "\0\0\3\3\0\0\0"},
     {STUN_ATTR_SOFTWARE, 4, "evil"},
     {STUN_ATTR_ALTERNATE_SERVER, 8, PEER2},
+    {STUN_ATTR_ALTERNATE_DOMAIN, 4, "evil"},
     {STUN_ATTR_THIRD_PARTY_AUTHORIZATION, 4, "evil"},
     {0x7777, 4, "what"}, /* unknown and comprehension-required: no 420 */
     {0xc777, 4, "what"},
