@@ -14,6 +14,7 @@
 #include "fleet/fleet_settings.h"
 #include "net/net_settings.h"
 #include "ratelimit/ratelimit_settings.h"
+#include "relay/drain_settings.h"
 #include "relay/relay_settings.h"
 #include "relay/usage_settings.h"
 #include "srtp/srtp_settings.h"
@@ -35,6 +36,7 @@ struct config {
                                               SRTP_GUARD_INHERIT: srtp.guard */
     struct redis_settings redis;           /* url NULL: there is none */
     struct usage_settings usage;
+    struct drain_settings drain;
     struct admin_settings admin;
     struct sandbox_settings sandbox;
     enum log_level log_level;

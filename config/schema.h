@@ -119,6 +119,8 @@ extern const struct schema_type type_redis_url, type_redis_url_file, type_redis_
 extern const struct schema_type type_srtp_wrap_key, type_srtp_wrap_key_file;
 /* sandbox.c */
 extern const struct schema_type type_account;
+/* drain.c */
+extern const struct schema_type type_alternate_servers, type_alternate_domain;
 /* admin.c */
 extern const struct schema_type type_admin_listen, type_admin_socket;
 /* uris.c */

@@ -99,6 +99,9 @@ static void test_config_init_gives_relay_and_limits_defaults(void **state)
     assert_int_equal(c.limits.bandwidth_burst_ms, 500);
     assert_false(c.limits.deny_alone);
     assert_int_equal(c.log_level, LOG_INFO);
+    assert_int_equal(c.drain.deadline_s, 3600);
+    assert_false(c.drain.stop || c.drain.on_sigterm);
+    assert_int_equal(c.drain.alternates.count, 0);
     assert_int_equal(c.log_format, LOG_TEXT);
     config_deinit(&c);
 }
@@ -180,6 +183,12 @@ static void test_config_load_every_network_key_is_set(void **state)
     assert_ip(&c.relay.addresses[0].local, "10.0.0.4");
     assert_ip(&c.relay.addresses[1].local, "2001:db8::4");
     assert_int_equal(c.log_level, LOG_DEBUG);
+    assert_int_equal(c.drain.deadline_s, 600);
+    assert_true(c.drain.stop && c.drain.on_sigterm);
+    assert_int_equal(c.drain.alternates.count, 4);
+    assert_int_equal(c.drain.alternates.servers[0].port, 3479);
+    assert_int_equal(c.drain.alternates.servers[1].port, 0);
+    assert_string_equal(c.drain.alternates.domain, "other.example");
     assert_int_equal(c.log_format, LOG_JSON);
     config_deinit(&c);
 }

@@ -420,6 +420,31 @@ static const struct bad cases[] = {
         1, "bits 64 to 71"},
     {"threat_03_nat64_twice_refused",
         "relay: { nat64_prefixes: [\"2001:db8::/96\", \"2001:db8::/96\"] }\n", 1, "twice"},
+
+    /* draining */
+    {"threat_03_drain_deadline_over_range_refused", "drain:\n  deadline: 49h\n", 2,
+        "between 0s and 48h, not 49h"},
+    {"threat_03_alternate_server_name_refused", "drain: { alternate_servers: [turn.example] }\n", 1,
+        "must hold addresses"},
+    {"threat_03_alternate_server_port_zero_refused",
+        "drain:\n  alternate_servers:\n    - \"192.0.2.1:0\"\n", 3, "not 192.0.2.1:0"},
+    {"threat_03_alternate_server_unspecified_refused", "drain: { alternate_servers: [\"::\"] }\n",
+        1, ":: is no address of a host"},
+    {"threat_03_alternate_server_multicast_refused", "drain: { alternate_servers: [224.0.0.1] }\n",
+        1, "is a multicast or reserved address"},
+    {"threat_03_alternate_server_twice_refused",
+        "drain: { alternate_servers: [192.0.2.1, 192.0.2.1] }\n", 1, "names 192.0.2.1 twice"},
+    {"threat_03_alternate_servers_too_many_refused",
+        "drain: { alternate_servers: [192.0.2.1, 192.0.2.2, 192.0.2.3, 192.0.2.4, 192.0.2.5, "
+        "192.0.2.6, 192.0.2.7, 192.0.2.8, 192.0.2.9, 192.0.2.10, 192.0.2.11, 192.0.2.12, "
+        "192.0.2.13, 192.0.2.14, 192.0.2.15, 192.0.2.16, 192.0.2.17] }\n",
+        1, "must not hold more than 16 addresses"},
+    {"threat_03_alternate_servers_text_refused", "drain: { alternate_servers: 192.0.2.1 }\n", 1,
+        "a list of addresses"},
+    {"threat_03_alternate_domain_label_refused", "drain: { alternate_domain: a..b }\n", 1,
+        "a DNS name"},
+    {"threat_03_alternate_domain_hyphen_refused", "drain: { alternate_domain: a.-b }\n", 1,
+        "a DNS name"},
 };
 
 static void threat_03_missing_file_refused(void **state)
