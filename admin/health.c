@@ -1,6 +1,6 @@
 /*
- * /live: the control thread answers. /ready: clients may be sent here; 503 until every worker polls
- * and once it stops. Called through the table of route.c.
+ * /live: the control thread answers. /ready: clients may be sent here; 503 until every worker
+ * polls, while it is drained and once it stops. Called through the table of route.c.
  */
 #include "admin/route.h"
 
@@ -18,6 +18,9 @@ unsigned admin_get_ready(const struct admin_request *request, FILE *out)
         return 200;
     case ADMIN_STARTING:
         fputs("starting\n", out);
+        break;
+    case ADMIN_DRAINING:
+        fputs("draining\n", out);
         break;
     case ADMIN_STOPPING:
         fputs("stopping\n", out);

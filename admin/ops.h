@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 
+#include "admin/ops_life.h"
 #include "auth/explain.h"
 #include "base/addr.h"
 #include "base/clock.h"
@@ -17,7 +18,7 @@
 #include "srtp/keys.h"
 
 /* Where the daemon is in its life. Only ADMIN_RUNNING is ready for clients. */
-enum admin_state { ADMIN_STARTING, ADMIN_RUNNING, ADMIN_STOPPING };
+enum admin_state { ADMIN_STARTING, ADMIN_RUNNING, ADMIN_DRAINING, ADMIN_STOPPING };
 
 /* Texts are borrowed until the handler returns. */
 struct admin_status {
@@ -198,6 +199,11 @@ struct admin_credential_made {
 
 struct admin_ops {
     void *ctx;
+    /* Reads the configuration again. */
+    void (*reload)(void *ctx, const struct admin_reload *what);
+    /* 0, and `done` is or will be called; -ECANCELED: the daemon stops, and it is not. */
+    int (*drain)(void *ctx, const struct admin_drain_asked *what);
+    void (*drain_state)(void *ctx, struct admin_drain *out);
     /* 0: in force here, and handed to the fleet where there is one. -ENOENT: no such realm;
      * -ENOSPC: too many; -EINVAL: a kind or an id that cannot be. *known: of a secret, whether this
      * instance has it; of a user or token AUTH_KNOWN_MAYBE. */

@@ -3,8 +3,10 @@
 
 static const char *state_name(enum admin_state state)
 {
-    static const char *const names[] = {
-        [ADMIN_STARTING] = "starting", [ADMIN_RUNNING] = "running", [ADMIN_STOPPING] = "stopping"};
+    static const char *const names[] = {[ADMIN_STARTING] = "starting",
+        [ADMIN_RUNNING] = "running",
+        [ADMIN_DRAINING] = "draining",
+        [ADMIN_STOPPING] = "stopping"};
     return names[state];
 }
 

@@ -216,6 +216,7 @@ struct net_snapshot *snapshot_build(
     snapshot_add_guards(&s->relay, from);
     s->streams = config->net.streams;
     s->dtls = config->net.dtls;
+    drain_snapshot(from->drain, config, &s->relay.drain);
     /* Ports come last: a relayed address stays in their map for good. */
     if (!snapshot_check_srtp(config, error, error_cap) ||
         !snapshot_add_listeners(s, from->plan, error, error_cap) ||

@@ -3,6 +3,7 @@
 #define DAEMON_BUILD_SNAPSHOT_H
 
 #include "config/config.h"
+#include "daemon/drain.h"
 #include "daemon/endpoints.h"
 #include "net/snapshot.h"
 
@@ -12,6 +13,7 @@ struct snapshot_source {
                               */
     const struct endpoint_plan *plan; /* its endpoints outlive the snapshot */
     struct tls_context *tls;          /* in force already; NULL: read from the files */
+    const struct drain *drain;        /* as it is now */
     uint64_t version;
 };
 

@@ -6,7 +6,6 @@
 #include "daemon/control.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -23,20 +22,6 @@
 /* Where max_connections names no limit: the file limit is lower. */
 #define CONNECTIONS_MOST (1u << 20)
 
-const char *control_status(const struct control *c, char out[NOTIFY_TEXT_MAX])
-{
-    uint64_t allocations = 0;
-    for (unsigned i = 0; i < c->workers.count; i++) {
-        const struct counters *own = worker_counters(c->workers.items[i]);
-        for (unsigned g = GAUGE_ALLOCATIONS_UDP_IPV4; g <= GAUGE_ALLOCATIONS_DTLS_DUAL; g++) {
-            allocations += atomic_load_explicit(&own->gauge[g], memory_order_relaxed);
-        }
-    }
-    snprintf(out, NOTIFY_TEXT_MAX, "%" PRIu64 " allocations, %zu listeners, %u workers",
-        allocations, c->endpoints.count, c->workers.count);
-    return out;
-}
-
 static uint32_t control_beats(const void *ctx, unsigned n)
 {
     const struct control *c = ctx;
@@ -52,7 +37,7 @@ static void control_started(struct control *c)
     }
 }
 
-static void control_stop(struct control *c)
+void control_stop(struct control *c)
 {
     c->stopping = true;
     service_stopping(&c->service);
@@ -105,11 +90,7 @@ static void control_on_signal(uv_signal_t *handle, int number)
         control_dump(c);
         break;
     default:
-        if (c->stopping) {
-            _exit(1);
-        }
-        log_event(LOG_INFO, "stopping", log_str("signal", number == SIGINT ? "SIGINT" : "SIGTERM"));
-        control_stop(c);
+        control_on_end(c, number);
         break;
     }
 }
@@ -137,6 +118,7 @@ static void control_on_housekeeping(uv_timer_t *timer)
     log_level_tick(&c->log_level, now.mono_us);
     usage_writer_tick(c->usage, control_send_usage, c, sharing_usage_sent(c->sharing));
     reload_tick(c);
+    drain_tick(&c->drain, &now);
 }
 
 static void control_deliver(void *ctx, struct mailbox_message *message)
@@ -351,6 +333,10 @@ static int control_start_admin(
             .limiter = c->limiter},
         .issuer = {.config = &c->config, .endpoints = &c->endpoints, .sharing = c->sharing},
         .log_level = &c->log_level,
+        .drain = &c->drain,
+        .reload = control_reload,
+        .settle = control_settle,
+        .control = c,
         .started_us = clock_now().mono_us,
     };
     struct admin_ops ops = observe_ops(&c->observe);
@@ -443,6 +429,7 @@ struct control *control_new(struct config *config, const char *path, char *error
     }
     memset(c, 0, size);
     c->path = path;
+    control_life_init(c);
     error[0] = '\0';
     int r = control_start(c, config, error, error_cap);
     if (r == 0) {
@@ -493,6 +480,7 @@ static void control_end_workers(struct control *c)
     } while (messages > 0);
     sessions_end(&c->sessions);
     kicker_end(&c->kicker);
+    reload_answers_end(&c->answers);
     for (unsigned i = 0; i < c->workers.count; i++) {
         worker_free(c->workers.items[i]);
     }

@@ -24,11 +24,23 @@ static void sum_counters(void *ctx, struct counters_sum *out)
     observe_counters(ctx, out);
 }
 
+uint64_t observe_allocations(const struct counters_sum *sum)
+{
+    uint64_t active = 0;
+    for (int i = GAUGE_ALLOCATIONS_UDP_IPV4; i <= GAUGE_ALLOCATIONS_DTLS_DUAL; i++) {
+        active += sum->gauge[i];
+    }
+    return active;
+}
+
 static enum admin_state state(void *ctx)
 {
     const struct observe *o = ctx;
     if (*o->stopping) {
         return ADMIN_STOPPING;
+    }
+    if (o->drain->on) {
+        return ADMIN_DRAINING;
     }
     return o->workers->count > 0 && o->polling == o->workers->count ? ADMIN_RUNNING
                                                                     : ADMIN_STARTING;
@@ -182,6 +194,49 @@ static int given(void *ctx, const struct addr *addr, const char *path)
                 : activation_take_path(o->given, path);
 }
 
+static void reload(void *ctx, const struct admin_reload *what)
+{
+    const struct observe *o = ctx;
+    o->reload(o->control, what);
+}
+
+static int drain(void *ctx, const struct admin_drain_asked *what)
+{
+    const struct observe *o = ctx;
+    const struct instant now = clock_now();
+    const struct drain_asked asked = {.has_deadline = what->has_deadline,
+        .has_stop = what->has_stop,
+        .has_alternates = what->has_alternates,
+        .stop = what->stop,
+        .deadline_s = what->deadline_s,
+        .alternates = what->alternates};
+    if (*o->stopping) {
+        return -ECANCELED;
+    }
+    if (what->off) {
+        drain_undo(o->drain, "admin", &now);
+    } else {
+        drain_begin(o->drain, &asked, "admin", &now);
+    }
+    o->settle(o->control, what->done, what->ctx);
+    return 0;
+}
+
+void observe_drain(void *ctx, struct admin_drain *out)
+{
+    const struct observe *o = ctx;
+    const struct instant now = clock_now();
+    struct counters_sum sum;
+    observe_counters(o, &sum);
+    *out = (struct admin_drain){.on = o->drain->on,
+        .stop = o->drain->on && o->drain->stop,
+        .since_s = o->drain->on ? (now.mono_us - o->drain->began_us) / US_PER_S : 0,
+        .left_s = drain_left_s(o->drain, &now),
+        .allocations = observe_allocations(&sum),
+        .at_first = o->drain->on ? o->drain->at_first : 0,
+        .alternates = drain_alternates(o->drain)};
+}
+
 struct admin_ops observe_ops(struct observe *o)
 {
     return (struct admin_ops){
@@ -204,6 +259,9 @@ struct admin_ops observe_ops(struct observe *o)
         .ask_log_level = ask_log_level,
         .realm_name = realm_name,
         .given = given,
+        .reload = reload,
+        .drain = drain,
+        .drain_state = observe_drain,
         .own = o->own,
     };
 }

@@ -4,6 +4,7 @@
 
 #include "admin/ops.h"
 #include "config/config.h"
+#include "daemon/drain.h"
 #include "daemon/endpoints.h"
 #include "daemon/explainer.h"
 #include "daemon/inspector.h"
@@ -36,11 +37,20 @@ struct observe {
     struct inspector inspector;
     struct issuer issuer;
     struct log_level_state *log_level;
+    struct drain *drain;
+    /* As admin_ops.reload; and likewise when every worker has what control has now. */
+    void (*reload)(void *control, const struct admin_reload *what);
+    void (*settle)(void *control, admin_drain_fn *done, void *done_ctx);
+    void *control;
     uint64_t started_us;
     unsigned polling; /* workers whose loop runs; control counts them */
 };
 
 void observe_counters(const struct observe *o, struct counters_sum *out);
+/* admin_ops.drain_state; `ctx` is the struct observe. */
+void observe_drain(void *ctx, struct admin_drain *out);
+/* That live, of all workers. */
+uint64_t observe_allocations(const struct counters_sum *sum);
 /* Answers out of `o`, which must stay where it is. */
 struct admin_ops observe_ops(struct observe *o);
 

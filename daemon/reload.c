@@ -73,13 +73,11 @@ static char *reload_diff(const struct config *running, const struct config *next
     return text;
 }
 
-static void reload_log_diff(char *text, bool restart)
+static void reload_log_diff(const char *text, bool restart)
 {
-    char *rest = text;
-    for (char *line = strsep(&rest, "\n"); line; line = strsep(&rest, "\n")) {
-        if (line[0]) {
-            log_event(LOG_INFO, "config_changed", log_str("what", line));
-        }
+    for (size_t len; *text; text += len + (text[len] == '\n')) {
+        len = strcspn(text, "\n");
+        log_event(LOG_INFO, "config_changed", log_bytes("what", slice_of(text, len)));
     }
     if (restart) {
         log_event(
@@ -87,9 +85,20 @@ static void reload_log_diff(char *text, bool restart)
     }
 }
 
-static void reload_failed(const char *error)
+/* One of the two ends of a reload: nothing has changed. */
+static void reload_failed(struct control *c, const char *error)
 {
     log_event(LOG_ERROR, "reload_failed", log_str("error", error), log_str("running", "as before"));
+    reload_answers_failed(&c->answers, error);
+}
+
+/* The other one: every worker judges by it. Also of a snapshot that was built for something else.
+ */
+static void reload_settled(struct control *c)
+{
+    snapshot_free(c->retiring);
+    c->retiring = NULL;
+    reload_answers_taken(&c->answers, c->version);
 }
 
 /*
@@ -119,47 +128,60 @@ static void reload_swap(struct control *c, struct net_snapshot *built)
     reload_post_snapshot(c);
 }
 
-/* Runs `next` from here on: built whole, it only has to be handed out. */
-static void reload_switch(struct control *c, struct config *next, struct endpoint_plan *plan,
-    struct net_snapshot *built, struct admin_policy *policy)
+/* What a reload makes of the file, whole, before anything of it counts. */
+struct reload_next {
+    struct config config;
+    struct endpoint_plan plan;
+    struct net_snapshot *snapshot;
+    struct admin_policy *policy;
+    char *diff; /* how it differs: config_diff's text */
+    bool restart;
+};
+
+/* Runs it from here on: it only has to be handed out. Takes everything over. */
+static void reload_switch(struct control *c, struct reload_next *next)
 {
-    endpoints_adopt(&c->endpoints, plan);
+    const struct admin_reloaded told = {
+        .version = c->config_version + 1, .listeners_kept = next->plan.others};
+    endpoints_adopt(&c->endpoints, &next->plan);
     config_deinit(&c->config);
-    c->config = *next;
+    c->config = next->config;
     c->config_version++;
     log_level_configure(
         &c->log_level, c->config.log_level, c->config.log_format, clock_now().mono_us);
-    admin_set_policy(c->admin, policy);
-    reload_swap(c, built);
+    admin_set_policy(c->admin, next->policy);
+    reload_answers_built(&c->answers, next->diff, c->version + 1, &told);
+    reload_swap(c, next->snapshot);
     usage_writer_configure(c->usage, &c->config.usage, &c->config.auth);
     sharing_reloaded(c->sharing);
-    certificates_take(&c->certificates, built->tls, &c->counters);
+    certificates_take(&c->certificates, next->snapshot->tls, &c->counters);
     certificates_take(&c->admin_certificates, admin_certificates(c->admin), NULL);
     log_event(
         LOG_INFO, "reloaded", log_str("file", c->path), log_u64("version", c->config_version));
 }
 
-/* NULL with a line in `error`: nothing has changed. Else *plan is what the endpoints are to be. */
-static struct net_snapshot *reload_build(struct control *c, struct config *next,
-    struct endpoint_plan *plan, char *error, size_t error_cap)
+/* False with a line in *error: nothing has changed. */
+static bool reload_build(struct control *c, struct reload_next *next, struct config_error *error)
 {
     size_t added = 0;
-    if (reload_prepare(c, next, &added, error, error_cap) < 0) {
-        return NULL;
+    if (reload_prepare(c, &next->config, &added, error->text, sizeof(error->text)) < 0) {
+        return false;
     }
-    struct net_snapshot *built = NULL;
-    if (endpoints_plan(plan, &c->endpoints, &next->net) < 0) {
-        snprintf(error, error_cap, "out of memory");
+    if (endpoints_plan(&next->plan, &c->endpoints, &next->config.net) < 0) {
+        snprintf(error->text, sizeof(error->text), "out of memory");
     } else {
-        const struct snapshot_source from = {
-            .config = next, .ports = c->shared.ports, .plan = plan, .version = c->version + 1};
-        built = snapshot_build(&from, error, error_cap);
+        const struct snapshot_source from = {.config = &next->config,
+            .ports = c->shared.ports,
+            .plan = &next->plan,
+            .drain = &c->drain,
+            .version = c->version + 1};
+        next->snapshot = snapshot_build(&from, error->text, sizeof(error->text));
     }
-    if (!built) {
-        endpoints_plan_deinit(plan);
+    if (!next->snapshot) {
+        endpoints_plan_deinit(&next->plan);
         endpoints_take_back(&c->endpoints, added);
     }
-    return built;
+    return next->snapshot != NULL;
 }
 
 /* Says what differs, then puts what needs a restart back to what runs, and realms where they were.
@@ -177,48 +199,47 @@ static char *reload_settle(
     return diff;
 }
 
+/* The file, with what it leaves to others filled in. False with a line in *error. */
+static bool reload_read(struct control *c, struct reload_next *next, struct config_error *error)
+{
+    struct admin_error admin_error;
+    if (!c->path) {
+        snprintf(error->text, sizeof(error->text), "started without a configuration file");
+        return false;
+    }
+    if (config_load(&next->config, c->path, error) < 0 ||
+        reload_fill_in(c, &next->config, error->text, sizeof(error->text)) < 0) {
+        return false;
+    }
+    next->diff = reload_settle(c, &next->config, &next->restart, error);
+    if (!next->diff) {
+        return false;
+    }
+    if (admin_policy_new(&next->policy, &next->config.admin, &admin_error) < 0) {
+        snprintf(error->text, sizeof(error->text), "%s", admin_error.text);
+        return false;
+    }
+    return true;
+}
+
 static void reload_now(struct control *c)
 {
-    char error[512], *diff = NULL;
-    struct config_error config_error;
-    struct config next = {0};
-    struct net_snapshot *built = NULL;
-    struct admin_error admin_error;
-    struct admin_policy *policy = NULL;
-    struct endpoint_plan plan = {0};
-    size_t before = c->endpoints.count;
-    bool restart = false;
-    if (!c->path) {
-        reload_failed("started without a configuration file");
+    struct config_error error;
+    struct reload_next next = {0};
+    const size_t before = c->endpoints.count;
+    if (!reload_read(c, &next, &error) || !reload_build(c, &next, &error)) {
+        admin_policy_free(next.policy);
+        config_deinit(&next.config);
+        free(next.diff);
+        reload_failed(c, error.text);
         return;
     }
-    if (config_load(&next, c->path, &config_error) < 0) {
-        reload_failed(config_error.text);
-        return;
-    }
-    if (reload_fill_in(c, &next, error, sizeof(error)) == 0) {
-        diff = reload_settle(c, &next, &restart, &config_error);
-        snprintf(error, sizeof(error), "%s", config_error.text);
-    }
-    if (diff && admin_policy_new(&policy, &next.admin, &admin_error) < 0) {
-        snprintf(error, sizeof(error), "%s", admin_error.text);
-    } else if (diff) {
-        built = reload_build(c, &next, &plan, error, sizeof(error));
-    }
-    if (!built) {
-        reload_failed(error);
-        admin_policy_free(policy);
-        config_deinit(&next);
-        free(diff);
-        return;
-    }
-    reload_log_diff(diff, restart);
-    free(diff);
-    if (plan.others > 0) {
-        log_event(LOG_WARN, "listeners_kept", log_u64("count", plan.others),
+    reload_log_diff(next.diff, next.restart);
+    if (next.plan.others > 0) {
+        log_event(LOG_WARN, "listeners_kept", log_u64("count", next.plan.others),
             log_str("until", "the next start"));
     }
-    reload_switch(c, &next, &plan, built, policy);
+    reload_switch(c, &next);
     endpoints_log(&c->endpoints, before);
 }
 
@@ -235,6 +256,7 @@ static bool reload_rebuild_now(struct control *c, char *error, size_t error_cap)
         .ports = c->shared.ports,
         .plan = &plan,
         .tls = c->snapshot->tls,
+        .drain = &c->drain,
         .version = c->version + 1};
     struct net_snapshot *built = snapshot_build(&from, error, error_cap);
     endpoints_plan_deinit(&plan);
@@ -252,8 +274,8 @@ void reload_rebuild(struct control *c)
     c->rebuild_again = c->waiting > 0;
     if (!c->rebuild_again && !c->stopping && !reload_rebuild_now(c, error, sizeof(error))) {
         c->rebuild_again = true;
-        log_event(LOG_ERROR, "peer_policy_kept", log_str("error", error),
-            log_str("why", "the address of Redis is not denied yet; tried again"));
+        log_event(LOG_ERROR, "snapshot_not_built", log_str("error", error),
+            log_str("why", "addresses of Redis, or a drain, do not count yet; tried again"));
     }
 }
 
@@ -290,13 +312,39 @@ void reload_run(struct control *c)
     }
 }
 
+void reload_ask(struct control *c, const struct admin_reload *what)
+{
+    static const struct admin_reloaded busy = {.error = "too many wait for a reload", .busy = true},
+                                       stopping = {.error = "the daemon stops", .busy = true};
+    if (c->stopping) {
+        what->done(what->ctx, &stopping);
+    } else if (!reload_answers_ask(&c->answers, what->done, what->ctx)) {
+        what->done(what->ctx, &busy);
+    } else {
+        reload_run(c);
+    }
+}
+
+bool reload_is_settled(const struct control *c)
+{
+    return c->waiting == 0 && !c->rebuild_again;
+}
+
+void reload_await(struct control *c, admin_drain_fn *done, void *ctx)
+{
+    const uint64_t version = c->version + (c->rebuild_again ? 1 : 0);
+    const bool waits = !reload_is_settled(c) && !c->stopping;
+    if (!reload_answers_await(&c->answers, waits ? version : 0, done, ctx)) {
+        (void)reload_answers_await(&c->answers, 0, done, ctx); /* too many wait */
+    }
+}
+
 void reload_taken(struct control *c)
 {
     if (c->waiting == 0 || --c->waiting > 0) {
         return;
     }
-    snapshot_free(c->retiring);
-    c->retiring = NULL;
+    reload_settled(c);
     if (c->reload_again && !c->stopping) {
         c->reload_again = false;
         reload_begin(c);
@@ -320,8 +368,11 @@ int reload_first(struct control *c, struct config *config, char *error, size_t e
     if (r < 0) {
         return r;
     }
-    const struct snapshot_source from = {
-        .config = config, .ports = c->shared.ports, .plan = &plan, .version = 1};
+    const struct snapshot_source from = {.config = config,
+        .ports = c->shared.ports,
+        .plan = &plan,
+        .drain = &c->drain,
+        .version = 1};
     c->snapshot = snapshot_build(&from, error, error_cap);
     endpoints_adopt(&c->endpoints, &plan);
     if (!c->snapshot) {
