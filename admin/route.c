@@ -27,6 +27,9 @@ const struct admin_route admin_routes[] = {
     {ADMIN_POST, "/api/v1/log-level", true, JSON, admin_post_log_level, true, false, false},
     {ADMIN_GET, "/api/v1/openapi.json", true, JSON, admin_get_openapi, false, false, false},
     {ADMIN_POST, "/api/v1/credentials", true, JSON, admin_post_credentials, true, false, true},
+    {ADMIN_POST, "/api/v1/reload", true, JSON, admin_post_reload, true, true, false},
+    {ADMIN_GET, "/api/v1/drain", true, JSON, admin_get_drain, false, false, false},
+    {ADMIN_POST, "/api/v1/drain", true, JSON, admin_post_drain, true, true, false},
 };
 const size_t admin_route_count = sizeof(admin_routes) / sizeof(admin_routes[0]);
 

@@ -86,5 +86,6 @@ admin_handler_fn admin_post_revocations, admin_post_explain, admin_post_limits;
 admin_handler_fn admin_post_srtp_keys, admin_post_sessions, admin_post_kick;
 admin_handler_fn admin_get_config, admin_get_log_level, admin_post_log_level;
 admin_handler_fn admin_post_credentials, admin_get_openapi;
+admin_handler_fn admin_post_reload, admin_get_drain, admin_post_drain;
 
 #endif

@@ -148,8 +148,8 @@ class Inputs:
         properties = self.document.resolve(self.schema).get("properties", {})
         for _ in range(200):
             value = self.good()
-            name = self.random.choice(sorted(properties))
-            schema = self.document.resolve(properties[name])
+            name = self.random.choice(sorted(properties) or ["none"])
+            schema = self.document.resolve(properties.get(name, {}))
             value = self.random.choice([
                 lambda: {**value, name: self.random.choice([None, True, 1.5, -1, 1 << 63, [], {}, [value], "x" * 5000])},
                 lambda: {**value, name: schema.get("maximum", 0) + 1}, lambda: {**value, name: schema.get("minimum", 0) - 1},

@@ -161,16 +161,31 @@ static void fake_log_level(void *ctx, struct admin_log_level *out)
     *out = (struct admin_log_level){0};
 }
 
+static void fake_reload(void *ctx, const struct admin_reload *what)
+{
+    static const struct admin_reloaded done;
+    what->done(what->ctx, &done);
+}
+
+static int fake_drain(void *ctx, const struct admin_drain_asked *what)
+{
+    static const struct drain_alternates none;
+    what->done(what->ctx, &(const struct admin_drain){.alternates = &none});
+    return 0;
+}
+
 static void test_openapi_examples_are_taken(void **state)
 {
     static const char *const asked_here[] = {"/api/v1/revocations", "/api/v1/explain",
         "/api/v1/limits", "/api/v1/sessions", "/api/v1/kick", "/api/v1/srtp-keys",
-        "/api/v1/credentials", "/api/v1/log-level"};
+        "/api/v1/credentials", "/api/v1/log-level", "/api/v1/reload", "/api/v1/drain"};
     struct fixture *f = *state;
     f->ops.sessions = fake_sessions;
     f->ops.kick = fake_kick;
     f->ops.credential = fake_credential;
     f->ops.log_level = fake_log_level;
+    f->ops.reload = fake_reload;
+    f->ops.drain = fake_drain;
     f->ops.ask_log_level = fake_ask_log_level;
     for (size_t i = 0; i < sizeof(asked_here) / sizeof(asked_here[0]); i++) {
         const struct admin_route row = {.method = ADMIN_POST, .path = asked_here[i]};
