@@ -34,7 +34,15 @@ int cli_fetch(const struct cli_options *options, const char *path, char **text)
 
 int cli_post(const struct cli_options *options, const char *path, struct slice body, char **text)
 {
+    unsigned status;
+    return cli_post_status(options, path, body, text, &status);
+}
+
+int cli_post_status(const struct cli_options *options, const char *path, struct slice body,
+    char **text, unsigned *status)
+{
     struct client_answer answer;
     const int r = client_post(options->socket, path, body, &answer);
+    *status = r < 0 ? 0 : answer.status;
     return take(options, r, &answer, text);
 }

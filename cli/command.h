@@ -59,5 +59,8 @@ int cli_read_common(struct cli_options *options, int argc, char **argv);
  */
 int cli_fetch(const struct cli_options *options, const char *path, char **text);
 int cli_post(const struct cli_options *options, const char *path, struct slice body, char **text);
+/* The same with the status of HTTP in any case; 0: there is none. */
+int cli_post_status(const struct cli_options *options, const char *path, struct slice body,
+    char **text, unsigned *status);
 
 #endif
