@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <libwebsockets.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "admin/answer.h"
@@ -420,6 +421,16 @@ static struct connection *make_place(struct admin_server *s, bool local)
     return place;
 }
 
+/* The library closes what it does not take, but not where what it has for libuv finds no memory. */
+static void close_if_left(int fd, const struct stat *was)
+{
+    struct stat is;
+    if (was->st_ino != 0 && fstat(fd, &is) == 0 && is.st_ino == was->st_ino &&
+        is.st_dev == was->st_dev) {
+        close(fd);
+    }
+}
+
 void admin_server_accept(
     struct admin_server *s, int fd, const struct admin_peer *peer, uint64_t since_us)
 {
@@ -430,9 +441,12 @@ void admin_server_accept(
     }
     int room = ADMIN_ANSWER_MAX;
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+    struct stat was = {0};
+    (void)fstat(fd, &was);
     struct lws *wsi = lws_adopt_socket_vhost(s->vhost, fd);
     if (!wsi) {
-        return; /* the library has closed it */
+        close_if_left(fd, &was);
+        return;
     }
     *c = (struct connection){.wsi = wsi, .peer = *peer, .since_us = since_us};
     lws_set_opaque_user_data(wsi, c);

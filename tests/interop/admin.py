@@ -39,9 +39,9 @@ def connect(where):
 def exchange(where, data):
     """Everything that comes back until the connection ends; b"" where it is cut."""
     with connect(where) as client:
+        chunks = []
         try:
             client.sendall(data)
-            chunks = []
             while chunk := client.recv(65536):
                 chunks.append(chunk)
         except ConnectionError:
