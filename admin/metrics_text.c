@@ -84,6 +84,9 @@ static void write_requests(FILE *out, const struct counters_sum *sum)
 {
     for (int m = 0; m < REQUEST_METHOD_COUNT; m++) {
         for (int c = 0; c < REQUEST_CODE_COUNT; c++) {
+            if (!request_code_is_told(m, c)) {
+                continue;
+            }
             fprintf(out, "%s{method=\"%s\",code=\"%s\"} %llu\n", families[FAMILY_REQUESTS].name,
                 request_method_label(m), request_code_label(c),
                 (unsigned long long)sum->request[m][c]);

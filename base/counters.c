@@ -89,8 +89,11 @@ static const char *const methods[REQUEST_METHOD_COUNT] = {
 static const struct {
     int code;
     const char *label;
+    int first; /* method */
 } codes[REQUEST_CODE_COUNT] = {
-#define REQUEST_CODE(id, code, label) [REQUEST_CODE_##id] = {code, label},
+#define REQUEST_METHOD_ONLY_ALLOCATE REQUEST_METHOD_COUNT
+#define REQUEST_CODE(id, code, label, first)                                                       \
+    [REQUEST_CODE_##id] = {code, label, REQUEST_METHOD_##first},
 #include "base/requests.def"
 #undef REQUEST_CODE
 };
@@ -181,10 +184,16 @@ const char *request_code_label(enum request_code c)
     return codes[c].label;
 }
 
-enum request_code request_code_of(unsigned code)
+bool request_code_is_told(enum request_method m, enum request_code c)
+{
+    return codes[c].first <= (int)m ||
+           (codes[c].first == REQUEST_METHOD_ONLY_ALLOCATE && m == REQUEST_METHOD_ALLOCATE);
+}
+
+enum request_code request_code_of(enum request_method m, unsigned code)
 {
     for (int i = 0; i < REQUEST_CODE_OTHER; i++) {
-        if (codes[i].code == (int)code)
+        if (codes[i].code == (int)code && request_code_is_told(m, (enum request_code)i))
             return (enum request_code)i;
     }
     return REQUEST_CODE_OTHER;

@@ -48,7 +48,7 @@ enum request_method {
 };
 
 enum request_code {
-#define REQUEST_CODE(id, code, label) REQUEST_CODE_##id,
+#define REQUEST_CODE(id, code, label, first) REQUEST_CODE_##id,
 #include "base/requests.def"
 #undef REQUEST_CODE
     REQUEST_CODE_COUNT
@@ -137,8 +137,10 @@ const char *gauge_labels(enum gauge g);
 const char *gauge_help(enum gauge g);
 const char *request_method_label(enum request_method m);
 const char *request_code_label(enum request_code c);
-/* Of a STUN error code; 0: success. Codes that are not listed are REQUEST_CODE_OTHER. */
-enum request_code request_code_of(unsigned code);
+/* Of a STUN error code; 0: success. What is not told of this method is REQUEST_CODE_OTHER. */
+enum request_code request_code_of(enum request_method m, unsigned code);
+/* Whether it is a series. */
+bool request_code_is_told(enum request_method m, enum request_code c);
 
 /* A plain sum of several threads' counters. */
 struct counters_sum {

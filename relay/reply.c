@@ -208,9 +208,9 @@ static void count(const struct request *q, const struct verdict *v)
     if (!q->parked) {
         counters_add(counters, METRIC_CONSUMED, 1);
     }
-    bool success = v->kind == VERDICT_SUCCESS;
-    counters_request(
-        counters, method_of(q), success ? REQUEST_CODE_SUCCESS : request_code_of(v->code));
+    const bool success = v->kind == VERDICT_SUCCESS;
+    const enum request_method method = method_of(q);
+    counters_request(counters, method, request_code_of(method, success ? 0 : v->code));
     if (success) {
         counters_add(counters, METRIC_REQUESTS_SUCCEEDED, 1);
     } else {

@@ -159,11 +159,15 @@ static void test_counters_request_codes_have_their_own_series(void **state)
 {
     static struct counters c;
     struct counters_sum sum = {0};
-    assert_int_equal(request_code_of(0), REQUEST_CODE_SUCCESS);
-    assert_int_equal(request_code_of(438), REQUEST_CODE_438);
-    assert_string_equal(request_code_label(request_code_of(508)), "508");
-    assert_int_equal(request_code_of(499), REQUEST_CODE_OTHER);
-    assert_int_equal(request_code_of(UINT_MAX), REQUEST_CODE_OTHER);
+    assert_int_equal(request_code_of(REQUEST_METHOD_BINDING, 0), REQUEST_CODE_SUCCESS);
+    assert_int_equal(request_code_of(REQUEST_METHOD_REFRESH, 438), REQUEST_CODE_438);
+    assert_string_equal(
+        request_code_label(request_code_of(REQUEST_METHOD_CHANNEL_BIND, 508)), "508");
+    assert_int_equal(request_code_of(REQUEST_METHOD_ALLOCATE, 499), REQUEST_CODE_OTHER);
+    assert_int_equal(request_code_of(REQUEST_METHOD_ALLOCATE, UINT_MAX), REQUEST_CODE_OTHER);
+    assert_int_equal(request_code_of(REQUEST_METHOD_ALLOCATE, 486), REQUEST_CODE_486);
+    assert_int_equal(request_code_of(REQUEST_METHOD_REFRESH, 486), REQUEST_CODE_OTHER);
+    assert_int_equal(request_code_of(REQUEST_METHOD_BINDING, 437), REQUEST_CODE_OTHER);
     assert_string_equal(request_method_label(REQUEST_METHOD_CHANNEL_BIND), "channel_bind");
     counters_request(&c, REQUEST_METHOD_REFRESH, REQUEST_CODE_437);
     counters_sum_add(&sum, &c);
