@@ -26,6 +26,7 @@ struct fixture {
     struct fleet_realm set[REALMS];
     size_t set_count;
     unsigned renewed, revoked;
+    uint32_t usage_max;
     struct redis_link_stats stats;
     /* What others were told. */
     unsigned moved, explained_secrets, explained_revocations, forgot;
@@ -95,6 +96,18 @@ bool fleet_is_up(const struct fleet *fleet)
 struct redis_link_stats fleet_stats(const struct fleet *fleet)
 {
     return f->stats;
+}
+
+int fleet_usage_add(struct fleet *fleet, struct slice id, struct slice record, uint32_t max)
+{
+    assert_true(f->fleet);
+    f->usage_max = max;
+    return 0;
+}
+
+uint64_t fleet_usage_sent(const struct fleet *fleet)
+{
+    return 7;
 }
 
 /* In place of daemon/explainer.c. */
@@ -500,6 +513,17 @@ static void test_sharing_keys_of_media_hear_what_the_fleet_says(void **state)
     assert_int_equal(f->media.stopped, 1);
 }
 
+static void test_sharing_hands_usage_records_to_the_fleet(void **state)
+{
+    start("redis://127.0.0.1");
+    const struct slice id = slice_of_string("i-a-1"), record = slice_of_string("{}");
+    assert_int_equal(sharing_usage(f->sharing, id, record, 1000), 0);
+    assert_int_equal(f->usage_max, 1000);
+    assert_int_equal(sharing_usage_sent(f->sharing), 7);
+    mailboxes_run(&f->m);
+    sharing_end(f->sharing);
+}
+
 static void test_sharing_url_that_means_nothing_is_an_error(void **state)
 {
     char error[256] = "";
@@ -524,6 +548,7 @@ int main(void)
         CASE(test_sharing_metrics_follow_the_link),
         CASE(test_sharing_limiter_hears_what_the_fleet_says),
         CASE(test_sharing_keys_of_media_hear_what_the_fleet_says),
+        CASE(test_sharing_hands_usage_records_to_the_fleet),
         CASE(test_sharing_url_that_means_nothing_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
