@@ -95,13 +95,6 @@ static void control_on_signal(uv_signal_t *handle, int number)
     }
 }
 
-/* usage_send_fn */
-static int control_send_usage(void *ctx, struct slice id, struct slice record, uint32_t max)
-{
-    struct control *c = ctx;
-    return sharing_usage(c->sharing, id, record, max);
-}
-
 static void control_on_housekeeping(uv_timer_t *timer)
 {
     struct control *c = timer->data;
@@ -116,7 +109,7 @@ static void control_on_housekeeping(uv_timer_t *timer)
     service_tick(&c->service, control_status(c, status));
     kicker_tick(&c->kicker, now.mono_us);
     log_level_tick(&c->log_level, now.mono_us);
-    usage_writer_tick(c->usage, control_send_usage, c, sharing_usage_sent(c->sharing));
+    usage_send(c->usage, c->sharing);
     reload_tick(c);
     drain_tick(&c->drain, &now);
 }
@@ -454,9 +447,21 @@ const struct config *control_config(const struct control *c)
     return &c->config;
 }
 
+static void control_join_workers(struct control *c)
+{
+    for (unsigned i = 0; i < c->workers.count; i++) {
+        worker_join(c->workers.items[i]);
+    }
+}
+
 void control_run(struct control *c)
 {
     uv_run(&c->loop, UV_RUN_DEFAULT);
+    control_join_workers(c);
+    if (c->config.usage.redis) {
+        usage_send_last(
+            &c->loop, &c->workers, c->usage, c->sharing, clock_now().mono_us + USAGE_SEND_LAST_US);
+    }
 }
 
 /* Ends threads that a failed start has left running. */
@@ -465,9 +470,7 @@ static void control_end_workers(struct control *c)
     if (c->running > 0) {
         control_stop(c);
     }
-    for (unsigned i = 0; i < c->workers.count; i++) {
-        worker_join(c->workers.items[i]);
-    }
+    control_join_workers(c);
     sharing_end(c->sharing);
     limiter_end(c->limiter);
     media_keys_end(c->media_keys);

@@ -17,7 +17,7 @@
 #include "daemon/service.h"
 #include "daemon/reload_answers.h"
 #include "daemon/sessions.h"
-#include "daemon/usage_writer.h"
+#include "daemon/usage_send.h"
 #include "net/socket_budget.h"
 #include "net/worker.h"
 #include "ratelimit/connection_counts.h"

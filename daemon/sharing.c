@@ -244,6 +244,11 @@ uint64_t sharing_usage_sent(const struct sharing *s)
     return s->fleet ? fleet_usage_sent(s->fleet) : 0;
 }
 
+uint32_t sharing_usage_waiting(const struct sharing *s)
+{
+    return s->fleet ? fleet_usage_waiting(s->fleet) : 0;
+}
+
 struct sharing *sharing_new(const struct sharing_deps *deps)
 {
     struct sharing *s = calloc(1, sizeof(*s));
@@ -458,10 +463,15 @@ struct slice sharing_secret(const struct sharing *s, uint32_t realm)
     return (struct slice){0};
 }
 
+bool sharing_is_up(const struct sharing *s)
+{
+    return s->fleet && fleet_is_up(s->fleet);
+}
+
 const char *sharing_state(const struct sharing *s)
 {
     if (!s->configured) {
         return NULL;
     }
-    return s->fleet && fleet_is_up(s->fleet) ? "up" : "down";
+    return sharing_is_up(s) ? "up" : "down";
 }

@@ -65,10 +65,12 @@ struct slice sharing_secret(const struct sharing *s, uint32_t realm);
 /* As fleet_usage_add; -EAGAIN without Redis. */
 int sharing_usage(struct sharing *s, struct slice id, struct slice record, uint32_t max);
 uint64_t sharing_usage_sent(const struct sharing *s);
+uint32_t sharing_usage_waiting(const struct sharing *s);
 
 /* Where Redis is, or was: never a peer (THREATS row 1). Borrowed until the next turn of the loop.
  */
 const struct addr *sharing_addresses(const struct sharing *s, size_t *count);
+bool sharing_is_up(const struct sharing *s);
 /* NULL: no Redis is configured; else "up" or "down". */
 const char *sharing_state(const struct sharing *s);
 

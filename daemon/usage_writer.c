@@ -396,6 +396,20 @@ void usage_writer_tick(struct usage_writer *u, usage_send_fn *send, void *ctx, u
     }
 }
 
+uint32_t usage_writer_hurry(struct usage_writer *u)
+{
+    uint32_t left = 0;
+    wake(u);
+    /* The rings first: the thread hands a line on before it is done with the record. */
+    for (unsigned i = 0; i < u->workers; i++) {
+        left += RING_RECORDS - usage_ring_room(u->rings[i]);
+    }
+    pthread_mutex_lock(&u->lock);
+    left += u->lines;
+    pthread_mutex_unlock(&u->lock);
+    return left;
+}
+
 void usage_writer_end(struct usage_writer *u)
 {
     if (!u || !u->started) {

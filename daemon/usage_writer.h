@@ -44,6 +44,9 @@ void usage_writer_reopen(struct usage_writer *u);
 /* Brings metrics up to date, and hands lines for Redis to `send` until it says -EAGAIN. `sent`: so
  * many are there by now. Once a second or so. */
 void usage_writer_tick(struct usage_writer *u, usage_send_fn *send, void *ctx, uint64_t sent);
+/* When the workers have been joined: hurries the thread on. Returns how many records it has not
+ * taken out of the rings yet or `send` has not taken. */
+uint32_t usage_writer_hurry(struct usage_writer *u);
 /* When no worker has allocations any more: writes everything that is left, waits USAGE_END_US at
  * most, and ends the thread. NULL: nothing happens. */
 void usage_writer_end(struct usage_writer *u);

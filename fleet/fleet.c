@@ -278,6 +278,11 @@ uint64_t fleet_usage_sent(const struct fleet *f)
     return redis_usage_sent(f->usage);
 }
 
+uint32_t fleet_usage_waiting(const struct fleet *f)
+{
+    return redis_usage_waiting(f->usage);
+}
+
 int fleet_srtp_ask(struct fleet *f, struct slice place)
 {
     return redis_srtp_keys_ask(f->srtp_keys, place);

@@ -96,7 +96,8 @@ int fleet_srtp_ask(struct fleet *f, struct slice place);
  * is added when Redis can be reached, once or, under the same id, again; -EAGAIN: too many wait;
  * -ENOMEM. */
 int fleet_usage_add(struct fleet *f, struct slice id, struct slice record, uint32_t max);
-uint64_t fleet_usage_sent(const struct fleet *f); /* records that Redis has */
+uint64_t fleet_usage_sent(const struct fleet *f);    /* records that Redis has */
+uint32_t fleet_usage_waiting(const struct fleet *f); /* those of fleet_usage_add that it has not */
 /* Reads certificates and keys of the link again; see redis_link_renew. */
 int fleet_renew(struct fleet *f, char *error, size_t error_cap);
 

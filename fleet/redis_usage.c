@@ -144,6 +144,11 @@ void redis_usage_tick(struct redis_usage *u)
     pump(u);
 }
 
+uint32_t redis_usage_waiting(const struct redis_usage *u)
+{
+    return u->records;
+}
+
 uint64_t redis_usage_sent(const struct redis_usage *u)
 {
     return u->sent;

@@ -26,6 +26,8 @@ void redis_usage_free(struct redis_usage *u);
 int redis_usage_add(struct redis_usage *u, struct slice id, struct slice record, uint32_t max);
 /* Tries again what did not go. Once a second or so. */
 void redis_usage_tick(struct redis_usage *u);
+/* Records that it has not. */
+uint32_t redis_usage_waiting(const struct redis_usage *u);
 /* Records that Redis has. */
 uint64_t redis_usage_sent(const struct redis_usage *u);
 

@@ -498,6 +498,13 @@ static void worker_close_loop(struct worker *w)
     listeners_free(&w->listeners);
 }
 
+bool worker_end_allocations(struct worker *w)
+{
+    const bool waiting = w->relay && relay_end_allocations(w->relay, io_now_fresh(&w->io));
+    io_flush(&w->io);
+    return waiting;
+}
+
 void worker_free(struct worker *w)
 {
     if (!w) {

@@ -57,6 +57,9 @@ void worker_join(struct worker *w);
  * messages there were; repeat over all workers until there are none.
  */
 uint32_t worker_settle(struct worker *w);
+/* After all have been joined: ends every allocation for a shutdown. True: their usage records wait
+ * for room still; call it again. Who does not care leaves it to worker_free. */
+bool worker_end_allocations(struct worker *w);
 /* After all are settled: ends every allocation and frees everything. NULL: nothing happens. */
 void worker_free(struct worker *w);
 

@@ -66,14 +66,17 @@ struct relay *relay_new(
     return r;
 }
 
-static void end_allocations(struct relay *r, const struct instant *now)
+bool relay_end_allocations(struct relay *r, const struct instant *now)
 {
+    r->now = *now;
+    r->usage.ending = true;
     for (uint32_t i = 0; i < slab_slots(r->allocations); i++) {
         struct allocation *a = slab_at(r->allocations, i);
         if (a) {
             allocation_end(a, END_SHUTDOWN, now);
         }
     }
+    return usage_tell_ends(r, now);
 }
 
 void relay_free(struct relay *r, const struct instant *now)
@@ -81,9 +84,8 @@ void relay_free(struct relay *r, const struct instant *now)
     if (!r) {
         return;
     }
-    r->usage.ending = true;
     if (r->allocations) {
-        end_allocations(r, now);
+        (void)relay_end_allocations(r, now);
     }
     usage_close(r, now);
     if (r->parked) {

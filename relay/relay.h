@@ -79,6 +79,9 @@ struct relay_deps {
 /* NULL: out of memory. */
 struct relay *relay_new(const struct relay_deps *deps, const struct relay_snapshot *snapshot,
     const struct instant *now);
+/* Ends every allocation for a shutdown, before relay_free. True: usage records of ends still wait
+ * for room; call it again. */
+bool relay_end_allocations(struct relay *r, const struct instant *now);
 /* Ends every allocation and reservation: sockets, ports and quotas go back. */
 void relay_free(struct relay *r, const struct instant *now);
 

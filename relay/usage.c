@@ -236,13 +236,22 @@ static void walk(struct relay *r, const struct instant *now)
     }
 }
 
+bool usage_tell_ends(struct relay *r, const struct instant *now)
+{
+    if (!r->deps.usage) {
+        return false;
+    }
+    tell_waiting(r);
+    tell_lost(r, now);
+    return r->usage.first || r->usage.any_lost;
+}
+
 void usage_tick(struct relay *r, const struct instant *now)
 {
     if (!r->deps.usage) {
         return;
     }
-    tell_waiting(r);
-    tell_lost(r, now);
+    (void)usage_tell_ends(r, now);
     if (is_on(r)) {
         walk(r, now);
     } else {

@@ -48,6 +48,8 @@ int usage_begin(struct allocation *a, uint16_t user_len, const struct instant *n
 void usage_end(struct allocation *a, enum end_reason why, const struct instant *now);
 /* What waits finds room; some allocations that live are told of. */
 void usage_tick(struct relay *r, const struct instant *now);
+/* The first half of that: ends alone. True: some still wait. */
+bool usage_tell_ends(struct relay *r, const struct instant *now);
 /* After the last allocation: hands what waits to the ring's other end. */
 void usage_close(struct relay *r, const struct instant *now);
 /* Of the ring: what did not find room, to be taken after the rest; frees it. */

@@ -152,4 +152,9 @@ def usage_stream_is_bounded_and_has_what_the_file_has(lab):
     once = dict(found)
     expect(all(once[name] == record for name, record in found), "two records have one id")
     expect(add_up(once.values())["to_peer.packets"] == 15, "the deltas of the stream")
+    for _ in range(3):
+        allocated(lab, channel=CHANNEL)
     server.check()
+    whole = dict(streamed())
+    expect(sum(r["reason"] == "shutdown" for r in whole.values()) == 3, "ends of the stop are not in the stream")
+    expect({r["id"] for r in records(path)} == set(whole), "the file and the stream differ")

@@ -275,6 +275,40 @@ static void test_usage_shutdown_tells_everything(void **state)
     assert_int_equal(books.sum.bytes_to_peer, 200);
 }
 
+/* As control does that waits for Redis: the workers are there still. */
+static void test_usage_end_of_all_allocations_is_told_as_there_is_room(void **state)
+{
+    struct fixture *f = *state;
+    const struct addr peer = world_peer(1, 5000);
+    unsigned calls = 1;
+    f->settings.max_allocations = 64;
+    begin(f, 1, 2);
+    for (unsigned i = 0; i < 7; i++) {
+        struct client c;
+        client_init(&c, f->w, 20 + i);
+        fixture_allocate(&c);
+        assert_int_equal(client_permit(&c, &peer), 200);
+        assert_true(fixture_to_peer(&c, &peer, "media"));
+    }
+    const struct instant now = f->w->now;
+    for (; relay_end_allocations(f->w->worker[0].relay, &now); calls++) {
+        assert_int_equal(world_allocations(f->w), 0);
+        assert_int_equal(usage_ring_room(rings[0]), 0);
+        take_all();
+        assert_true(calls < 10);
+    }
+    take_all();
+    assert_int_equal(calls, 4);
+    assert_int_equal(books.ends, 7);
+    assert_int_equal(books.last.reason, END_SHUTDOWN);
+    assert_int_equal(books.sum.bytes_to_peer, 35);
+    world_free(f->w);
+    take_all();
+    memset(f->settings.usage, 0, sizeof(f->settings.usage));
+    fixture_begin(f);
+    assert_int_equal(books.ends, 7);
+}
+
 static void test_usage_switched_by_a_reload(void **state)
 {
     struct fixture *f = *state;
@@ -396,6 +430,7 @@ int main(void)
         USAGE(test_usage_full_ring_keeps_the_deltas_for_the_next_record),
         USAGE(test_usage_ends_beyond_all_room_are_told_by_realm),
         USAGE(test_usage_shutdown_tells_everything),
+        USAGE(test_usage_end_of_all_allocations_is_told_as_there_is_room),
         USAGE(test_usage_switched_by_a_reload),
         USAGE(test_usage_everybody_is_told_of_once_in_every),
         USAGE(test_usage_of_a_thousand_allocations_is_what_the_relay_has_counted),

@@ -110,6 +110,11 @@ uint64_t fleet_usage_sent(const struct fleet *fleet)
     return 7;
 }
 
+uint32_t fleet_usage_waiting(const struct fleet *fleet)
+{
+    return 9;
+}
+
 /* In place of daemon/explainer.c. */
 void explainer_secrets(struct explainer *e, const struct store_secrets *secrets)
 {
@@ -520,6 +525,10 @@ static void test_sharing_hands_usage_records_to_the_fleet(void **state)
     assert_int_equal(sharing_usage(f->sharing, id, record, 1000), 0);
     assert_int_equal(f->usage_max, 1000);
     assert_int_equal(sharing_usage_sent(f->sharing), 7);
+    assert_int_equal(sharing_usage_waiting(f->sharing), 9);
+    assert_false(sharing_is_up(f->sharing));
+    f->stats.connected = 1;
+    assert_true(sharing_is_up(f->sharing));
     mailboxes_run(&f->m);
     sharing_end(f->sharing);
 }
