@@ -32,6 +32,8 @@ struct admin_status {
     const char *redis;         /* "up", "down"; NULL: none is configured */
     struct {
         const char *user; /* whom it runs as; "" before it is known */
+        bool seccomp;     /* system calls are filtered */
+        int landlock;     /* version of what closes folders; 0: none does */
     } sandbox;
 };
 

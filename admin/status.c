@@ -71,7 +71,8 @@ static json_t *config(const struct admin_status *s)
 
 static json_t *sandbox(const struct admin_status *s)
 {
-    return json_pack("{s:s}", "user", s->sandbox.user);
+    return json_pack("{s:s, s:b, s:i}", "user", s->sandbox.user, "seccomp", s->sandbox.seccomp,
+        "landlock", s->sandbox.landlock);
 }
 
 unsigned admin_get_status(const struct admin_request *request, FILE *out)

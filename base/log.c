@@ -164,6 +164,8 @@ static void writer_drain(const struct writer *w)
 
 static void *writer_run(void *arg)
 {
+    /* Its own: that of another thread lies in a file of /proc. */
+    pthread_setname_np(pthread_self(), "log");
     uint64_t packed = (uint64_t)(uintptr_t)arg;
     struct writer w = {.epoch = (uint32_t)(packed >> 32), .fd = (int32_t)(packed & UINT32_MAX)};
     while (writer_in_charge(&w)) {
@@ -190,8 +192,6 @@ static int writer_start(int fd, uint32_t epoch)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int err = pthread_create(&sink.thread, NULL, writer_run, arg);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (err == 0)
-        pthread_setname_np(sink.thread, "log");
     return -err;
 }
 

@@ -62,6 +62,9 @@ void config_deinit(struct config *c)
     tls_clear(&c->tls);
     free(c->tls_pair.cert);
     free(c->tls_pair.key);
+    for (size_t i = 0; i < c->files.count; i++)
+        free(c->files.paths[i]);
+    free(c->files.paths);
     free(c->sandbox.user);
     free(c->sandbox.group);
     free(c->usage.file);
@@ -91,7 +94,7 @@ static int config_complete(struct config *c, const struct document_node *root, s
 
 int config_parse(struct config *c, const char *name, struct slice text, struct config_error *error)
 {
-    struct fault fault = {name, error};
+    struct fault fault = {.path = name, .error = error};
     struct document_node *root = NULL;
     struct config fresh;
     int rc = document_parse(&root, text, &fault);
@@ -102,6 +105,7 @@ int config_parse(struct config *c, const char *name, struct slice text, struct c
         document_free(root);
         return fault_out_of_memory(&fault);
     }
+    fault.files = &fresh.files;
     rc = schema_read("", root, &fresh, &fault);
     if (rc == 0)
         rc = config_complete(&fresh, root, &fault);
@@ -119,7 +123,7 @@ int config_parse(struct config *c, const char *name, struct slice text, struct c
 
 int config_load(struct config *c, const char *path, struct config_error *error)
 {
-    struct fault fault = {path, error};
+    struct fault fault = {.path = path, .error = error};
     struct secret text = {0};
     int rc = file_read(&text, path, CONFIG_FILE_MAX);
 

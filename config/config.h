@@ -20,6 +20,12 @@
 #include "srtp/srtp_settings.h"
 #include "tls/tls_settings.h"
 
+/* Paths as the file gives them, in its order, once for each time: what a reload opens again. */
+struct config_files {
+    char **paths;
+    size_t count;
+};
+
 struct config {
     struct auth_settings auth;
     struct ratelimit_settings limits;
@@ -39,6 +45,7 @@ struct config {
     struct drain_settings drain;
     struct admin_settings admin;
     struct sandbox_settings sandbox;
+    struct config_files files;
     enum log_level log_level;
     enum log_format log_format;
 };

@@ -10,6 +10,7 @@
 struct fault {
     const char *path; /* as the operator gave it; borrowed */
     struct config_error *error;
+    struct config_files *files; /* files that are named on the way are noted here; NULL: nowhere */
 };
 
 /* Text of a file made fit for one line: at most `cap` bytes with the NUL, cut with "...". */

@@ -5,10 +5,25 @@
 
 #include "config/values.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const char directory_variable[] = "${CREDENTIALS_DIRECTORY}";
+
+static int note_file(struct config_files *files, const char *path)
+{
+    char *copy = strdup(path);
+    char **paths = copy ? realloc(files->paths, (files->count + 1) * sizeof(*paths)) : NULL;
+
+    if (!paths) {
+        free(copy);
+        return -ENOMEM;
+    }
+    files->paths = paths;
+    files->paths[files->count++] = copy;
+    return 0;
+}
 
 int path_expand(char out[PATH_MAX], const struct schema_key *key, const struct document_node *value,
     struct fault *fault)
@@ -34,7 +49,7 @@ int path_expand(char out[PATH_MAX], const struct schema_key *key, const struct d
     if (out[0] != '/')
         return fault_set(fault, value->line, "'%s' must be an absolute path, or begin with %s",
             key->path, directory_variable);
-    return 0;
+    return fault->files && note_file(fault->files, out) < 0 ? fault_out_of_memory(fault) : 0;
 }
 
 int path_set(void *base, const struct schema_key *key, const struct document_node *value,

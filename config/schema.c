@@ -128,7 +128,7 @@ int schema_read(
 static int set_default(const struct schema_key *key, void *base)
 {
     struct config_error error;
-    struct fault fault = {"default", &error};
+    struct fault fault = {.path = "default", .error = &error};
     struct document_node *value;
     int rc = document_parse(&value, slice_of_string(key->initial), &fault);
 

@@ -398,7 +398,7 @@ static int control_start(struct control *c, struct config *config, char *error, 
         r = activation_check(&c->given, error, error_cap);
     }
     if (r == 0) {
-        r = sandbox_enter(&c->sandbox, config, error, error_cap);
+        r = sandbox_enter(&c->sandbox, config, c->path, error, error_cap);
     }
     if (r == 0) { /* a thread from here on is within the sandbox, as the workers are */
         r = control_start_usage(c, config, error, error_cap);

@@ -59,7 +59,9 @@ static void status(void *ctx, struct admin_status *out)
         .config_version = *o->version,
         .reloading = *o->waiting > 0,
         .redis = sharing_state(o->sharing),
-        .sandbox = {.user = o->sandbox->user},
+        .sandbox = {.user = o->sandbox->user,
+            .seccomp = o->sandbox->seccomp,
+            .landlock = o->sandbox->landlock > 0 ? o->sandbox->landlock : 0},
     };
 }
 

@@ -11,7 +11,9 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "daemon/places.h"
 #include "daemon/privileges.h"
+#include "daemon/syscall_filter.h"
 
 /* Before the folders are closed: names stand in files. */
 static void sandbox_name_user(struct sandbox *s)
@@ -25,7 +27,49 @@ static void sandbox_name_user(struct sandbox *s)
     }
 }
 
-int sandbox_enter(struct sandbox *out, const struct config *config, char *error, size_t error_cap)
+static int sandbox_close_folders(struct sandbox *s, const struct config *config, const char *path)
+{
+    struct places places;
+    int r = places_init(&places, config, path);
+    if (r < 0) {
+        return r;
+    }
+    s->landlock = landlock_enter(places.list);
+    places_deinit(&places);
+    return 0;
+}
+
+/* 0, or -errno with a line in `error`: something cannot be had that is required. */
+static int sandbox_require(const struct sandbox *s, char *error, size_t error_cap)
+{
+    if (s->landlock < 0) {
+        snprintf(error, error_cap, "sandbox: folders cannot be closed: %s", strerror(-s->landlock));
+        return s->landlock;
+    }
+    if (s->seccomp_error < 0) {
+        snprintf(error, error_cap, "sandbox: no filter of system calls: %s",
+            strerror(-s->seccomp_error));
+        return s->seccomp_error;
+    }
+    return 0;
+}
+
+/* Folders first: the filter has no calls that close them. */
+static int sandbox_shut(
+    struct sandbox *s, const struct config *config, const char *path, char *error, size_t error_cap)
+{
+    int r = sandbox_close_folders(s, config, path);
+    if (r < 0) {
+        snprintf(error, error_cap, "out of memory");
+        return r;
+    }
+    s->seccomp_error = syscall_filter_enter();
+    s->seccomp = s->seccomp_error == 0;
+    return config->sandbox.mode == SANDBOX_REQUIRED ? sandbox_require(s, error, error_cap) : 0;
+}
+
+int sandbox_enter(struct sandbox *out, const struct config *config, const char *path, char *error,
+    size_t error_cap)
 {
     struct sandbox s = {0};
     sandbox_name_user(&s);
@@ -34,8 +78,13 @@ int sandbox_enter(struct sandbox *out, const struct config *config, char *error,
         snprintf(error, error_cap, "privileges cannot be given up: %s", strerror(-r));
         return r;
     }
-    *out = s;
-    return 0;
+    if (config->sandbox.mode != SANDBOX_OFF) {
+        r = sandbox_shut(&s, config, path, error, error_cap);
+    }
+    if (r == 0) {
+        *out = s;
+    }
+    return r;
 }
 
 void sandbox_log(const struct sandbox *s, const struct config *config)
@@ -46,10 +95,20 @@ void sandbox_log(const struct sandbox *s, const struct config *config)
             log_str("mend", "make one: adduser --system --group " SANDBOX_USER
                             "; or say 'user: root' if it is to be so"));
     }
-    log_event(LOG_INFO, "sandbox", log_str("user", s->user));
+    if (s->landlock < 0) {
+        log_event(LOG_WARN, "no_landlock", log_str("error", strerror(-s->landlock)));
+    }
+    if (s->seccomp_error < 0) {
+        log_event(LOG_WARN, "no_seccomp", log_str("error", strerror(-s->seccomp_error)));
+    }
+    log_event(LOG_INFO, "sandbox", log_str("user", s->user),
+        log_str("seccomp", s->seccomp ? "on" : "off"),
+        log_i64("landlock", s->landlock > 0 ? s->landlock : 0));
 }
 
 void sandbox_count(const struct sandbox *s, struct counters *counters)
 {
     counters_gauge_set(counters, GAUGE_SANDBOX_USER, s->unprivileged);
+    counters_gauge_set(counters, GAUGE_SANDBOX_SECCOMP, s->seccomp);
+    counters_gauge_set(counters, GAUGE_SANDBOX_LANDLOCK, s->landlock > 0);
 }

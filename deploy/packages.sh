@@ -2,7 +2,7 @@
 # Sourced by deploy/run and tests/run: which Debian packages they need, and how the missing ones are installed.
 
 build_packages=(gcc libc6-dev meson ninja-build pkg-config libuv1-dev libssl-dev libyaml-dev libunistring-dev libwebsockets-dev
-    libwebsockets-evlib-uv libjansson-dev libhiredis-dev libsrtp2-dev libcap-ng-dev)
+    libwebsockets-evlib-uv libjansson-dev libhiredis-dev libsrtp2-dev libcap-ng-dev libseccomp-dev)
 # Without these meson does not configure the tests, or they fail: shells and man read what is made for them.
 test_packages=(git python3 fish man-db scdoc zsh libcmocka-dev liblua5.1-0-dev libnice-dev util-linux redis-server redis-sentinel redis-tools)
 fuzz_packages=(clang-14 libclang-rt-14-dev llvm-14)

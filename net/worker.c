@@ -388,6 +388,10 @@ int worker_new(struct worker **out, const struct worker_options *options)
 static void *worker_run(void *arg)
 {
     struct worker *w = arg;
+    char name[16];
+    snprintf(name, sizeof(name), "worker-%u", w->options.index % 1000);
+    /* Its own: that of another thread lies in a file of /proc. */
+    pthread_setname_np(pthread_self(), name);
     struct mailbox_message started = {.kind = MAILBOX_STARTED, .from = (uint8_t)w->options.index};
     (void)mailbox_post(w->options.control, &started);
     uv_run(&w->loop, UV_RUN_DEFAULT);
@@ -407,9 +411,6 @@ static int worker_spawn(struct worker *w)
     if (r != 0) {
         return -r;
     }
-    char name[16];
-    snprintf(name, sizeof(name), "worker-%u", w->options.index % 1000);
-    pthread_setname_np(w->thread, name);
     w->started = true;
     return 0;
 }

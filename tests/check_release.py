@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -50,6 +51,27 @@ def check_example(build):
     return problems
 
 
+# What tests/sandbox/probe.c tries, and how it ends: an errno, SIGSYS, or nothing in its way.
+FORBIDDEN = {"ptrace": "SIGSYS", "process_vm": "SIGSYS", "execve": "SIGSYS", "packet": "SIGSYS", "raw": "EPERM",
+             "netlink_other": "EPERM", "vsock": "EPERM", "fork": "EPERM", "clone3": "ENOSYS", "setuid": "EPERM",
+             "write_and_run": "EPERM", "written_then_run": "EPERM", "dumpable": "EPERM", "limit": "EPERM", "rename": "EPERM"}
+ALLOWED = ("udp", "netlink_route")
+
+
+def probe(program, what):
+    """How it ended: "" if it worked."""
+    result = subprocess.run([program, what], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, timeout=60, check=False)
+    if result.returncode < 0:
+        return signal.Signals(-result.returncode).name
+    return result.stdout.strip() if result.returncode in (0, 1) else f"exit code {result.returncode}"
+
+
+def check_sandbox(report, program):
+    for what, wanted in {**FORBIDDEN, **dict.fromkeys(ALLOWED, "")}.items():
+        ended = probe(program, what)
+        report.case(f"sandbox_{what}", [f"ended with {ended!r}, not {wanted!r}"] if ended != wanted else [])
+
+
 def main(build):
     build = pathlib.Path(build).resolve()
     report = tap.Report()
@@ -60,6 +82,7 @@ def main(build):
         report.case(f"{pathlib.Path(program).name}_tells_its_version", problems)
         for check in hardening.CHECKS:
             report.case(f"{pathlib.Path(program).name}_{check.__name__}", check(build / program))
+    check_sandbox(report, build / "tests/sandbox/sandbox_probe")
     report.case("objects_track_branches", hardening.of_objects(build))
     report.case("objects_are_compiled_hardened", hardening.of_compilation(build))
     report.case("checks_find_a_program_that_is_not_hardened", hardening.of_checks())

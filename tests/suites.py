@@ -263,7 +263,7 @@ def fault_programs(every=False):
 
 
 def release_programs():
-    folder = build("release-checked", targets=("daemon/turnpike", "cli/turnpikectl"))
+    folder = build("release-checked", targets=("daemon/turnpike", "cli/turnpikectl", "tests/sandbox/sandbox_probe"))
     return [Program("check_release", python(ROOT / "tests/check_release.py", folder)),
             Program("check_systemd", python(ROOT / "tests/check_systemd.py", folder))]
 

@@ -1,8 +1,10 @@
 """What the daemon gives up: whom it becomes, and with which of root's privileges."""
+import json
 import os
 import pathlib
 
 import certificates
+from admin import turnpikectl, with_admin
 from harness import CONFIG, case, expect, until
 from process import refused
 
@@ -60,12 +62,35 @@ def threat_27_started_as_root_it_becomes_another_user(lab):
                f"{thread['Name']}: {thread['Uid']} {thread['Gid']}")
         expect(int(thread["CapPrm"], 16) == int(thread["CapEff"], 16) == BIND_SERVICE, f"{thread['Name']}: {thread['CapPrm']}")
         expect(thread["NoNewPrivs"] == "1", f"{thread['Name']}: new privileges")
+        expect(thread["Seccomp"] == "2", f"{thread['Name']}: no filter of system calls")
     server.config.write_text(config + "listen: [{ proto: udp, port: 3478 }, { proto: tcp, addr: 127.0.0.1, port: 82 }]\n")
     expect("reloaded" in server.reload(), "a reload reads what the group may read")
     until(lambda: "addr=127.0.0.1:82" in server.output(), 5, "a reload binds a port below 1024")
     pathlib.Path(certificate.key).chmod(0o600)
     said = server.reload()
     expect("reload_failed" in said and "the user that turnpike runs as" in said and "running=" in said, said)
+    server.check()
+
+
+@case
+def threat_27_a_reload_reads_nothing_outside_the_sandbox(lab):
+    inside, outside = (certificates.Authority(lab.folder, name).issue("turn.test") for name in ("authority", "elsewhere"))
+    config = with_admin(lab, CONFIG + "sandbox: required\n") + f"tls: {{ cert: {inside.cert}, key: {inside.key} }}\n"
+    server = lab.server(config)
+    seen = json.loads(turnpikectl(lab, "status", "--json", "--socket", lab.folder / "control.sock")[1])["sandbox"]
+    expect(seen["user"] == "root" and seen["seccomp"] and seen["landlock"] >= 1, f"{seen}")
+    inside.cert.rename(inside.cert.with_suffix(".old"))
+    inside.cert.write_text(inside.cert.with_suffix(".old").read_text())
+    said = server.reload()
+    expect("reloaded" in said, f"a certificate that was replaced is read: {said}")
+    secret = lab.folder.parent / f"{lab.folder.name}-outside"
+    secret.write_text(outside.cert.read_text())
+    try:
+        server.config.write_text(config.replace(str(inside.cert), str(secret)))
+        said = server.reload()
+    finally:
+        secret.unlink()
+    expect("reload_failed" in said and "outside the sandbox" in said and "running=" in said, said)
     server.check()
 
 

@@ -43,7 +43,7 @@ def relay(client, peer, count):
 
 @case
 def usage_is_whole_over_rotation_full_disk_and_stop(lab):
-    server = lab.server(config(lab))
+    server = lab.server(config(lab) + "sandbox: off\n")  # a disk that is full is /dev/full
     path, moved = lab.folder / "usage.jsonl", lab.folder / "usage.jsonl.1"
     client, peer = allocated(lab, channel=CHANNEL)
     other, _ = allocated(lab, channel=CHANNEL)
