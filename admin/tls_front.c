@@ -2,7 +2,8 @@
  * All TLS connections of the admin server: how many there may be, and for how long.
  *
  * Always: who is still in its handshake can be closed for somebody new, and whoever fills those
- * places from one network closes its own; a connection that the server has is the server's to end.
+ * places from one network closes its own; a connection whose answer has not begun is the server's
+ * to end. Answers that nobody reads keep nobody out.
  * Called by admin.c.
  */
 #include "admin/tls_front.h"
@@ -49,6 +50,12 @@ static bool is_of_network(const struct admin_tls_link *l, const struct addr *net
     return addr_equal_ip(&own, network);
 }
 
+/* Nothing but the client holds it up: the server has answered. */
+static bool is_answered(const struct admin_tls_link *l)
+{
+    return admin_tls_link_state(l) >= ADMIN_TLS_ENDING || admin_tls_link_answering(l);
+}
+
 /* Where there are as many as may be, the oldest goes. `network` NULL: of all. */
 static void make_room(
     struct admin_tls_front *f, bool handshakes, const struct addr *network, size_t most)
@@ -58,7 +65,7 @@ static void make_room(
     for (size_t i = 0; i < ADMIN_TLS_CONNECTIONS; i++) {
         struct admin_tls_link *l = f->links[i];
         const bool shaking = l && admin_tls_link_state(l) == ADMIN_TLS_SHAKING;
-        const bool over = l && admin_tls_link_state(l) >= ADMIN_TLS_ENDING;
+        const bool over = l && is_answered(l);
         count += handshakes ? shaking && (!network || is_of_network(l, network)) : l != NULL;
         if ((handshakes ? !shaking || (network && !is_of_network(l, network)) : !over) ||
             (oldest && admin_tls_link_since(l) >= admin_tls_link_since(oldest))) {

@@ -174,6 +174,26 @@ static void test_tls_front_answer_that_nobody_reads_ends_at_its_deadline(void **
     hang_up(&c);
 }
 
+/* Whoever may ask for what is free takes all places so. */
+static void test_tls_front_answers_that_nobody_reads_keep_nobody_out(void **state)
+{
+    struct fixture *f = *state;
+    struct tls_client c[ADMIN_TLS_CONNECTIONS];
+    send_room = 1;
+    for (size_t i = 0; i < ADMIN_TLS_CONNECTIONS; i++) {
+        c[i] = dial(f, TLS1_3_VERSION, NULL);
+        assert_true(shake_hands(f, &c[i]));
+        assert_true(SSL_write(c[i].ssl, METRICS, (int)strlen(METRICS)) > 0);
+        run(f);
+    }
+    send_room = 0;
+    assert_int_equal(counted(f, METRIC_ADMIN_CLOSED_FULL), 0);
+    assert_starts(ask_tls(f, TLS1_3_VERSION, NULL, LIVE), "HTTP/1.1 200 ");
+    assert_int_equal(counted(f, METRIC_ADMIN_CLOSED_FULL), 1);
+    for (size_t i = 0; i < ADMIN_TLS_CONNECTIONS; i++)
+        hang_up(&c[i]);
+}
+
 static void test_tls_front_client_that_says_no_goodbye_is_closed(void **state)
 {
     struct fixture *f = *state;
@@ -318,6 +338,7 @@ int main(void)
         OVER_TLS(test_tls_front_over_its_caps_the_oldest_handshake_goes),
         OVER_TLS(test_tls_front_answer_for_a_client_that_reads_late_is_whole),
         OVER_TLS(test_tls_front_answer_that_nobody_reads_ends_at_its_deadline),
+        OVER_TLS(test_tls_front_answers_that_nobody_reads_keep_nobody_out),
         OVER_TLS(test_tls_front_client_that_says_no_goodbye_is_closed),
         OVER_TLS(test_tls_front_endless_input_is_cut_off),
         OVER_TLS(test_tls_front_broken_record_ends_the_connection),
