@@ -5,6 +5,7 @@
 
 #include "cli/client.h"
 #include "cli/command.h"
+#include "cli/print.h"
 
 /* The answer's body as *text if it is a 200; else the exit code, with the line said. */
 static int take(const struct cli_options *options, int r, struct client_answer *answer, char **text)
@@ -16,8 +17,11 @@ static int take(const struct cli_options *options, int r, struct client_answer *
         return CLI_UNREACHABLE;
     }
     if (answer->status != 200) {
-        fprintf(stderr, "turnpikectl: refused (%u): %.*s\n", answer->status,
-            (int)strcspn(answer->body, "\n"), answer->body);
+        json_t *line = json_stringn_nocheck(answer->body, strcspn(answer->body, "\n"));
+        fprintf(stderr, "turnpikectl: refused (%u): ", answer->status);
+        cli_print_text(stderr, line, 0, false);
+        fputc('\n', stderr);
+        json_decref(line);
         client_answer_free(answer);
         return CLI_REFUSED;
     }

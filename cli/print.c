@@ -1,6 +1,6 @@
 /*
  * Names are what clients sent: nothing in them reaches the terminal that it would obey. Called by
- * sessions.c and top_table.c.
+ * ask.c, sessions.c and top_table.c.
  */
 #include "cli/print.h"
 

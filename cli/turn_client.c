@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "auth/long_term.h"
+#include "auth/opaque_string.h"
 #include "base/clock.h"
 #include "base/secret.h"
 #include "wire/channel_data.h"
@@ -163,11 +164,13 @@ static bool offers_sha256(struct slice algorithms)
     return false;
 }
 
+/* Whoever answers names the realm, and a terminal shows it. It "MUST have been processed using the
+ * OpaqueString profile" (RFC 8489 section 14.9), which leaves nothing that a terminal obeys. */
 static int keep_challenge(struct turn_client *c, const struct stun_msg *msg)
 {
     struct slice realm, algorithms;
     if (!stun_find(msg, STUN_ATTR_REALM, &realm) || realm.len > STUN_REALM_MAX ||
-        keep_nonce(c, msg) < 0) {
+        !opaque_string_admits(realm) || keep_nonce(c, msg) < 0) {
         return -EBADMSG;
     }
     memcpy(c->realm, realm.data, realm.len);

@@ -21,12 +21,13 @@ struct server {
     int fd;
     enum answer answer;
     struct crypto *crypto;
+    const char *realm;
 };
 
-static void write_challenge(struct stun_writer *s)
+static void write_challenge(struct stun_writer *s, const struct server *server)
 {
     stun_write_error(s, 401);
-    stun_write_attr(s, STUN_ATTR_REALM, slice_of_string("example.org"));
+    stun_write_attr(s, STUN_ATTR_REALM, slice_of_string(server->realm));
     stun_write_attr(s, STUN_ATTR_NONCE, slice_of_string("nonce"));
 }
 
@@ -65,26 +66,58 @@ static void *serve(void *arg)
         if (asks)
             write_success(&s, server);
         else
-            write_challenge(&s);
+            write_challenge(&s, server);
         (void)sendto(server->fd, out, stun_write_end(&s), 0, (struct sockaddr *)&from, len);
     }
     return NULL;
 }
 
-static int allocate(enum answer answer)
+/* A server that listens, and a client of it. */
+static void meet(struct server *server, struct turn_client *c)
 {
     struct sockaddr_storage sa;
     socklen_t len =
         addr_to_sockaddr(&(struct addr){.family = ADDR_IPV4, .ip = {127, 0, 0, 1}}, &sa);
-    struct server server = {socket(AF_INET, SOCK_DGRAM, 0), answer, crypto_new()};
-    struct turn_client c = {.crypto = crypto_new(), .random = random_system(), .timeout_ms = 200};
     struct addr to;
-    pthread_t thread;
-    assert_int_equal(bind(server.fd, (struct sockaddr *)&sa, len), 0);
-    assert_int_equal(getsockname(server.fd, (struct sockaddr *)&sa, &len), 0);
+    server->fd = socket(AF_INET, SOCK_DGRAM, 0);
+    server->crypto = crypto_new();
+    *c = (struct turn_client){.crypto = crypto_new(), .random = random_system(), .timeout_ms = 200};
+    assert_int_equal(bind(server->fd, (struct sockaddr *)&sa, len), 0);
+    assert_int_equal(getsockname(server->fd, (struct sockaddr *)&sa, &len), 0);
     assert_int_equal(addr_from_sockaddr(&to, (struct sockaddr *)&sa), 0);
+    assert_int_equal(turn_link_new(&c->link, TRANSPORT_UDP, &to, 200), 0);
+}
+
+static void part(struct server *server, struct turn_client *c)
+{
+    turn_client_wipe(c);
+    turn_link_free(c->link);
+    crypto_free(c->crypto);
+    crypto_free(server->crypto);
+    close(server->fd);
+}
+
+/* What the client says to a challenge for this realm. */
+static int challenge(const char *realm)
+{
+    struct server server = {.answer = ANSWER_NOTHING, .realm = realm};
+    struct turn_client c;
+    pthread_t thread;
+    meet(&server, &c);
     assert_int_equal(pthread_create(&thread, NULL, serve, &server), 0);
-    assert_int_equal(turn_link_new(&c.link, TRANSPORT_UDP, &to, 200), 0);
+    const int r = turn_client_challenge(&c, ADDR_IPV4);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    part(&server, &c);
+    return r;
+}
+
+static int allocate(enum answer answer)
+{
+    struct server server = {.answer = answer, .realm = "example.org"};
+    struct turn_client c;
+    pthread_t thread;
+    meet(&server, &c);
+    assert_int_equal(pthread_create(&thread, NULL, serve, &server), 0);
     assert_int_equal(turn_client_challenge(&c, ADDR_IPV4), 0);
     assert_string_equal(c.realm, "example.org");
     assert_int_equal(
@@ -92,11 +125,7 @@ static int allocate(enum answer answer)
     const int r = turn_client_allocate(&c, ADDR_IPV4);
     assert_true(r != 0 || c.relayed.port == 50000);
     assert_int_equal(pthread_join(thread, NULL), 0);
-    turn_client_wipe(&c);
-    turn_link_free(c.link);
-    crypto_free(c.crypto);
-    crypto_free(server.crypto);
-    close(server.fd);
+    part(&server, &c);
     return r;
 }
 
@@ -112,11 +141,28 @@ static void test_turn_client_ends_where_nothing_answers(void **state)
     assert_int_equal(allocate(ANSWER_NOTHING), -ETIMEDOUT);
 }
 
+/* What a terminal would obey, what it would not show, and what is no text. */
+static void test_turn_client_takes_no_realm_that_could_not_be_one(void **state)
+{
+    static const char *const realms[] = {"a\x1b]0;owned\x07", "a\r\nb",
+        "a\xc2\x9b"
+        "b",
+        "a\xe2\x80\xae"
+        "b",
+        "a\xff"};
+    for (size_t i = 0; i < sizeof(realms) / sizeof(realms[0]); i++)
+        assert_int_equal(challenge(realms[i]), -EBADMSG);
+    assert_int_equal(challenge("b\xc3\xbc"
+                               "cher.example"),
+        0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_turn_client_believes_what_verifies_only),
         cmocka_unit_test(test_turn_client_ends_where_nothing_answers),
+        cmocka_unit_test(test_turn_client_takes_no_realm_that_could_not_be_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -77,6 +77,8 @@ static void test_turnpikectl_says_the_detail_of_a_problem(void **state)
             "turnpikectl: refused (500): {\"deta\n"},
         {"HTTP/1.1 500 x\r\nContent-Type: text/plain\r\n\r\n{\"detail\":\"x\"}\n",
             "turnpikectl: refused (500): {\"detail\":\"x\"}\n"},
+        {"HTTP/1.1 500 x\r\nContent-Type: text/plain\r\n\r\nx\x1b[2J\xc2\x9b\n",
+            "turnpikectl: refused (500): x\\x1b[2J\\u{9b}\n"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct run r = {.answer = rows[i].answer, .argv = {"status"}};
