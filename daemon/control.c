@@ -6,7 +6,9 @@
 #include "daemon/control.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -490,8 +492,20 @@ static void control_end_workers(struct control *c)
     usage_writer_end(c->usage);
 }
 
+/* libuv gives signals that it hands back their own action, which of a reload is to kill: that there
+ * is nothing left to be read again is no reason not to end in order. */
+static void control_block_signals(void)
+{
+    sigset_t late;
+    sigemptyset(&late);
+    sigaddset(&late, SIGHUP);
+    sigaddset(&late, SIGUSR1);
+    (void)pthread_sigmask(SIG_BLOCK, &late, NULL);
+}
+
 static void control_close_loop(struct control *c)
 {
+    control_block_signals();
     mailbox_close(c->mailbox);
     admin_close(c->admin);
     uv_close((uv_handle_t *)&c->housekeeping, NULL);
