@@ -171,8 +171,11 @@ int cli_top(const struct cli_options *common, int argc, char **argv)
         return CLI_USAGE;
     }
     if (!once) {
-        handle(SIGINT, on_stop);
-        handle(SIGTERM, on_stop);
+        static const int ends[] = {SIGINT, SIGTERM, SIGQUIT, SIGHUP};
+        for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+            handle(ends[i], on_stop);
+        }
+        handle(SIGTSTP, SIG_IGN); /* the shell would have a terminal without echo */
         handle(SIGWINCH, on_resize);
     }
     code = once ? show_once(&options, &sample) : show(&options, &sample);

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import pty
+import signal
 import struct
 import subprocess
 import termios
@@ -109,6 +110,11 @@ def top_shows_allocations_and_leaves_the_terminal_as_it_was(lab):
     seen = json.loads(out)
     expect(code == 0 and [a["user"] for a in seen["allocations"]] == [USER], out)
     expect(run(lab, "top")[0] == 2, "top without a terminal")
+    for leave in (lambda top, keys: os.write(keys, b"q"), lambda top, keys: top.send_signal(signal.SIGQUIT)):
+        top_on_a_terminal(lab, leave)
+
+
+def top_on_a_terminal(lab, leave):
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 10, 40, 0, 0))
     before = termios.tcgetattr(theirs)
@@ -118,8 +124,9 @@ def top_shows_allocations_and_leaves_the_terminal_as_it_was(lab):
         while b"q: quit" not in shown:
             shown += os.read(ours, 4096)
         expect(termios.tcgetattr(theirs) != before, "keys are read by the line")
-        os.write(ours, b"q")
-        expect(top.wait(10) == 0, f"q: {top.returncode}")
+        top.send_signal(signal.SIGTSTP)  # Ctrl-Z does not leave a shell without echo
+        leave(top, ours)
+        expect(top.wait(10) == 0, f"{top.returncode}")
     shown += os.read(ours, 4096)
     lines = shown.decode().split("\r\n")
     expect("1 allocations" in lines[0] and USER in lines[2] and len(lines[1].split("\x1b")[0]) == 40, f"{lines}")
