@@ -59,12 +59,12 @@ static const char *activation_read(struct activation_socket *out, int fd)
     }
     if (sa.ss_family == AF_UNIX) {
         const struct sockaddr_un *un = (const struct sockaddr_un *)&sa;
-        const size_t room = len - offsetof(struct sockaddr_un, sun_path);
         if (len <= offsetof(struct sockaddr_un, sun_path) || un->sun_path[0] != '/') {
             return "is a unix socket without a path";
         }
-        memcpy(out->path, un->sun_path, room);
-        out->path[room] = '\0';
+        /* With a NUL where there is room for one; behind the longest path the kernel counts one
+         * more than a sockaddr_un has. */
+        snprintf(out->path, sizeof(out->path), "%.*s", (int)sizeof(un->sun_path), un->sun_path);
         return NULL;
     }
     if (addr_from_sockaddr(&out->addr, (struct sockaddr *)&sa) < 0) {

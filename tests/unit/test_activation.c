@@ -18,7 +18,7 @@
 #define FIRST 3
 
 struct fixture {
-    char path[64], error[256];
+    char path[128], error[256];
     int given;
     struct activation activation;
 };
@@ -71,11 +71,13 @@ static int listener(const char *ip, int type, bool v6only, struct addr *out)
     return fd;
 }
 
-static int path_listener(struct fixture *f)
+/* `len`: of its path. */
+static int path_listener(struct fixture *f, size_t len)
 {
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
-    snprintf(f->path, sizeof(f->path), "/tmp/turnpike-given-%d", (int)getpid());
-    snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", f->path);
+    const int n = snprintf(f->path, sizeof(f->path), "/tmp/turnpike-given-%d-", (int)getpid());
+    memset(f->path + n, 'x', len - (size_t)n);
+    memcpy(sa.sun_path, f->path, len);
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
     assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
     return fd;
@@ -99,7 +101,7 @@ static void test_activation_sockets_are_taken_by_address(void **state)
     struct addr four, six, other;
     int fds[4];
     give(f, listener("127.0.0.1", SOCK_STREAM, false, &four));
-    give(f, path_listener(f));
+    give(f, path_listener(f, 40));
     give(f, listener("::1", SOCK_STREAM, true, &six));
     assert_int_equal(take(f), 0);
     assert_null(getenv("LISTEN_PID"));
@@ -196,6 +198,15 @@ static void test_activation_what_is_no_socket_is_refused(void **state)
     f->given = 2;
 }
 
+/* No room for a NUL is left in its address. */
+static void test_activation_longest_path_is_taken_whole(void **state)
+{
+    struct fixture *f = *state;
+    give(f, path_listener(f, sizeof(((struct sockaddr_un *)NULL)->sun_path)));
+    assert_int_equal(take(f), 0);
+    assert_int_equal(activation_take_path(&f->activation, f->path), FIRST);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -207,6 +218,7 @@ int main(void)
         CASE(test_activation_ipv4_over_ipv6_is_refused),
         CASE(test_activation_ipv6_alone_is_taken),
         CASE(test_activation_what_is_no_socket_is_refused),
+        CASE(test_activation_longest_path_is_taken_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
