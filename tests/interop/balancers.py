@@ -41,13 +41,12 @@ class Network:
         run_command("ip", "route", "add", "default", "via", INSIDE)
 
 
-def haproxy(lab, network, name, certificate=None):
-    """Starts it with one of deploy/haproxy/, where only the certificate's place is another."""
+def haproxy(lab, network, name, places=()):
+    """Starts it with one of deploy/haproxy/, where only files lie elsewhere: `places`, [(there, here)]."""
     text = (DEPLOY / "haproxy" / name).read_text()
-    if certificate:
-        path = certificate.bundle(lab.folder / "haproxy.pem")
-        expect("/etc/haproxy/turn.example.com.pem" in text, "the example has another certificate")
-        text = text.replace("/etc/haproxy/turn.example.com.pem", str(path))
+    for there, here in places:
+        expect(there in text, f"the example does not name {there}")
+        text = text.replace(there, str(here))
     config = lab.folder / name
     config.write_text(text)
     with inside(network.balancer):
@@ -115,7 +114,8 @@ def haproxy_ends_tls_and_names_the_client(lab):
     network = Network(lab)
     authority, certificate, _ = with_certificates(lab, "")
     server = lab.server(CONFIG + LISTEN)
-    haproxy(lab, network, "terminate.cfg", certificate)
+    bundle = certificate.bundle(lab.folder / "haproxy.pem")
+    haproxy(lab, network, "terminate.cfg", [("/etc/haproxy/turn.example.com.pem", bundle)])
     relays_through(lab, network, server, authority)
     ends_well(lab, server, lab.processes[-2])
 
