@@ -265,6 +265,17 @@ def fault_programs(every=False):
     return [Program("faults", python(ROOT / "tests/faults/run", *more), timeout=86400 if every else 120)]
 
 
+def soak_programs(seconds):
+    folder = build("release-checked", targets=("daemon/turnpike", "cli/turnpikectl", "tests/soak/libinuse.so"))
+    return [Program("soak", python(ROOT / "tests/soak/run", "--build", folder, seconds), timeout=5 * seconds + 600)]
+
+
+def thorough_programs():
+    """The scenarios with many more seeds."""
+    return [dataclasses.replace(program, timeout=program.timeout * 20, env={**program.env, "TURNPIKE_THOROUGH": "1"})
+            for program in one_suite("asan", "scenario")]
+
+
 def release_programs():
     folder = build("release-checked", targets=("daemon/turnpike", "cli/turnpikectl", "tests/sandbox/sandbox_probe"))
     return [Program("check_release", python(ROOT / "tests/check_release.py", folder)),
@@ -347,6 +358,13 @@ def run_faults(totals):
     totals.suite("faults", lambda: fault_programs(every=True))
 
 
+def run_soak(totals, seconds):
+    totals.suite("soak", lambda: soak_programs(seconds))
+    measured = BUILDS / "release-checked/soak.txt"
+    print(measured.read_text() if measured.exists() else "", flush=True)
+    totals.suite("scenario", thorough_programs)
+
+
 def run_mutants(totals):
     totals.suite("mutants", [Program("mutants", python(ROOT / "tests/mutants/run"), timeout=7200)])
 
@@ -360,10 +378,13 @@ def main():
     for mode, function in modes.items():
         choice.add_argument(f"--{mode}", dest="mode", action="store_const", const=function)
     choice.add_argument("--fuzz", type=int, metavar="SECONDS")
+    choice.add_argument("--soak", type=int, metavar="SECONDS", nargs="?", const=300)
     arguments = parser.parse_args()
     totals = Totals()
     if arguments.fuzz is not None:
         totals.suite("fuzz", lambda: one_suite("asan", "fuzz") + fuzz_programs(arguments.fuzz))
+    elif arguments.soak is not None:
+        run_soak(totals, arguments.soak)
     else:
         (arguments.mode or run_all)(totals)
     return totals.end()
