@@ -93,7 +93,7 @@ void doctor_read_files(struct doctor_facts *f, const char *path)
     struct secret text = {0};
     struct document_node *root = NULL;
     struct config_error error;
-    struct fault fault = {path, &error};
+    struct fault fault = {.path = path, .error = &error};
     if (file_read(&text, path, CONFIG_MAX) == 0 &&
         document_parse(&root, secret_slice(&text), &fault) == 0 && walk(f, root, "")) {
         add_file(f, path);
