@@ -42,42 +42,91 @@ static void on_gone(void *ctx, struct admin_tls_link *link)
     }
 }
 
-static bool is_of_network(const struct admin_tls_link *l, const struct addr *network)
+static struct addr network_of(const struct admin_peer *peer)
 {
-    const struct addr *from = &admin_tls_link_peer(l)->from;
-    const struct addr own =
-        addr_masked(from, from->family == ADDR_IPV4 ? IPV4_NETWORK : IPV6_NETWORK);
-    return addr_equal_ip(&own, network);
+    return addr_masked(&peer->from, peer->from.family == ADDR_IPV4 ? IPV4_NETWORK : IPV6_NETWORK);
+}
+
+static bool is_shaking(const struct admin_tls_link *l)
+{
+    return l && admin_tls_link_state(l) == ADMIN_TLS_SHAKING;
 }
 
 /* Nothing but the client holds it up: the server has answered. */
 static bool is_answered(const struct admin_tls_link *l)
 {
-    return admin_tls_link_state(l) >= ADMIN_TLS_ENDING || admin_tls_link_answering(l);
+    return l && (admin_tls_link_state(l) >= ADMIN_TLS_ENDING || admin_tls_link_answering(l));
 }
 
-/* Where there are as many as may be, the oldest goes. `network` NULL: of all. */
-static void make_room(
-    struct admin_tls_front *f, bool handshakes, const struct addr *network, size_t most)
+static void displace(struct admin_tls_front *f, struct admin_tls_link *l)
 {
-    struct admin_tls_link *oldest = NULL;
+    if (l) {
+        counters_add(f->on.own, METRIC_ADMIN_CLOSED_FULL, 1);
+        admin_tls_link_drop(l);
+    }
+}
+
+static bool is_older(const struct admin_tls_link *l, const struct admin_tls_link *than)
+{
+    return !than || admin_tls_link_since(l) < admin_tls_link_since(than);
+}
+
+/* How many are in their handshake from this network, and who has been longest. */
+static size_t crowd_of(
+    const struct admin_tls_front *f, const struct addr *network, struct admin_tls_link **oldest)
+{
     size_t count = 0;
+    *oldest = NULL;
     for (size_t i = 0; i < ADMIN_TLS_CONNECTIONS; i++) {
         struct admin_tls_link *l = f->links[i];
-        const bool shaking = l && admin_tls_link_state(l) == ADMIN_TLS_SHAKING;
-        const bool over = l && is_answered(l);
-        count += handshakes ? shaking && (!network || is_of_network(l, network)) : l != NULL;
-        if ((handshakes ? !shaking || (network && !is_of_network(l, network)) : !over) ||
-            (oldest && admin_tls_link_since(l) >= admin_tls_link_since(oldest))) {
+        const struct addr from = is_shaking(l) ? network_of(admin_tls_link_peer(l)) : *network;
+        if (!is_shaking(l) || !addr_equal_ip(&from, network)) {
             continue;
         }
-        oldest = l;
+        count++;
+        *oldest = is_older(l, *oldest) ? l : *oldest;
     }
-    if (count < most || !oldest) {
-        return;
+    return count;
+}
+
+/* Of as many handshakes as there may be, one goes: of the network that has most, so that whoever
+ * comes from few of them keeps nobody else out. */
+static void make_room_for_handshake(struct admin_tls_front *f)
+{
+    struct admin_tls_link *shaking[ADMIN_TLS_CONNECTIONS], *victim = NULL;
+    struct addr network[ADMIN_TLS_CONNECTIONS];
+    size_t all = 0, most = 0;
+    for (size_t i = 0; i < ADMIN_TLS_CONNECTIONS; i++) {
+        if (is_shaking(f->links[i])) {
+            network[all] = network_of(admin_tls_link_peer(f->links[i]));
+            shaking[all++] = f->links[i];
+        }
     }
-    counters_add(f->on.own, METRIC_ADMIN_CLOSED_FULL, 1);
-    admin_tls_link_drop(oldest);
+    for (size_t i = 0; all >= ADMIN_TLS_HANDSHAKES && i < all; i++) {
+        size_t crowd = 0;
+        for (size_t k = 0; k < all; k++) {
+            crowd += addr_equal_ip(&network[k], &network[i]);
+        }
+        if (crowd > most || (crowd == most && is_older(shaking[i], victim))) {
+            most = crowd;
+            victim = shaking[i];
+        }
+    }
+    displace(f, victim);
+}
+
+/* Where all places are taken, the oldest goes that has been answered. */
+static void make_room(struct admin_tls_front *f)
+{
+    struct admin_tls_link *oldest = NULL;
+    for (size_t i = 0; i < ADMIN_TLS_CONNECTIONS; i++) {
+        struct admin_tls_link *l = f->links[i];
+        if (!l) {
+            return;
+        }
+        oldest = is_answered(l) && is_older(l, oldest) ? l : oldest;
+    }
+    displace(f, oldest);
 }
 
 static struct admin_tls_link **free_place(struct admin_tls_front *f)
@@ -93,11 +142,13 @@ static struct admin_tls_link **free_place(struct admin_tls_front *f)
 void admin_tls_front_accept(struct admin_tls_front *f, int fd, const struct admin_peer *peer,
     const struct admin_tls_terms *terms, uint64_t now_us)
 {
-    const struct addr network =
-        addr_masked(&peer->from, peer->from.family == ADDR_IPV4 ? IPV4_NETWORK : IPV6_NETWORK);
-    make_room(f, true, &network, ADMIN_TLS_HANDSHAKES_OF_NETWORK);
-    make_room(f, true, NULL, ADMIN_TLS_HANDSHAKES);
-    make_room(f, false, NULL, ADMIN_TLS_CONNECTIONS);
+    const struct addr network = network_of(peer);
+    struct admin_tls_link *oldest;
+    if (crowd_of(f, &network, &oldest) >= ADMIN_TLS_HANDSHAKES_OF_NETWORK) {
+        displace(f, oldest);
+    }
+    make_room_for_handshake(f);
+    make_room(f);
     struct admin_tls_link **place = free_place(f);
     if (!place) {
         counters_add(f->on.own, METRIC_ADMIN_CLOSED_FULL, 1);

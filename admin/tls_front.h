@@ -13,8 +13,8 @@
 #include "base/counters.h"
 #include "tls/context.h"
 
-/* At once, in their handshake: over it the oldest is closed for the new one. So is, over the
- * smaller number, the oldest of the same /24 or /64. */
+/* At once, in their handshake: over it the oldest of the /24 or /64 that has most of them is closed
+ * for the new one. So is, over the smaller number, the oldest of its own. */
 #define ADMIN_TLS_HANDSHAKES            64
 #define ADMIN_TLS_HANDSHAKES_OF_NETWORK 32
 /* Of all kinds. */

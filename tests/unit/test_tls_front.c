@@ -130,6 +130,25 @@ static void test_tls_front_over_its_caps_the_oldest_handshake_goes(void **state)
         hang_up(&c[i]);
 }
 
+/* Two networks fill all places again and again, while somebody far away needs a second. */
+static void test_tls_front_crowds_displace_their_own_handshakes(void **state)
+{
+    struct fixture *f = *state;
+    enum { CROWD = 2 * ADMIN_TLS_HANDSHAKES };
+    struct tls_client far = dial(f, TLS1_3_VERSION, NULL), c[CROWD];
+    bool orderly;
+    for (size_t i = 0; i < CROWD; i++)
+        c[i] = dial_raw(f, (unsigned)(((1 + i % 2) << 8) + i), 1 + i);
+    run(f);
+    assert_int_equal(counted(f, METRIC_ADMIN_CLOSED_FULL), CROWD + 1 - ADMIN_TLS_HANDSHAKES);
+    assert_true(shake_hands(f, &far));
+    assert_true(SSL_write(far.ssl, LIVE, (int)strlen(LIVE)) > 0);
+    assert_starts(hear_tls(f, &far, &orderly), "HTTP/1.1 200 ");
+    hang_up(&far);
+    for (size_t i = 0; i < CROWD; i++)
+        hang_up(&c[i]);
+}
+
 /* It takes it when it likes. */
 static void test_tls_front_answer_for_a_client_that_reads_late_is_whole(void **state)
 {
@@ -336,6 +355,7 @@ int main(void)
         OVER_TLS(test_tls_front_half_a_handshake_ends_at_its_deadline),
         OVER_TLS(test_tls_front_request_has_the_deadline_of_its_connection),
         OVER_TLS(test_tls_front_over_its_caps_the_oldest_handshake_goes),
+        OVER_TLS(test_tls_front_crowds_displace_their_own_handshakes),
         OVER_TLS(test_tls_front_answer_for_a_client_that_reads_late_is_whole),
         OVER_TLS(test_tls_front_answer_that_nobody_reads_ends_at_its_deadline),
         OVER_TLS(test_tls_front_answers_that_nobody_reads_keep_nobody_out),
