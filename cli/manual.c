@@ -80,12 +80,10 @@ static void write_inline(FILE *out, const char *text)
 {
     bool code = false;
     for (; *text != '\0'; text++) {
-        const char *end = strstr(text, "](");
+        const char *end = code ? NULL : strstr(text, "](");
         if (*text == '`') {
             fputc('*', out);
             code = !code;
-        } else if (code) {
-            write_char(out, *text);
         } else if (*text == '[' && end && strchr(end, ')') && end - text < 80) {
             for (const char *c = text + 1; c < end; c++) {
                 if (*c != '`') {
@@ -93,7 +91,7 @@ static void write_inline(FILE *out, const char *text)
                 }
             }
             text = strchr(end, ')');
-        } else if (*text == '*') {
+        } else if (*text == '*' && !code) {
             fputc('*', out);
             text += text[1] == '*';
         } else {

@@ -22,7 +22,9 @@ static const char *amount(double value, char out[16])
         snprintf(out, 16, "%.0f", value);
         return out;
     }
-    for (value /= 1000; value >= 999.95 && unit + 2 < sizeof(units); value /= 1000) {
+    value /= 1000;
+    while (value >= 999.95 && unit + 2 < sizeof(units)) {
+        value /= 1000;
         unit++;
     }
     snprintf(out, 16, "%.1f%c", value, units[unit]);

@@ -110,7 +110,7 @@ static int ask(struct turn_client *c, struct question *q, struct stun_msg *msg)
         return -EIO;
     }
     r = turn_link_send(c->link, slice_of(request, len), c->timeout_ms);
-    while (r == 0) {
+    while (r >= 0) {
         struct slice bytes;
         const uint64_t now = clock_now().mono_us;
         const uint64_t left = now < deadline ? (deadline - now) / US_PER_MS : 0;

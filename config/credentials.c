@@ -108,10 +108,10 @@ const struct schema_type type_secret_file = {
     .name = "path", .form = CREDENTIALS_FILE_FORM, .set = set_secret_file};
 
 static int fill_base64(struct secret *out, const struct schema_key *key,
-    const struct document_node *value, const char *text, struct fault *fault)
+    const struct document_node *value, struct slice text, struct fault *fault)
 {
     uint8_t bytes[CREDENTIALS_BASE64_MAX];
-    const int len = base64_decode(bytes, sizeof(bytes), slice_of_string(text));
+    const int len = base64_decode(bytes, sizeof(bytes), text);
     int rc = 0;
 
     if (out->data)
@@ -133,7 +133,7 @@ int credentials_set_base64(struct secret *out, const struct schema_key *key,
     if (strcmp(value->text, CREDENTIALS_MASK) == 0)
         return fault_set(fault, value->line,
             "'%s': *** stands for a key that a dump has hidden; write the key itself", key->path);
-    return fill_base64(out, key, value, value->text, fault);
+    return fill_base64(out, key, value, slice_of_string(value->text), fault);
 }
 
 int credentials_read_base64(struct secret *out, const struct schema_key *key,
@@ -142,11 +142,8 @@ int credentials_read_base64(struct secret *out, const struct schema_key *key,
     struct secret text = {0};
     int rc = credentials_read(&text, key, value, fault);
 
-    /* What stands behind a NUL would be left out of the key. */
-    if (rc == 0 && memchr(text.data, '\0', text.len))
-        rc = fault_set(fault, value->line, "'%s' must hold %s", key->path, key->type->form);
     if (rc == 0)
-        rc = fill_base64(out, key, value, (const char *)text.data, fault);
+        rc = fill_base64(out, key, value, secret_slice(&text), fault);
     secret_wipe(&text);
     return rc;
 }

@@ -149,8 +149,9 @@ int media_places_want(struct media_places *p, const struct media_wanted *who,
     struct key_place text;
     struct media_place *place;
     int count = 0, result = key_place_of_allocation(&text, who->wanted->allocation);
-    if (result == 0)
-        result = get_place(p, &text, &place);
+    if (result < 0)
+        return result;
+    result = get_place(p, &text, &place);
     if (result < 0)
         return result;
     const bool fresh = place->allocation == 0;
@@ -185,8 +186,12 @@ void media_places_unwant(struct media_places *p, uint64_t allocation)
 
 void media_places_age(struct media_places *p, uint64_t before_us)
 {
-    while (p->oldest && p->oldest->own.wanted_us < before_us)
-        end_allocation(p, p->oldest);
+    struct media_place *place = p->oldest;
+    while (place && place->own.wanted_us < before_us) {
+        struct media_place *newer = place->own.newer;
+        end_allocation(p, place);
+        place = newer;
+    }
 }
 
 struct media_place *media_places_at(const struct media_places *p, uint32_t number)

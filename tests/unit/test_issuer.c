@@ -163,11 +163,11 @@ static void assert_uris(uint32_t realm, const char *const *expected)
 {
     char uri[ADMIN_URI_MAX];
     size_t n = 0;
-    for (; issuer_uri(&issuer, realm, n, uri); n++) {
-        assert_non_null(expected[n]);
+    for (; expected[n]; n++) {
+        assert_true(issuer_uri(&issuer, realm, n, uri));
         assert_string_equal(uri, expected[n]);
     }
-    assert_null(expected[n]);
+    assert_false(issuer_uri(&issuer, realm, n, uri));
 }
 
 static void test_issuer_uris_are_one_for_each_transport_and_address(void **state)

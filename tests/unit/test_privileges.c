@@ -57,7 +57,8 @@ static void test_privileges_drop_leaves_what_is_needed(void **state)
 
 static int drop_twice(void)
 {
-    return privileges_drop() != 0 || privileges_drop() != 0;
+    const int first = privileges_drop(), again = privileges_drop();
+    return first != 0 || again != 0;
 }
 
 static void test_privileges_dropped_again_is_no_error(void **state)
