@@ -19,6 +19,9 @@
 #define ADMIN_TLS_HANDSHAKES_OF_NETWORK 32
 /* Of all kinds. */
 #define ADMIN_TLS_CONNECTIONS 160
+/* Descriptors of them all, beside those of the plain server: both ends of what it unseals between.
+ */
+#define ADMIN_TLS_FILES (2 * ADMIN_TLS_CONNECTIONS)
 /* A client that has been told the end has so long to say so too. */
 #define ADMIN_TLS_LINGER_S 2
 

@@ -1,5 +1,6 @@
 """The admin server beyond loopback: TLS, tokens, client certificates, and who is not let in."""
 import json
+import resource
 import socket
 import ssl
 import subprocess
@@ -195,4 +196,23 @@ def threat_23_hostile_clients_of_tls_hold_up_nothing(lab):
     idle = server.open_files()
     until(lambda: len(server.open_files()) <= len(idle), 5, "descriptors are left")
     expect(json.loads(ask(ops)[1].split("\r\n\r\n")[1])["state"] == "running", "the state")
+    server.check()
+
+
+@case
+def threat_23_clients_of_tls_take_no_files_of_the_relay(lab):
+    own = prepared(lab)
+    lab.operators.revocations()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (600, 600))
+    config = with_tls(lab, own)
+    server = lab.server("workers: 1\n" + config)
+    clients = [lab.client() for _ in range(250)]
+    codes = [client.allocate().code for client in clients]
+    expect(codes[0] == 0 and codes[-1] == 508, f"allocations have all files: {codes.count(0)} of {len(codes)}")
+    # Each has three for some seconds.
+    anybody = client_context(lab.authority)
+    held = [connect(anybody) for _ in range(60)]
+    reloaded(lab, server, "workers: 1\n" + config)
+    for client in held:
+        client.close()
     server.check()
