@@ -184,11 +184,16 @@ static int start_server(struct admin *a, uv_loop_t *loop, struct admin_error *er
     a->tick.data = a;
     a->ticking = true;
     a->front = admin_tls_front_new(&on);
-    a->server = a->front ? admin_server_new(loop, &a->ops, &a->access) : NULL;
-    if (!a->server) {
+    const int r = a->front ? admin_server_new(&a->server, loop, &a->ops, &a->access) : -ENOMEM;
+    if (r == -ENOSYS) {
         snprintf(error->text, sizeof(error->text),
-            "admin: libwebsockets has no libuv (package libwebsockets-evlib-uv), or no memory");
-        return -ENOSYS;
+            "admin: libwebsockets has no libuv (package libwebsockets-evlib-uv), or no memory for "
+            "it");
+    } else if (r < 0) {
+        snprintf(error->text, sizeof(error->text), "admin: %s", strerror(-r));
+    }
+    if (r < 0) {
+        return r;
     }
     uv_timer_start(&a->tick, on_tick, TICK_MS, TICK_MS);
     return 0;
@@ -260,4 +265,14 @@ void admin_free(struct admin *a)
     admin_tls_front_free(a->front);
     admin_policy_free(a->policy);
     free(a);
+}
+
+void admin_leave(struct admin *a)
+{
+    if (!a) {
+        return;
+    }
+    admin_server_leave(a->server);
+    admin_policy_free(a->policy);
+    a->policy = NULL;
 }

@@ -44,5 +44,8 @@ const struct tls_context *admin_certificates(const struct admin *a);
 void admin_close(struct admin *a);
 /* After that, before the loop is closed. NULL is fine. */
 void admin_free(struct admin *a);
+/* Instead of it, where the loop does not come to its end and will not run again: nothing is freed
+ * that is still in it. NULL is fine. */
+void admin_leave(struct admin *a);
 
 #endif

@@ -10,13 +10,16 @@
 #include "admin/server.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <libwebsockets.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "admin/answer.h"
 #include "admin/json_body.h"
+#include "admin/lws_memory.h"
 #include "admin/problem.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -351,16 +354,37 @@ static void on_log(int level, const char *line)
     log_event(LOG_DEBUG, "admin_library", log_bytes("text", slice_of(line, strcspn(line, "\n"))));
 }
 
-struct admin_server *admin_server_new(
-    uv_loop_t *loop, const struct admin_ops *ops, const struct admin_access *access)
+/* Whether the files can be had that a context takes, where the library would crash, or go on
+ * without. 0 or -errno. */
+static int try_files(void)
 {
-    struct admin_server *s = calloc(1, sizeof(*s));
-    if (!s) {
-        return NULL;
+    const int fds[] = {open("/dev/urandom", O_RDONLY | O_CLOEXEC), eventfd(0, EFD_CLOEXEC),
+        eventfd(0, EFD_CLOEXEC)};
+    int r = 0;
+    for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+        if (fds[i] < 0) {
+            r = -EMFILE;
+        } else {
+            close(fds[i]);
+        }
     }
-    admin_json_init();
-    s->ops = ops;
-    s->access = access;
+    return r;
+}
+
+static void count_poll(uv_handle_t *handle, void *ctx)
+{
+    *(unsigned *)ctx += handle->type == UV_POLL;
+}
+
+static unsigned polls_of(uv_loop_t *loop)
+{
+    unsigned count = 0;
+    uv_walk(loop, count_poll, &count);
+    return count;
+}
+
+static void create_context(struct admin_server *s, uv_loop_t *loop)
+{
     void *loops[1] = {loop};
     struct lws_context_creation_info info = {
         .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
@@ -382,12 +406,37 @@ struct admin_server *admin_server_new(
     };
     lws_set_log_level(LLL_ERR | LLL_WARN, on_log);
     s->context = lws_create_context(&info);
-    s->vhost = s->context ? lws_create_vhost(s->context, &info) : NULL;
+    if (s->context && lws_memory_is_whole()) {
+        s->vhost = lws_create_vhost(s->context, &info);
+    }
+}
+
+int admin_server_new(struct admin_server **out, uv_loop_t *loop, const struct admin_ops *ops,
+    const struct admin_access *access)
+{
+    lws_memory_init();
+    int r = lws_memory_is_whole() ? try_files() : -ENOMEM;
+    if (r < 0) {
+        return r;
+    }
+    struct admin_server *s = calloc(1, sizeof(*s));
+    if (!s) {
+        return -ENOMEM;
+    }
+    admin_json_init();
+    s->ops = ops;
+    s->access = access;
+    const unsigned polls = polls_of(loop);
+    create_context(s, loop);
     if (!s->context) {
         free(s);
-        return NULL;
+        return -ENOSYS;
     }
-    return s;
+    *out = s;
+    if (!s->vhost || !lws_memory_is_whole()) {
+        return -ENOMEM;
+    }
+    return polls_of(loop) > polls ? 0 : -EMFILE; /* without its eventfd it does not even end */
 }
 
 /*
@@ -421,32 +470,19 @@ static struct connection *make_place(struct admin_server *s, bool local)
     return place;
 }
 
-/* The library closes what it does not take, but not where what it has for libuv finds no memory. */
-static void close_if_left(int fd, const struct stat *was)
-{
-    struct stat is;
-    if (was->st_ino != 0 && fstat(fd, &is) == 0 && is.st_ino == was->st_ino &&
-        is.st_dev == was->st_dev) {
-        close(fd);
-    }
-}
-
 void admin_server_accept(
     struct admin_server *s, int fd, const struct admin_peer *peer, uint64_t since_us)
 {
-    struct connection *c = s->vhost ? make_place(s, peer->local) : NULL;
+    struct connection *c = lws_memory_is_whole() ? make_place(s, peer->local) : NULL;
     if (!c) {
         close(fd);
         return;
     }
     int room = ADMIN_ANSWER_MAX;
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
-    struct stat was = {0};
-    (void)fstat(fd, &was);
     struct lws *wsi = lws_adopt_socket_vhost(s->vhost, fd);
     if (!wsi) {
-        close_if_left(fd, &was);
-        return;
+        return; /* the library has closed it */
     }
     *c = (struct connection){.wsi = wsi, .peer = *peer, .since_us = since_us};
     lws_set_opaque_user_data(wsi, c);
@@ -493,4 +529,11 @@ void admin_server_free(struct admin_server *s)
     }
     admin_laters_deinit(&s->laters);
     free(s);
+}
+
+void admin_server_leave(struct admin_server *s)
+{
+    for (size_t i = 0; s && i < PLACES; i++) {
+        connection_release(&s->connections[i]);
+    }
 }

@@ -23,12 +23,13 @@
 struct admin_server;
 
 /*
- * `ops` and `access` are borrowed for life; what `access` says may change between requests. NULL:
- * no memory, or the library cannot use libuv (on Debian its package libwebsockets-evlib-uv is
- * missing).
+ * `ops` and `access` are borrowed for life; what `access` says may change between requests. 0;
+ * -ENOMEM; -EMFILE and the like; -ENOSYS: the library cannot use libuv (on Debian its package
+ * libwebsockets-evlib-uv is missing), or has no memory to load it. Where *out is made nevertheless
+ * it has to be closed and freed as any other.
  */
-struct admin_server *admin_server_new(
-    uv_loop_t *loop, const struct admin_ops *ops, const struct admin_access *access);
+int admin_server_new(struct admin_server **out, uv_loop_t *loop, const struct admin_ops *ops,
+    const struct admin_access *access);
 /* Takes `fd` over, in clear. `since_us`: its deadline is counted from there. */
 void admin_server_accept(
     struct admin_server *s, int fd, const struct admin_peer *peer, uint64_t since_us);
@@ -38,5 +39,7 @@ void admin_server_tick(struct admin_server *s, uint64_t now_us);
 void admin_server_close(struct admin_server *s);
 /* After that, before the loop is closed. NULL is fine. */
 void admin_server_free(struct admin_server *s);
+/* Instead of it, where something is left in the loop and it will not run again. NULL is fine. */
+void admin_server_leave(struct admin_server *s);
 
 #endif

@@ -185,9 +185,8 @@ static int set_up(void **state)
         .own = &f->own};
     f->token = (struct secret){(uint8_t *)TOKEN, sizeof(TOKEN) - 1};
     f->access = (struct admin_access){.token = &f->token};
-    f->server = admin_server_new(&f->loop, &f->ops, &f->access);
     *state = f;
-    return f->server ? 0 : -1;
+    return admin_server_new(&f->server, &f->loop, &f->ops, &f->access);
 }
 
 /* libuv keeps two descriptors from its first loop on. */
