@@ -17,8 +17,11 @@
 #include "daemon/build_snapshot.h"
 #include "daemon/control_internal.h"
 #include "daemon/counters_dump.h"
+#include "daemon/loop_end.h"
 
 #define HOUSEKEEPING_MS 1000
+/* For what closes through the loop, once everything is told to. */
+#define CLOSING_MS 2000
 /* Half of it for questions to the store, of which no more than PARKING_TOTAL wait. */
 #define MAILBOX_CAPACITY   4096u
 #define RATE_TABLE_ENTRIES 131072u
@@ -506,8 +509,10 @@ static void control_block_signals(void)
     (void)pthread_sigmask(SIG_BLOCK, &late, NULL);
 }
 
-static void control_close_loop(struct control *c)
+/* False: libwebsockets has kept something in it, which has to be left as it is. */
+static bool control_close_loop(struct control *c)
 {
+    char left[LOOP_END_LEFT_MAX];
     control_block_signals();
     mailbox_close(c->mailbox);
     admin_close(c->admin);
@@ -515,21 +520,29 @@ static void control_close_loop(struct control *c)
     for (unsigned i = 0; i < SIGNALS; i++) {
         uv_close((uv_handle_t *)&c->signals[i], NULL);
     }
-    while (uv_run(&c->loop, UV_RUN_DEFAULT) != 0) {
+    const bool ended = loop_end_run(&c->loop, CLOSING_MS, left);
+    if (ended) {
+        admin_free(c->admin);
+        uv_loop_close(&c->loop);
+    } else {
+        log_event(LOG_WARN, "stop_unfinished", log_str("left", left));
+        admin_leave(c->admin);
     }
-    admin_free(c->admin);
-    uv_loop_close(&c->loop);
+    return ended;
 }
 
 void control_free(struct control *c)
 {
+    /* exception: what a loop that did not end still holds stays with the process, not as lost. */
+    static __attribute__((used)) struct control *volatile unfinished;
     if (!c) {
         return;
     }
+    bool ended = true;
     control_end_workers(c);
     service_close(&c->service);
     if (c->loop_open) {
-        control_close_loop(c);
+        ended = control_close_loop(c);
     }
     snapshot_free(c->retiring);
     snapshot_free(c->snapshot);
@@ -550,5 +563,9 @@ void control_free(struct control *c)
     explainer_free(c->explainer);
     secret_wipe(&c->nonce_secret);
     config_deinit(&c->config);
-    free(c);
+    if (ended) {
+        free(c);
+    } else {
+        unfinished = c;
+    }
 }

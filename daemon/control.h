@@ -18,7 +18,8 @@ struct control *control_new(struct config *config, const char *path, char *error
 const struct config *control_config(const struct control *c);
 /* Runs until SIGTERM or SIGINT; a second one ends the process at once. */
 void control_run(struct control *c);
-/* Ends every allocation and frees everything. NULL: nothing happens. */
+/* Ends every allocation and frees everything; what libwebsockets does not let go of within 2 s is
+ * left, with a line in the log. NULL: nothing happens. */
 void control_free(struct control *c);
 
 #endif
