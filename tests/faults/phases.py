@@ -4,6 +4,7 @@ import signal
 import socket
 import ssl
 import struct
+import subprocess
 import time
 
 from OpenSSL import SSL
@@ -69,6 +70,13 @@ class Daemon(Server):
         action()
         until(lambda: self.output().count(word) > before or self.popen.poll() is not None, seconds, f"no {word} in the log")
 
+    def ended(self, seconds):
+        """Whether it is gone, or goes within so many seconds: a crash takes its time to be reported."""
+        try:
+            return self.popen.wait(seconds) is not None
+        except subprocess.TimeoutExpired:
+            return False
+
     def wait_ready(self, address):
         deadline = time.monotonic() + 30
         while self.popen.poll() is None and " started " not in self.output():
@@ -90,6 +98,7 @@ class World:
         self.control = str(lab.folder / "control.sock")
         self.daemon, self.open, self.clients, self.patience = None, [], {}, 2
         self.flips = self.users = 0
+        self.renewed = time.monotonic()
 
     def start(self):
         """Starts it; it may have ended."""
@@ -166,6 +175,15 @@ class World:
         client = self.allocated(transport)
         self.open.remove(client)
         return client
+
+    def renew(self):
+        """Permissions of those who stay, before they expire (RFC 8656 section 9: 300 s)."""
+        if time.monotonic() - self.renewed < 100:
+            return
+        self.renewed = time.monotonic()
+        for transport, client in self.clients.items():
+            answer = client.permit("127.0.0.1")
+            expect(answer is not None and answer.kind == stun.SUCCESS, f"{transport}: no permission again: {answer and answer.code}")
 
     @staticmethod
     def leave(client):

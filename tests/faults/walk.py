@@ -12,7 +12,7 @@ from phases import FAILURES, RUNNING
 
 TRANSPORTS = ("udp", "tcp", "tls", "dtls")
 LOG_LINE = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z (?:debug|info|warn|error) ")
-USAGE, STOP_S = 2, 20
+USAGE, STOP_S, DYING_S = 2, 20, 2
 
 
 @dataclasses.dataclass
@@ -101,7 +101,7 @@ class Walk:
         if code not in good and self.gone_by_library(fault, daemon):
             return
         text = daemon.output()
-        if SANITIZER.search(text) and (libraries.crashes(text, self.page.caller()) or libraries.leaks(text)):
+        if SANITIZER.search(text) and (libraries.crashes(text, fault, self.page.caller()) or libraries.leaks(text)):
             self.outcome(fault).excepted += 1
             return
         if code is None:
@@ -285,6 +285,7 @@ class Runs(Walk):
 
     def one(self, fault, phase):
         world = self.world
+        world.renew()
         self.page.arm(fault.kind, fault.error, fault.number)
         try:
             phase(world)
@@ -311,7 +312,7 @@ class Runs(Walk):
                 alive, text = False, f"{type(failure).__name__} {failure}"
             if alive:
                 continue
-            if world.daemon.popen.poll() is not None:
+            if world.daemon.ended(DYING_S):
                 return
             self.problem(fault, f"an allocation over {transport} is lost: {text}\n{tail(world.daemon.output())}")
             client.close()
@@ -322,5 +323,5 @@ class Runs(Walk):
             if fault.phase == "redis":
                 world.wait_linked()
         except FAILURES as failure:
-            if world.daemon.popen.poll() is None:
+            if not world.daemon.ended(DYING_S):
                 self.problem(fault, f"a new client is not served: {type(failure).__name__} {failure}\n{tail(world.daemon.output())}")
