@@ -18,6 +18,7 @@
 #include "admin/server.h"
 #include "admin/tls_front.h"
 #include "base/log.h"
+#include "base/open_error.h"
 
 #define TICK_MS 1000
 /* Longer than the path of any socket (108 bytes). */
@@ -70,17 +71,24 @@ static void on_tick(uv_timer_t *tick)
     admin_listen_resume(a->local);
 }
 
+static const char *why_not(const char *where, int r)
+{
+    if (r == -ENOTSOCK) {
+        return "something else is in the way";
+    }
+    return where[0] == '/' ? open_error_of_output(where, -r) : open_error_of_port(-r);
+}
+
 static int fail(struct admin_error *error, const char *key, const char *where, int r)
 {
-    const char *why = r == -ENOTSOCK ? "something else is in the way" : strerror(-r);
-    snprintf(error->text, sizeof(error->text), "%s %s: %s", key, where, why);
+    snprintf(error->text, sizeof(error->text), "%s %s: %s", key, where, why_not(where, r));
     return r;
 }
 
 static void warn(const char *key, const char *where, int r)
 {
     log_event(LOG_WARN, "admin_not_listening", log_str("key", key), log_str("where", where),
-        log_str("error", r == -ENOTSOCK ? "something else is in the way" : strerror(-r)));
+        log_str("error", why_not(where, r)));
 }
 
 static int listen_tcp(struct admin *a, const struct admin_listen_on *on,

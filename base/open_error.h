@@ -1,4 +1,4 @@
-/* Why a file could not be opened, in words that say how to mend it. Any thread. */
+/* Why a file or a port could not be had, in words that say how to mend it. Any thread. */
 #ifndef BASE_OPEN_ERROR_H
 #define BASE_OPEN_ERROR_H
 
@@ -8,5 +8,11 @@
  * long as strerror's.
  */
 const char *open_error_text(const char *path, int error);
+
+/* The same of a file that is made or written, or a unix socket that is bound. */
+const char *open_error_of_output(const char *path, int error);
+
+/* The same of what socket(2), bind(2) or listen(2) gave for an address. */
+const char *open_error_of_port(int error);
 
 #endif

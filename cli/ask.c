@@ -7,13 +7,28 @@
 #include "cli/command.h"
 #include "cli/print.h"
 
+static const char *why_unreachable(int r)
+{
+    switch (r) {
+    case -EPROTO:
+        return "what answers there is not turnpike";
+    case -EACCES:
+        return "Permission denied: ask as root, or as the user that it runs as";
+    case -ENOENT:
+        return "No such file or directory: it does not run, or has another socket (--socket)";
+    case -ECONNREFUSED:
+        return "Connection refused: it does not run any more";
+    default:
+        return strerror(-r);
+    }
+}
+
 /* The answer's body as *text if it is a 200; else the exit code, with the line said. */
 static int take(const struct cli_options *options, int r, struct client_answer *answer, char **text)
 {
     if (r < 0) {
         fprintf(stderr, "turnpikectl: cannot reach the daemon at %s: %s\n",
-            options->socket ? options->socket : "its usual socket",
-            r == -EPROTO ? "what answers there is not turnpike" : strerror(-r));
+            options->socket ? options->socket : "its usual socket", why_unreachable(r));
         return CLI_UNREACHABLE;
     }
     if (answer->status != 200) {

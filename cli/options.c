@@ -100,8 +100,10 @@ int cli_read_arguments(struct cli_options *options, int argc, char **argv,
     const struct cli_row *command = cli_command_find(argv[0]);
     struct option known[COMMON_COUNT + CLI_OPTIONS_MAX + 1];
     int code = CLI_GOES_ON;
+    static char program[] = "turnpikectl";
     list_options(known, command);
     optind = 0;
+    argv[0] = program; /* for getopt's own lines */
     while (code == CLI_GOES_ON) {
         const int c = getopt_long(argc, argv, "+", known, NULL);
         if (c == -1 && optind == argc) {
@@ -111,9 +113,14 @@ int cli_read_arguments(struct cli_options *options, int argc, char **argv,
             code = take_operand(command, argv, operand);
         } else if (c >= FIRST_OWN) {
             code = take_own(command + (c - FIRST_OWN), flags);
+        } else if (c < COMMON_COUNT) {
+            code = take_common(options, command, (enum common)c);
         } else {
-            code = c < COMMON_COUNT ? take_common(options, command, (enum common)c) : CLI_USAGE;
+            code = CLI_USAGE;
         }
+    }
+    if (code == CLI_USAGE) {
+        fprintf(stderr, "turnpikectl: see turnpikectl %s --help\n", command->name);
     }
     return code;
 }

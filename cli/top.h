@@ -33,7 +33,8 @@ int top_sample_add(struct top_sample *sample, json_t *page);
 void top_sample_compare(struct top_sample *sample, const struct top_sample *before);
 void top_sample_deinit(struct top_sample *sample);
 
-/* `rows` lines at most, each of `columns` at most (0: any); `end` is printed behind each. */
+/* `rows` lines at most, each of `columns` at most (0: any); `end` is printed behind each. Where a
+ * line does not fit whole, clients' addresses are left out. */
 void top_print(
     FILE *out, const struct top_sample *sample, size_t rows, size_t columns, const char *end);
 /* The same as JSON, one object with a line end. */

@@ -6,6 +6,8 @@
 #include "cli/top.h"
 
 #define USER_WIDTH 20
+#define FULL_WIDTH                                                                                 \
+    100 /* with the client's address; else rates, which one looks for, would not fit */
 
 static const char *text_of(const json_t *json, const char *key)
 {
@@ -55,25 +57,37 @@ static void write_head(FILE *line, const struct top_sample *s)
         amount(s->packets, c));
 }
 
-static void write_session(FILE *line, const struct top_session *s)
+static void write_columns(
+    FILE *line, const char *via, const char *client, const char *const rates[3])
+{
+    fprintf(line, "  %-4s", via);
+    if (client) {
+        fprintf(line, "  %-21s", client);
+    }
+    fprintf(line, "  %9s  %9s  %9s", rates[0], rates[1], rates[2]);
+}
+
+static void write_session(FILE *line, const struct top_session *s, bool wide)
 {
     char a[16], b[16], c[16];
     fprintf(line, "%-16s  ", s->id);
     cli_print_text(line, json_object_get(s->json, "user"), USER_WIDTH, true);
-    fprintf(line, "  %-4s  %-21s  %9s  %9s  %9s", text_of(s->json, "transport"),
-        text_of(s->json, "client"), amount(s->to_peer_bits, a), amount(s->to_client_bits, b),
-        amount(s->packets, c));
+    const char *const rates[] = {
+        amount(s->to_peer_bits, a), amount(s->to_client_bits, b), amount(s->packets, c)};
+    write_columns(
+        line, text_of(s->json, "transport"), wide ? text_of(s->json, "client") : NULL, rates);
 }
 
-static void write_line(FILE *line, const struct top_sample *sample, size_t row)
+static void write_line(FILE *line, const struct top_sample *sample, size_t row, bool wide)
 {
+    static const char *const names[] = {"TO PEER", "TO CLIENT", "PACKETS"};
     if (row == 0) {
         write_head(line, sample);
     } else if (row == 1) {
-        fprintf(line, "%-16s  %-*s  %-4s  %-21s  %9s  %9s  %9s", "ID", USER_WIDTH, "USER", "VIA",
-            "CLIENT", "TO PEER", "TO CLIENT", "PACKETS");
+        fprintf(line, "%-16s  %-*s", "ID", USER_WIDTH, "USER");
+        write_columns(line, "VIA", wide ? "CLIENT" : NULL, names);
     } else {
-        write_session(line, &sample->list[row - 2]);
+        write_session(line, &sample->list[row - 2], wide);
     }
 }
 
@@ -87,7 +101,7 @@ void top_print(
         if (!line) {
             return;
         }
-        write_line(line, sample, row);
+        write_line(line, sample, row, columns == 0 || columns >= FULL_WIDTH);
         if (fclose(line) == 0) {
             flush_line(out, text, columns, end);
         }

@@ -89,4 +89,9 @@ static void print_path(const void *base, const struct schema_key *key, FILE *out
 
 const struct schema_type type_pem_file = {
     .name = "path", .form = PEM_FORM, .set = path_set, .print = print_path, .present = has_path};
+const struct schema_type type_path = {.name = "path",
+    .form = "the absolute path of a file",
+    .set = path_set,
+    .print = print_path,
+    .present = has_path};
 const struct schema_type type_pem_item = {.name = "path", .form = PEM_FORM, .set = path_set};

@@ -89,7 +89,7 @@ extern const struct schema_type type_rate, type_bandwidth;
 /* texts.c */
 extern const struct schema_type type_text, type_word, type_secret_id;
 /* path.c */
-extern const struct schema_type type_pem_file, type_pem_item;
+extern const struct schema_type type_path, type_pem_file, type_pem_item;
 /* realms.c */
 extern const struct schema_type type_realm, type_realms;
 /* listeners.c */

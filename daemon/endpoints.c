@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/open_error.h"
 
 /* flow.listener is 16 bits. */
 #define ENDPOINTS_MAX 4096
@@ -97,7 +98,7 @@ static int endpoints_want(struct endpoints *e, const struct addr *addr,
     }
     if (s->optional) {
         log_event(LOG_WARN, "not_listening", log_str("proto", transport_name(s->transport)),
-            log_addr("addr", addr), log_str("error", strerror(-r)));
+            log_addr("addr", addr), log_str("error", open_error_of_port(-r)));
         return 0;
     }
     return r;
@@ -116,7 +117,7 @@ int endpoints_open(struct endpoints *e, const struct net_settings *settings, siz
             if (r < 0) {
                 char text[ADDR_TEXT_MAX];
                 snprintf(error, error_cap, "%s %s: %s", transport_name(s->transport),
-                    addr_format(&addrs[k], text, sizeof(text)), strerror(-r));
+                    addr_format(&addrs[k], text, sizeof(text)), open_error_of_port(-r));
                 endpoints_take_back(e, e->count - before);
                 return r;
             }

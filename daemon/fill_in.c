@@ -61,7 +61,10 @@ int fill_in_relayed(struct relay_settings *relay, char *error, size_t error_cap)
         if (r < 0) {
             char text[ADDR_TEXT_MAX];
             snprintf(error, error_cap, "public_ip %s: %s",
-                addr_format_ip(local, text, sizeof(text)), strerror(-r));
+                addr_format_ip(local, text, sizeof(text)),
+                r == -EADDRNOTAVAIL ? "no interface of this machine has it; behind 1:1 NAT name "
+                                      "both addresses, \"PUBLIC/PRIVATE\""
+                                    : strerror(-r));
             return r;
         }
     }

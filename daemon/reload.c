@@ -204,7 +204,8 @@ static bool reload_read(struct control *c, struct reload_next *next, struct conf
 {
     struct admin_error admin_error;
     if (!c->path) {
-        snprintf(error->text, sizeof(error->text), "started without a configuration file");
+        snprintf(error->text, sizeof(error->text),
+            "started without a configuration file: a restart reads one that was written since");
         return false;
     }
     if (config_load(&next->config, c->path, error) < 0 ||

@@ -21,6 +21,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/open_error.h"
 #include "daemon/usage_file.h"
 #include "daemon/usage_line.h"
 
@@ -58,6 +59,7 @@ struct usage_writer {
     bool sends;       /* to Redis */
     bool on, opening; /* `opening`: it has to be opened still */
     uint64_t stop_by_us;
+    bool failing; /* the last write */
     uint64_t open_logged_us, open_unlogged, write_logged_us, write_unlogged;
     char line[USAGE_LINE_MAX];
     /* Its numbers for control: */
@@ -73,7 +75,8 @@ int usage_writer_check(const struct usage_settings *settings, char *error, size_
     const int r = file ? usage_file_open(file, settings->file) : -ENOMEM;
     usage_file_free(file);
     if (r < 0) {
-        snprintf(error, error_cap, "usage.file %s: %s", settings->file, strerror(-r));
+        snprintf(error, error_cap, "usage.file %s: %s", settings->file,
+            open_error_of_output(settings->file, -r));
     }
     return r;
 }
@@ -217,8 +220,13 @@ static int flush(struct usage_writer *u)
     const int r = usage_file_flush(u->file);
     atomic_store_explicit(&u->written, usage_file_written(u->file), memory_order_relaxed);
     if (r == 0) {
+        if (u->failing) {
+            log_event(LOG_INFO, "usage_written_again", log_str("file", u->path));
+        }
+        u->failing = false;
         return 0;
     }
+    u->failing = true;
     atomic_fetch_add_explicit(&u->failures, 1, memory_order_relaxed);
     if (log_once_a_minute(clock_now().mono_us, &u->write_logged_us, &u->write_unlogged)) {
         log_event(LOG_ERROR, "usage_not_written", log_str("error", strerror(-r)),
@@ -310,7 +318,8 @@ int usage_writer_start(struct usage_writer *u, const struct usage_settings *sett
     name_realms(u, auth);
     int r = usage_file_open(u->file, settings->file);
     if (r < 0) {
-        snprintf(error, error_cap, "usage.file %s: %s", settings->file, strerror(-r));
+        snprintf(error, error_cap, "usage.file %s: %s", settings->file,
+            open_error_of_output(settings->file, -r));
         return r;
     }
     u->on = settings->file != NULL;

@@ -372,6 +372,8 @@ static const struct bad cases[] = {
         "must be drop or count, not 'pass'"},
     {"threat_03_usage_redis_without_redis_refused", USERS "usage: { redis: true }\n", 2,
         "'usage.redis' means nothing without 'redis.url'"},
+    {"threat_03_usage_file_relative_refused", "usage: { file: usage.jsonl }\n", 1,
+        "'usage.file' must be an absolute path"},
     {"threat_03_usage_every_too_short_refused", "usage: { every: 0s }\n", 1, "usage.every"},
     {"threat_03_srtp_window_too_small_refused", "srtp_verify: { window: 127 }\n", 1,
         "between 128 and 16384"},

@@ -44,12 +44,33 @@ static void test_open_error_of_an_unreadable_file_names_its_mode(void **state)
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
+/* A folder that is there and may be written: something else refuses. */
+static void test_open_error_of_output_says_what_is_missing(void **state)
+{
+    assert_non_null(strstr(open_error_of_output("/nowhere/file", ENOENT), "its folder"));
+    assert_non_null(strstr(open_error_of_output("/usr/file", EROFS), "ReadWritePaths="));
+    assert_string_equal(open_error_of_output("/tmp", EISDIR), strerror(EISDIR));
+    assert_non_null(strstr(open_error_of_output("/tmp/nobody-has-this", EACCES), "the sandbox"));
+    assert_non_null(strstr(open_error_of_output("/dev/null", EACCES), "the sandbox"));
+    assert_non_null(strstr(open_error_of_output("/nowhere/file", EACCES), "able to write it"));
+}
+
+static void test_open_error_of_port_says_who_has_it(void **state)
+{
+    assert_non_null(strstr(open_error_of_port(EADDRINUSE), "ss -lntup"));
+    assert_non_null(strstr(open_error_of_port(EACCES), "CAP_NET_BIND_SERVICE"));
+    assert_non_null(strstr(open_error_of_port(EADDRNOTAVAIL), "no interface"));
+    assert_string_equal(open_error_of_port(EMFILE), strerror(EMFILE));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_open_error_other_causes_are_the_systems),
         cmocka_unit_test(test_open_error_of_a_readable_file_names_the_sandbox),
         cmocka_unit_test(test_open_error_of_an_unreadable_file_names_its_mode),
+        cmocka_unit_test(test_open_error_of_output_says_what_is_missing),
+        cmocka_unit_test(test_open_error_of_port_says_who_has_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

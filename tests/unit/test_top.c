@@ -65,6 +65,12 @@ static void test_top_lines_fit_and_hold_nothing_that_terminals_obey(void **state
                               "000000000000000b  b\\x1b[2J              udp  \n");
     free(text);
     out = open_memstream(&text, &len);
+    top_print(out, &s, SIZE_MAX, 80, "\n");
+    fclose(out);
+    assert_non_null(strstr(text, "VIA     TO PEER  TO CLIENT    PACKETS\n"));
+    assert_non_null(strstr(text, "udp        8.0k      16.0k         30\n"));
+    free(text);
+    out = open_memstream(&text, &len);
     top_print(out, &s, SIZE_MAX, 0, "\n");
     fclose(out);
     assert_non_null(strstr(text, "192.0.2.1:9                 8.0k      16.0k         30\n"));
