@@ -132,7 +132,8 @@ static unsigned make(const struct admin_request *request, const json_t *json, FI
     char uri[ADMIN_URI_MAX];
     if (read_question(json, &what, &format) < 0) {
         return admin_json_refuse(out, 422,
-            "user is needed; realm, ttl (seconds) and format (uberti, ice, twilio or matrix) may "
+            "user (to 497 bytes) is needed; realm, ttl (seconds) and format (uberti, ice, twilio "
+            "or matrix) may "
             "be there");
     }
     const int r = ops->credential(ops->ctx, &what, &m.credential);

@@ -125,7 +125,9 @@ static void try_relaying(struct doctor *d)
     struct doctor_facts *f = &d->facts;
     struct crypto *crypto = crypto_new();
     d->probe = (struct probe){.one_client = true, .timeout_ms = PROBE_TIMEOUT_MS};
-    if (crypto && f->daemon.reached && choose(&f->daemon.listeners, &d->probe, &f->probe_mapped)) {
+    f->nowhere_public =
+        f->daemon.reached && !choose(&f->daemon.listeners, &d->probe, &f->probe_mapped);
+    if (crypto && f->daemon.reached && !f->nowhere_public) {
         probe_run(&d->probe, crypto, &d->source);
         f->probe = &d->probe;
     }

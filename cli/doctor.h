@@ -65,6 +65,7 @@ struct doctor_facts {
     size_t file_count;
     const struct probe *probe; /* an allocation through the public address; NULL: not tried */
     bool probe_mapped;         /* that address is another than the machine's own */
+    bool nowhere_public;       /* no listener to try at an address of public_ip */
 };
 
 enum doctor_level {

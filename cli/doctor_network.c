@@ -239,6 +239,13 @@ bool doctor_rule_proxies(const struct doctor_facts *f, struct doctor_findings *o
 bool doctor_rule_relaying(const struct doctor_facts *f, struct doctor_findings *out)
 {
     char to[ADDR_TEXT_MAX];
+    if (!f->probe && f->nowhere_public) {
+        doctor_add(out, DOCTOR_ADVICE,
+            "let a listener of UDP take 0.0.0.0 and [::], or the addresses of public_ip",
+            "no listener of UDP or TCP that clients reach without a proxy is at an address of "
+            "public_ip");
+        return true;
+    }
     if (!f->probe) {
         return false;
     }

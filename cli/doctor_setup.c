@@ -30,8 +30,11 @@ bool doctor_rule_daemon(const struct doctor_facts *f, struct doctor_findings *ou
             "start it, run this as root or as its user, or name its socket with --socket",
             "the daemon cannot be asked: %s", f->daemon.state);
     } else if (!f->daemon.ready) {
-        doctor_add(out, DOCTOR_WRONG, NULL, "the daemon is %s, and not ready for clients",
-            f->daemon.state);
+        doctor_add(out, DOCTOR_WRONG,
+            strcmp(f->daemon.state, "draining") == 0
+                ? "turnpikectl drain --state says how far it is, drain --undo lets clients in again"
+                : NULL,
+            "the daemon is %s, and not ready for clients", f->daemon.state);
     }
     return true;
 }

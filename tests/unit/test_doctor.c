@@ -245,6 +245,8 @@ static void test_doctor_finds_a_daemon_that_does_not_serve(void **state)
     begin(&good);
     e.facts.daemon.ready = false;
     expect("daemon", DOCTOR_WRONG, "not ready", "");
+    snprintf(e.facts.daemon.state, sizeof(e.facts.daemon.state), "draining");
+    expect("daemon", DOCTOR_WRONG, "draining, and not ready", "drain --undo");
     begin(&good);
     e.facts.daemon = (struct doctor_daemon){.state = "Connection refused"};
     expect("daemon", DOCTOR_WRONG, "Connection refused", "start it");
@@ -275,6 +277,9 @@ static void test_doctor_finds_a_public_address_that_does_not_relay(void **state)
     expect("relaying", DOCTOR_ADVICE, "508", "--secret-file");
     p.ok = true;
     expect_nothing();
+    e.facts.probe = NULL;
+    e.facts.nowhere_public = true;
+    expect("relaying", DOCTOR_ADVICE, "at an address of public_ip", "take 0.0.0.0");
 }
 
 static char folder[64];
