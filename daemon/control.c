@@ -495,7 +495,7 @@ static void control_end_workers(struct control *c)
     for (unsigned i = 0; i < c->workers.count; i++) {
         worker_free(c->workers.items[i]);
     }
-    usage_writer_end(c->usage);
+    usage_writer_end(c->usage, USAGE_END_US);
 }
 
 /* libuv gives signals that it hands back their own action, which of a reload is to kill: that there

@@ -52,6 +52,7 @@ struct usage_writer {
     char *path;             /* owned; NULL: none */
     bool open, stop, redis; /* `redis`: for the stream as well */
     uint32_t redis_max;
+    uint64_t stop_wait_us;
     struct line *first, *last; /* owned */
     uint32_t lines;
     /* The thread's: */
@@ -154,7 +155,7 @@ static void take_orders(struct usage_writer *u)
     }
     u->sends = u->redis;
     if (u->stop && !u->stop_by_us) {
-        u->stop_by_us = clock_now().mono_us + USAGE_END_US / 2;
+        u->stop_by_us = clock_now().mono_us + u->stop_wait_us;
     }
     pthread_mutex_unlock(&u->lock);
     if (path || none) {
@@ -419,18 +420,20 @@ uint32_t usage_writer_hurry(struct usage_writer *u)
     return left;
 }
 
-void usage_writer_end(struct usage_writer *u)
+void usage_writer_end(struct usage_writer *u, uint64_t wait_us)
 {
     if (!u || !u->started) {
         return;
     }
     pthread_mutex_lock(&u->lock);
     u->stop = true;
+    u->stop_wait_us = wait_us / 2;
     pthread_mutex_unlock(&u->lock);
     wake(u);
     const struct instant now = clock_now();
+    const uint64_t us = now.wall_us + wait_us;
     const struct timespec by = {
-        .tv_sec = now.wall_s + (time_t)(USAGE_END_US / US_PER_S), .tv_nsec = now.wall_us * 1000L};
+        .tv_sec = now.wall_s + (time_t)(us / US_PER_S), .tv_nsec = (long)(us % US_PER_S) * 1000};
     if (pthread_timedjoin_np(u->thread, NULL, &by) != 0) {
         /* It hangs in write(): what it uses stays until the process ends. */
         u->abandoned = true;

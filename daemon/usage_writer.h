@@ -19,7 +19,7 @@
 /* Hands a record on to Redis, as fleet_usage_add. */
 typedef int usage_send_fn(void *ctx, struct slice id, struct slice record, uint32_t max);
 
-/* How long usage_writer_end waits for the disk. */
+/* How long a stop waits for the disk. */
 #define USAGE_END_US (2000 * US_PER_MS)
 
 struct usage_writer;
@@ -47,9 +47,10 @@ void usage_writer_tick(struct usage_writer *u, usage_send_fn *send, void *ctx, u
 /* When the workers have been joined: hurries the thread on. Returns how many records it has not
  * taken out of the rings yet or `send` has not taken. */
 uint32_t usage_writer_hurry(struct usage_writer *u);
-/* When no worker has allocations any more: writes everything that is left, waits USAGE_END_US at
- * most, and ends the thread. NULL: nothing happens. */
-void usage_writer_end(struct usage_writer *u);
+/* When no worker has allocations any more: writes everything that is left, waits `wait_us` at most,
+ * of which half for a disk that answers but takes nothing, and ends the thread. NULL: nothing
+ * happens. */
+void usage_writer_end(struct usage_writer *u, uint64_t wait_us);
 /* After usage_writer_end. */
 void usage_writer_free(struct usage_writer *u);
 

@@ -15,6 +15,8 @@
 #include "daemon/usage_writer.h"
 
 #define PATIENCE_US   (10 * US_PER_S)
+#define END_US        (200 * US_PER_MS)
+#define RING_ROOM     1024u /* of both workers */
 #define USAGE_ID_TEXT 64
 
 struct fixture {
@@ -51,7 +53,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct fixture *f = *state;
-    usage_writer_end(f->writer);
+    usage_writer_end(f->writer, PATIENCE_US);
     usage_writer_free(f->writer);
     unlink(f->path);
     unlink(f->other);
@@ -67,8 +69,10 @@ static void start(struct fixture *f)
         usage_writer_start(f->writer, &f->settings, &f->auth, error, sizeof(error)), 0);
 }
 
-static void pause_ms(unsigned ms)
+/* The thread looks by itself too, but five times a second only. */
+static void hurry(struct fixture *f, unsigned ms)
 {
+    (void)usage_writer_hurry(f->writer);
     usleep(ms * 1000);
 }
 
@@ -105,12 +109,33 @@ static unsigned lines_of(const char *path)
     return lines;
 }
 
-static void wait_for_lines(const char *path, unsigned lines)
+static void wait_for_lines(struct fixture *f, const char *path, unsigned lines)
 {
     const uint64_t by = clock_now().mono_us + PATIENCE_US;
     while (lines_of(path) < lines && clock_now().mono_us < by)
-        pause_ms(5);
+        hurry(f, 2);
     assert_int_equal(lines_of(path), lines);
+}
+
+static void wait_for_file(struct fixture *f, const char *path)
+{
+    const uint64_t by = clock_now().mono_us + PATIENCE_US;
+    while (access(path, F_OK) != 0 && clock_now().mono_us < by)
+        hurry(f, 2);
+    assert_int_equal(access(path, F_OK), 0);
+}
+
+/* Until there is no room anywhere: not before `least` are in, and then nowhere for a while. */
+static void put_until_full(struct fixture *f, uint32_t least)
+{
+    const uint64_t by = clock_now().mono_us + PATIENCE_US;
+    for (unsigned quiet = 0; quiet < 20 && clock_now().mono_us < by; quiet += f->put >= least) {
+        while (f->put < 50000 && (put(f, 0, 0) || put(f, 1, 0)))
+            quiet = 0;
+        assert_true(f->put < 50000);
+        hurry(f, 2);
+    }
+    assert_true(f->put >= least);
 }
 
 static uint64_t counted(struct fixture *f, enum metric m)
@@ -124,7 +149,10 @@ static void test_usage_writer_takes_from_all_workers(void **state)
     struct fixture *f = *state;
     start(f);
     assert_true(put(f, 0, 0) && put(f, 1, 0) && put(f, 0, 0));
-    wait_for_lines(f->path, 3);
+    const uint64_t by = clock_now().mono_us + PATIENCE_US;
+    while (lines_of(f->path) < 3 && clock_now().mono_us < by)
+        usleep(2000); /* nobody hurries it */
+    assert_int_equal(lines_of(f->path), 3);
     assert_non_null(strstr(text_of(f->path), "\"realm\":\"example.org\""));
     assert_int_equal(counted(f, METRIC_USAGE_WRITTEN), 3);
     assert_int_equal(counted(f, METRIC_USAGE_FAILURES), 0);
@@ -139,7 +167,7 @@ static void test_usage_writer_without_a_file_lets_everything_go(void **state)
     }
     const uint64_t by = clock_now().mono_us + PATIENCE_US;
     while (!put(f, 0, 0) && clock_now().mono_us < by)
-        pause_ms(5);
+        hurry(f, 2);
     assert_true(clock_now().mono_us < by);
     assert_int_equal(counted(f, METRIC_USAGE_WRITTEN), 0);
 }
@@ -149,16 +177,13 @@ static void test_usage_writer_follows_the_configuration(void **state)
     struct fixture *f = *state;
     start(f);
     put(f, 0, 0);
-    wait_for_lines(f->path, 1);
+    wait_for_lines(f, f->path, 1);
     f->settings.file = f->other;
     f->auth.realm_count = 2;
     usage_writer_configure(f->writer, &f->settings, &f->auth);
-    wait_for_lines(f->other, 0);
-    const uint64_t by = clock_now().mono_us + PATIENCE_US;
-    while (access(f->other, F_OK) != 0 && clock_now().mono_us < by)
-        pause_ms(5);
+    wait_for_file(f, f->other);
     put(f, 0, 1);
-    wait_for_lines(f->other, 1);
+    wait_for_lines(f, f->other, 1);
     assert_non_null(strstr(text_of(f->other), "\"realm\":\"example.net\""));
     assert_int_equal(lines_of(f->path), 1);
 }
@@ -168,14 +193,12 @@ static void test_usage_writer_opens_a_moved_file_again(void **state)
     struct fixture *f = *state;
     start(f);
     put(f, 0, 0);
-    wait_for_lines(f->path, 1);
+    wait_for_lines(f, f->path, 1);
     assert_int_equal(rename(f->path, f->other), 0);
     usage_writer_reopen(f->writer);
-    const uint64_t by = clock_now().mono_us + PATIENCE_US;
-    while (access(f->path, F_OK) != 0 && clock_now().mono_us < by)
-        pause_ms(5);
+    wait_for_file(f, f->path);
     put(f, 0, 0);
-    wait_for_lines(f->path, 1);
+    wait_for_lines(f, f->path, 1);
     assert_int_equal(lines_of(f->other), 1);
 }
 
@@ -184,19 +207,13 @@ static void test_usage_writer_full_disk_loses_nothing_that_there_was_room_for(vo
     struct fixture *f = *state;
     assert_int_equal(symlink("/dev/full", f->path), 0);
     start(f);
-    /* Until its memory and both rings are full. */
-    for (unsigned quiet = 0; quiet < 40; quiet++) {
-        while (f->put < 50000 && (put(f, 0, 0) || put(f, 1, 0)))
-            quiet = 0;
-        assert_true(f->put < 50000);
-        pause_ms(10);
-    }
-    assert_true(f->put > 1024);
+    /* Its memory and both rings. */
+    put_until_full(f, RING_ROOM + 1);
     assert_true(counted(f, METRIC_USAGE_FAILURES) > 0);
     assert_int_equal(counted(f, METRIC_USAGE_WRITTEN), 0);
     f->settings.file = f->other;
     usage_writer_configure(f->writer, &f->settings, &f->auth);
-    wait_for_lines(f->other, f->put);
+    wait_for_lines(f, f->other, f->put);
     assert_int_equal(counted(f, METRIC_USAGE_WRITTEN), f->put);
 }
 
@@ -224,7 +241,7 @@ static void wait_for_sends(struct fixture *f, struct sends *s, unsigned count)
     const uint64_t by = clock_now().mono_us + PATIENCE_US;
     while (s->count < count && clock_now().mono_us < by) {
         usage_writer_tick(f->writer, fake_send, s, s->count);
-        pause_ms(5);
+        hurry(f, 2);
     }
     assert_int_equal(s->count, count);
 }
@@ -248,16 +265,22 @@ static void test_usage_writer_lines_for_redis_wait_in_their_order(void **state)
         assert_non_null(strstr(sends.ids[i], end));
     }
     assert_non_null(strstr(sends.record, sends.ids[9]));
-    wait_for_lines(f->path, 10);
+    wait_for_lines(f, f->path, 10);
     usage_writer_tick(f->writer, fake_send, &sends, sends.count);
     assert_int_equal(atomic_load(&f->counters.metric[METRIC_USAGE_SENT]), 10);
     f->settings.redis = false;
     usage_writer_configure(f->writer, &f->settings, &f->auth);
-    pause_ms(50);
+    hurry(f, 50);
     put(f, 0, 0);
-    wait_for_lines(f->path, 11);
+    wait_for_lines(f, f->path, 11);
     usage_writer_tick(f->writer, fake_send, &sends, sends.count);
     assert_int_equal(sends.count, 10);
+}
+
+static int count_sent(void *ctx, struct slice id, struct slice record, uint32_t max)
+{
+    ++*(uint32_t *)ctx;
+    return 0;
 }
 
 static void test_usage_writer_without_a_file_nothing_is_dropped_for_redis(void **state)
@@ -266,13 +289,13 @@ static void test_usage_writer_without_a_file_nothing_is_dropped_for_redis(void *
     f->settings.file = NULL;
     f->settings.redis = true;
     start(f);
-    for (unsigned quiet = 0; quiet < 40; quiet++) {
-        while (f->put < 50000 && (put(f, 0, 0) || put(f, 1, 0)))
-            quiet = 0;
-        assert_true(f->put < 50000);
-        pause_ms(10);
-    }
-    assert_in_range(f->put, USAGE_LINES_MAX + 1024, USAGE_LINES_MAX + 1024);
+    put_until_full(f, USAGE_LINES_MAX + RING_ROOM);
+    assert_int_equal(f->put, USAGE_LINES_MAX + RING_ROOM);
+    const uint64_t by = clock_now().mono_us + PATIENCE_US;
+    uint32_t sent = 0;
+    while (usage_writer_hurry(f->writer) > 0 && clock_now().mono_us < by)
+        usage_writer_tick(f->writer, count_sent, &sent, 0);
+    assert_int_equal(sent, f->put);
     assert_int_equal(counted(f, METRIC_USAGE_NOT_SENT), 0);
 }
 
@@ -282,7 +305,7 @@ static void test_usage_writer_end_writes_everything(void **state)
     start(f);
     while (put(f, 0, 0) || put(f, 1, 0)) {
     }
-    usage_writer_end(f->writer);
+    usage_writer_end(f->writer, PATIENCE_US);
     assert_int_equal(lines_of(f->path), f->put);
 }
 
@@ -293,8 +316,8 @@ static void test_usage_writer_end_does_not_wait_for_a_full_disk(void **state)
     start(f);
     put(f, 0, 0);
     const uint64_t since = clock_now().mono_us;
-    usage_writer_end(f->writer);
-    assert_in_range(clock_now().mono_us - since, 0, USAGE_END_US + US_PER_S);
+    usage_writer_end(f->writer, END_US);
+    assert_in_range(clock_now().mono_us - since, END_US / 2, END_US + US_PER_S);
 }
 
 static void test_usage_writer_file_that_cannot_be_had_is_said(void **state)
