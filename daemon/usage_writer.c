@@ -57,6 +57,7 @@ struct usage_writer {
     uint32_t lines;
     /* The thread's: */
     struct usage_file *file;
+    char *file_path;  /* owned; of the file that is open; NULL: none */
     bool sends;       /* to Redis */
     bool on, opening; /* `opening`: it has to be opened still */
     uint64_t stop_by_us;
@@ -131,7 +132,8 @@ static void wait_for_work(struct usage_writer *u)
     }
 }
 
-static void open_file(struct usage_writer *u, const char *path)
+/* Takes `path` over. */
+static void open_file(struct usage_writer *u, char *path)
 {
     const int r = usage_file_open(u->file, path);
     u->opening = r < 0;
@@ -140,6 +142,9 @@ static void open_file(struct usage_writer *u, const char *path)
             log_str("error", strerror(-r)),
             log_str("meanwhile", usage_file_is_open(u->file) ? "the file before" : "none"));
     }
+    char *over = r < 0 ? path : u->file_path;
+    u->file_path = r < 0 ? u->file_path : path;
+    free(over);
 }
 
 /* What control has said. */
@@ -162,7 +167,6 @@ static void take_orders(struct usage_writer *u)
         u->on = !none;
         open_file(u, path);
     }
-    free(path);
 }
 
 static const char *realm_name(const struct usage_writer *u, uint32_t realm)
@@ -221,8 +225,8 @@ static int flush(struct usage_writer *u)
     const int r = usage_file_flush(u->file);
     atomic_store_explicit(&u->written, usage_file_written(u->file), memory_order_relaxed);
     if (r == 0) {
-        if (u->failing) {
-            log_event(LOG_INFO, "usage_written_again", log_str("file", u->path));
+        if (u->failing && u->file_path) {
+            log_event(LOG_INFO, "usage_written_again", log_str("file", u->file_path));
         }
         u->failing = false;
         return 0;
@@ -327,7 +331,8 @@ int usage_writer_start(struct usage_writer *u, const struct usage_settings *sett
     u->redis = settings->redis;
     u->redis_max = settings->redis_max;
     u->path = settings->file ? strdup(settings->file) : NULL;
-    return u->on && !u->path ? -ENOMEM : spawn(u);
+    u->file_path = settings->file ? strdup(settings->file) : NULL;
+    return u->on && (!u->path || !u->file_path) ? -ENOMEM : spawn(u);
 }
 
 void usage_writer_configure(
@@ -463,5 +468,6 @@ void usage_writer_free(struct usage_writer *u)
     }
     pthread_mutex_destroy(&u->lock);
     free(u->path);
+    free(u->file_path);
     free(u);
 }

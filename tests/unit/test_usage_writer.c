@@ -1,6 +1,7 @@
 /* The thread that writes usage records down: what control says, a disk that is full, and the end.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,10 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "daemon/usage_writer.h"
 
 #define PATIENCE_US   (10 * US_PER_S)
@@ -217,6 +220,50 @@ static void test_usage_writer_full_disk_loses_nothing_that_there_was_room_for(vo
     assert_int_equal(counted(f, METRIC_USAGE_WRITTEN), f->put);
 }
 
+/* Reads what there is; whether `expected` has come by now. */
+static bool has_said(int fd, const char *expected)
+{
+    static char said[4096];
+    static size_t len;
+    const ssize_t n = read(fd, said + len, sizeof(said) - 1 - len);
+    len += n > 0 ? (size_t)n : 0;
+    said[len] = '\0';
+    return strstr(said, expected) != NULL;
+}
+
+static void test_usage_writer_names_the_file_that_is_written_again(void **state)
+{
+    struct fixture *f = *state;
+    char expected[256], nowhere[256], rest[4096];
+    int fds[2];
+    assert_int_equal(mkfifo(f->path, 0600), 0);
+    assert_int_equal(pipe2(fds, O_NONBLOCK), 0);
+    assert_int_equal(log_init(fds[1], LOG_INFO, LOG_TEXT), 0);
+    start(f);
+    const int reader = open(f->path, O_RDONLY | O_NONBLOCK);
+    assert_true(reader >= 0);
+    put_until_full(f, RING_ROOM + 1);
+    assert_true(counted(f, METRIC_USAGE_FAILURES) > 0);
+    /* Not the one that was configured in between and cannot be had. */
+    snprintf(nowhere, sizeof(nowhere), "%s/c/d", f->folder);
+    f->settings.file = nowhere;
+    usage_writer_configure(f->writer, &f->settings, &f->auth);
+    snprintf(expected, sizeof(expected), "usage_written_again file=%s\n", f->path);
+    const uint64_t by = clock_now().mono_us + PATIENCE_US;
+    while (!has_said(fds[0], expected) && clock_now().mono_us < by) {
+        while (read(reader, rest, sizeof(rest)) > 0) {
+        }
+        hurry(f, 2);
+    }
+    assert_true(has_said(fds[0], expected));
+    assert_true(has_said(fds[0], "usage_file_not_opened"));
+    usage_writer_end(f->writer, PATIENCE_US);
+    log_deinit();
+    close(reader);
+    close(fds[0]);
+    close(fds[1]);
+}
+
 struct sends {
     unsigned count, most; /* -EAGAIN behind `most` */
     uint32_t max;
@@ -347,6 +394,7 @@ int main(void)
         WRITER(test_usage_writer_follows_the_configuration),
         WRITER(test_usage_writer_opens_a_moved_file_again),
         WRITER(test_usage_writer_full_disk_loses_nothing_that_there_was_room_for),
+        WRITER(test_usage_writer_names_the_file_that_is_written_again),
         WRITER(test_usage_writer_lines_for_redis_wait_in_their_order),
         WRITER(test_usage_writer_without_a_file_nothing_is_dropped_for_redis),
         WRITER(test_usage_writer_end_writes_everything),
