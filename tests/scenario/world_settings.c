@@ -89,6 +89,17 @@ static void set_secret(struct secret *s, const char *text)
         world_fail("out of memory");
 }
 
+/* Returns how many there are. */
+static size_t set_plain_users(const struct world *w, struct auth_user_settings users[3])
+{
+    const char *alice = w->settings.alice_password;
+    set_secret(&users[0].password, "builder");
+    set_secret(&users[1].password, "diver");
+    if (alice)
+        set_secret(&users[2].password, alice);
+    return alice ? 3 : 2;
+}
+
 static struct auth *build_auth(struct world *w)
 {
     struct auth_user_settings plain[3] = {{.name = (char *)(uintptr_t) "bob"},
@@ -96,11 +107,7 @@ static struct auth *build_auth(struct world *w)
     struct auth_user_settings stored = {.name = (char *)(uintptr_t) "carol"};
     struct auth_secret_settings rest[2] = {{.id = (char *)(uintptr_t) "new"},
         {.id = (char *)(uintptr_t) "old", .retired = w->settings.retired}};
-    const char *alice = w->settings.alice_password;
-    set_secret(&plain[0].password, "builder");
-    set_secret(&plain[1].password, "diver");
-    if (alice)
-        set_secret(&plain[2].password, alice);
+    const size_t plain_count = set_plain_users(w, plain);
     stored_key(w, &stored);
     set_secret(&rest[0].secret, "north");
     set_secret(&rest[1].secret, "south");
@@ -111,7 +118,7 @@ static struct auth *build_auth(struct world *w)
     if (secret_set(&oauth.key, slice_of(key.key, key.key_len)) != 0)
         world_fail("out of memory");
     struct auth_realm_settings realms[WORLD_REALMS] = {
-        [REALM_PLAIN] = {.users = plain, .user_count = alice ? 3 : 2},
+        [REALM_PLAIN] = {.users = plain, .user_count = plain_count},
         [REALM_STORED] = {.users = &stored, .user_count = 1},
         [REALM_REST] = {.secrets = rest, .secret_count = 2},
         [REALM_REDIS] = {.store_users = true},
