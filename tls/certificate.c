@@ -119,6 +119,20 @@ static int check_strength(const struct tls_certificate *c, const struct tls_repo
     return result;
 }
 
+/* OpenSSL reads extensions once: where that failed, for want of memory too, every handshake with
+ * the certificate would fail. */
+static int check_extensions(const struct tls_certificate *c, const struct tls_report *report)
+{
+    const int chain = sk_X509_num(c->chain);
+    for (int i = -1; i < chain; i++) {
+        X509 *one = i < 0 ? c->leaf : sk_X509_value(c->chain, i);
+        if (X509_get_extension_flags(one) & EXFLAG_INVALID)
+            return tls_report_error(
+                report, -EINVAL, "tls.cert %s: its extensions cannot be read", c->file);
+    }
+    return 0;
+}
+
 /* Appends a name, separated by ", ", with what is not printable as '?'. */
 static void append_name(char *names, const uint8_t *name, int len)
 {
@@ -213,6 +227,8 @@ int tls_certificate_read(struct tls_certificate *out,
     int result = read_files(&c, settings, report);
     if (result == 0)
         result = check_strength(&c, report);
+    if (result == 0)
+        result = check_extensions(&c, report);
     if (result == 0)
         result = describe(&c, report);
     ERR_clear_error();

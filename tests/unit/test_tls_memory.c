@@ -13,6 +13,8 @@
 
 #include "tests/tls/client.h"
 #include "tests/tls/dtls_server.h"
+#include "tls/certificate.h"
+#include <openssl/x509v3.h>
 
 void *__real_malloc(size_t size);
 void *__wrap_malloc(size_t size);
@@ -140,6 +142,30 @@ static void test_tls_memory_dtls_hello_survives_the_want_of_any_piece(void **sta
     assert_true(n > 20);
 }
 
+/* A certificate that is taken can be shown: what OpenSSL remembers of it is whole. */
+static void test_tls_memory_certificate_is_read_whole_or_refused(void **state)
+{
+    char text[256];
+    const struct tls_report report = {text, sizeof(text)};
+    unsigned n = 0, taken = 0, turned_down = 0;
+    do {
+        struct tls_certificate c;
+        refused = 0;
+        fails_next = ++n;
+        const int r = tls_certificate_read(&c, &server.certificates[0], &report);
+        fails_next = 0;
+        turned_down += r < 0;
+        if (r < 0)
+            continue;
+        taken++;
+        assert_int_equal(X509_check_purpose(c.leaf, -1, 0), 1);
+        for (int i = 0; i < sk_X509_num(c.chain); i++)
+            assert_int_equal(X509_check_purpose(sk_X509_value(c.chain, i), -1, 0), 1);
+        tls_certificate_deinit(&c);
+    } while (refused > 0);
+    assert_true(taken > 0 && turned_down > 20);
+}
+
 static void test_tls_memory_spare_is_bounded_and_comes_back(void **state)
 {
     uint8_t *taken[64];
@@ -188,6 +214,8 @@ int main(void)
             test_tls_memory_dtls_sessions_outlive_a_want_of_it, begin, end),
         cmocka_unit_test_setup_teardown(
             test_tls_memory_dtls_hello_survives_the_want_of_any_piece, begin, end),
+        cmocka_unit_test_setup_teardown(
+            test_tls_memory_certificate_is_read_whole_or_refused, begin, end),
         cmocka_unit_test_setup_teardown(
             test_tls_memory_spare_is_bounded_and_comes_back, begin, end),
         cmocka_unit_test_setup_teardown(
