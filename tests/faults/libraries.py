@@ -9,6 +9,7 @@ import subprocess
 # (kind, errors, who made the call, who gave up, why)
 KNOWN = [
     ("epoll_ctl", ["ENOMEM"], "libuv", "libuv", "uv__io_poll aborts where it cannot add a file, which uv_poll_init could a moment before"),
+    ("malloc", ["ENOMEM"], "libuv", "libuv", "uv__io_start aborts where its table of files cannot grow"),
     ("pipe", ["EMFILE"], "libuv", "libuv", "uv__signal_global_init aborts without its pipe"),
 ]
 # What libwebsockets destroys of a context that it could not make (uv_run without a loop), and as a frame of a report names it. Its
@@ -31,22 +32,48 @@ def gives_up(fault, caller, aborter):
     return None
 
 
+# NSS, on which Debian's libsrtp2 stands, and OpenSSL where it fetches an algorithm: they use what they could not make.
+NSS = ("libnss", "libnspr", "libplds", "libplc", "libsoftokn", "libfreebl")
+NSS_FRAME = re.compile("|".join(NSS))
+FETCH = re.compile(r"EVP_[A-Z]+_fetch ")
+
+
 def crashes(text, fault, caller):
-    """Whether the report of a sanitizer shows a library's clean-up, after a call of that library's has failed."""
-    return fault.kind == "open" and "SEGV" in text and UNMADE.search(text) and any(line.endswith(" lws_create_context") for line in caller)
+    """Whether the report of a sanitizer shows a library's own code, after a call of that library's has failed."""
+    if "SEGV" not in text:
+        return False
+    if fault.kind == "open":
+        return UNMADE.search(text) and any(line.endswith(" lws_create_context") for line in caller)
+    made = next((o for o in map(made_by, [[line] for line in caller]) if o and not o.startswith("turnpike")), "")
+    stack = own_frames(text[text.find("SEGV"):].split("\n\n", 1)[0])
+    first = next((f for f in stack if "/lib" in f), "")
+    return fault.kind == "malloc" and (made.startswith(NSS) and bool(NSS_FRAME.search(first)) or
+                                       made.startswith("libcrypto") and "libcrypto" in first and any(map(FETCH.search, stack)))
 
 
-def leaks(text):
-    """Whether all that a report says to be lost was made by OpenSSL: a name or a list of its own, of which it loses sight."""
+def own_frames(block):
+    """Of a stack, what lies above the first frame of the program, without those that only take memory."""
+    hooks = ("interceptor", "sanitizer", "__asan", "tls_memory_take", "lws_memory_take", "on_malloc", "pthread", "libsanitizer")
+    frames = [frame for frame in re.findall(r"^ +#\d+ (?:\S+ in |\S+ +\()(.*)", block, re.M) if not any(hook in frame for hook in hooks)]
+    end = next((n for n, frame in enumerate(frames) if "../" in frame), len(frames))
+    return frames[:end]
+
+
+def leaks(text, fault, caller):
+    """Whether all that a report says to be lost was made by a library that loses sight of it: OpenSSL of a name or a list, NSS and
+    libsrtp2 of what they had begun, libwebsockets of what its eventfd was to have and of the plugins that it looked for."""
     blocks = re.split(r"\n\n", text[text.find("LeakSanitizer"):])
     lost = [block for block in blocks if block.lstrip().startswith(("Direct leak", "Indirect leak"))]
-    frames = [re.findall(r"^ +#\d+ \S+ in (.*)", block, re.M) for block in lost]
-    hooks = ("interceptor", "tls_memory_take", "on_malloc")
+    files = ["libcrypto"]
+    if fault.kind == "malloc" and made_by([line for line in caller if "turnpike" not in line]).startswith(NSS):
+        files += [*NSS, "libsrtp2"]
+    if any(line.endswith(" lws_create_context") for line in caller):
+        files += {"eventfd": ["libwebsockets"], "malloc": ["scandir"]}.get(fault.kind, [])
 
-    def own(frame):
-        first = next((f for f in frame if not any(hook in f for hook in hooks)), "libcrypto")
-        return "libcrypto" in first
-    return bool(lost) and all(own(frame) for frame in frames)
+    def own(block):
+        first = next(iter(own_frames(block)), "libcrypto")
+        return any(file in first for file in files)
+    return bool(lost) and all(map(own, lost))
 
 
 def readable(lines):

@@ -11,6 +11,7 @@ from page import ERRORS
 from phases import FAILURES, RUNNING
 
 TRANSPORTS = ("udp", "tcp", "tls", "dtls")
+ASKING = ("lookup", "redis")  # phases that need the link to Redis
 LOG_LINE = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z (?:debug|info|warn|error) ")
 USAGE, STOP_S, DYING_S = 2, 20, 2
 
@@ -101,7 +102,7 @@ class Walk:
         if code not in good and self.gone_by_library(fault, daemon):
             return
         text = daemon.output()
-        if SANITIZER.search(text) and (libraries.crashes(text, fault, self.page.caller()) or libraries.leaks(text)):
+        if SANITIZER.search(text) and (libraries.crashes(text, fault, self.page.caller()) or libraries.leaks(text, fault, self.page.caller())):
             self.outcome(fault).excepted += 1
             return
         if code is None:
@@ -292,6 +293,8 @@ class Runs(Walk):
         except FAILURES:
             pass
         self.outcome(fault).injected += self.page.disarm()
+        if fault.phase in ASKING:
+            self.linked()  # what waited for it makes the allocations that `sweep` ends
         world.sweep()
         if world.daemon.popen.poll() is None:
             self.judge(fault)
@@ -301,6 +304,12 @@ class Runs(Walk):
             for client in world.clients.values():
                 client.close()
             self.begin()
+
+    def linked(self):
+        try:
+            self.world.wait_linked()
+        except FAILURES:
+            pass  # judge finds out
 
     def judge(self, fault):
         world = self.world
@@ -320,7 +329,7 @@ class Runs(Walk):
         transport = fault.phase.removeprefix("setup_")
         try:
             world.serves(transport if transport in TRANSPORTS else "udp")
-            if fault.phase == "redis":
+            if fault.phase in ASKING:
                 world.wait_linked()
         except FAILURES as failure:
             if not world.daemon.ended(DYING_S):
