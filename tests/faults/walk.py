@@ -80,7 +80,7 @@ class Walk:
         self.world, self.page, self.chooser = world, world.page, chooser
         self.kinds = kinds or list(ERRORS)
         self.outcomes = {}
-        self.site, self.given_up = None, set()  # of the call that fails; of those on which a library is known to give up
+        self.site, self.given_up = None, set()  # of the call that fails; of those on which a library gives up, or its kind in a sample
 
     def outcome(self, fault):
         return self.outcomes.setdefault((fault.phase, fault.kind), Outcome(fault.phase, fault.kind))
@@ -93,7 +93,7 @@ class Walk:
         known = libraries.gives_up(fault, self.page.caller(), self.page.aborter())
         if known and daemon.popen.returncode == -6:
             self.outcome(fault).excepted += 1
-            self.given_up.add(self.site)
+            self.given_up.add(self.site if self.chooser.most != 1 else fault.kind)
             return True
         return False
 
@@ -250,7 +250,7 @@ class Runs(Walk):
         self.page.clear()
         self.rehearse(phase)
         counts, files, sites = self.page.counts(), self.world.files(), ()
-        for kind in (kind for kind in self.kinds if counts[kind]):
+        for kind in (kind for kind in self.kinds if counts[kind] and kind not in self.given_up):
             count = counts[kind]
             if self.chooser.most != 1:
                 self.page.record(kind)
