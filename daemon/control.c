@@ -375,6 +375,10 @@ static void control_log_start(struct control *c)
             log_str("public", addr_format_ip(&a->public, public, sizeof(public))),
             log_str("local", addr_format_ip(&a->local, local, sizeof(local))));
     }
+    if (atomic_load(&c->sockets.left) <= 0) {
+        log_event(LOG_WARN, "files_too_few",
+            log_str("why", "the limit of open files leaves none to allocations"));
+    }
     log_event(LOG_INFO, "started", log_u64("workers", c->workers.count),
         log_str("config", c->path ? c->path : "built in"));
 }

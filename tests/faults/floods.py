@@ -59,6 +59,7 @@ class Floods:
         idle = len(server.open_files())
         first = [client for client in (world.client("udp") for _ in range(FIRST)) if self.take(client)]
         expect(len(first) == FIRST or kind == "limit", f"only {len(first)} of {FIRST}")
+        expect(bool(first) != (" files_too_few " in server.output()), f"{len(first)} allocations, and what the log says of files")
         if kind == "squeeze":
             server.limit_files(limit)
         more = [world.client("udp") for _ in range(MANY)]
