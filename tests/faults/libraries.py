@@ -32,23 +32,24 @@ def gives_up(fault, caller, aborter):
     return None
 
 
-# NSS, on which Debian's libsrtp2 stands, and OpenSSL where it fetches an algorithm: they use what they could not make.
+# They use what they could not make: NSS, on which Debian's libsrtp2 stands, OpenSSL where it fetches an algorithm, libseccomp where it
+# builds a filter, glibc where it reads nsswitch.conf. Who made the call, and what the crash shows.
 NSS = ("libnss", "libnspr", "libplds", "libplc", "libsoftokn", "libfreebl")
-NSS_FRAME = re.compile("|".join(NSS))
-FETCH = re.compile(r"EVP_[A-Z]+_fetch ")
+CRASHES = [(NSS, re.compile("|".join(NSS))), (("libcrypto",), re.compile(r"EVP_[A-Z]+_fetch .*libcrypto")),
+           (("libseccomp",), re.compile("libseccomp")), (("libc.so",), re.compile(r"^nss_database_\w+ nss/nss_database\.c"))]
 
 
 def crashes(text, fault, caller):
     """Whether the report of a sanitizer shows a library's own code, after a call of that library's has failed."""
+    if fault.kind == "malloc" and "CHECK failed: sanitizer_" in text:
+        return True  # the sanitizer's own: pthread_getattr_np has no memory for it
     if "SEGV" not in text:
         return False
     if fault.kind == "open":
         return UNMADE.search(text) and any(line.endswith(" lws_create_context") for line in caller)
-    made = next((o for o in map(made_by, [[line] for line in caller]) if o and not o.startswith("turnpike")), "")
+    made = made_by([line for line in caller if "turnpike" not in line])
     stack = own_frames(text[text.find("SEGV"):].split("\n\n", 1)[0])
-    first = next((f for f in stack if "/lib" in f), "")
-    return fault.kind == "malloc" and (made.startswith(NSS) and bool(NSS_FRAME.search(first)) or
-                                       made.startswith("libcrypto") and "libcrypto" in first and any(map(FETCH.search, stack)))
+    return fault.kind == "malloc" and any(made.startswith(who) and any(map(shows.search, stack)) for who, shows in CRASHES)
 
 
 def own_frames(block):
@@ -61,12 +62,15 @@ def own_frames(block):
 
 def leaks(text, fault, caller):
     """Whether all that a report says to be lost was made by a library that loses sight of it: OpenSSL of a name or a list, NSS and
-    libsrtp2 of what they had begun, libwebsockets of what its eventfd was to have and of the plugins that it looked for."""
+    libsrtp2 of what they had begun, libseccomp of half a filter, libwebsockets of what its eventfd was to have and of the plugins
+    that it looked for."""
     blocks = re.split(r"\n\n", text[text.find("LeakSanitizer"):])
     lost = [block for block in blocks if block.lstrip().startswith(("Direct leak", "Indirect leak"))]
     files = ["libcrypto"]
     if fault.kind == "malloc" and made_by([line for line in caller if "turnpike" not in line]).startswith(NSS):
         files += [*NSS, "libsrtp2"]
+    if fault.kind == "malloc" and any(line.endswith(" seccomp_load") for line in caller):
+        files.append("libseccomp")
     if any(line.endswith(" lws_create_context") for line in caller):
         files += {"eventfd": ["libwebsockets"], "malloc": ["scandir"]}.get(fault.kind, [])
 
