@@ -2,9 +2,9 @@
  * All TLS connections of the admin server: how many there may be, and for how long.
  *
  * Always: who is still in its handshake can be closed for somebody new, and whoever fills those
- * places from one network closes its own; a connection whose answer has not begun is the server's
- * to end. Answers that nobody reads keep nobody out.
- * Called by admin.c.
+ * places from one network closes its own; who comes too often is not shaken hands with; a
+ * connection whose answer has not begun is the server's to end. Answers that nobody reads keep
+ * nobody out. Called by admin.c.
  */
 #include "admin/tls_front.h"
 
@@ -13,6 +13,7 @@
 
 #include "admin/server.h"
 #include "admin/tls_link.h"
+#include "admin/tls_pace.h"
 #include "base/clock.h"
 
 #define IPV4_NETWORK 24
@@ -20,6 +21,7 @@
 
 struct admin_tls_front {
     struct admin_tls_front_on on;
+    struct admin_tls_pace pace;
     struct admin_tls_link *links[ADMIN_TLS_CONNECTIONS]; /* NULL: a free place */
 };
 
@@ -28,6 +30,7 @@ struct admin_tls_front *admin_tls_front_new(const struct admin_tls_front_on *on)
     struct admin_tls_front *f = calloc(1, sizeof(*f));
     if (f) {
         f->on = *on;
+        admin_tls_pace_init(&f->pace);
     }
     return f;
 }
@@ -144,6 +147,11 @@ void admin_tls_front_accept(struct admin_tls_front *f, int fd, const struct admi
 {
     const struct addr network = network_of(peer);
     struct admin_tls_link *oldest;
+    if (!admin_tls_pace_admit(&f->pace, &peer->from, &network, now_us)) {
+        counters_add(f->on.own, METRIC_ADMIN_CLOSED_RATE, 1);
+        close(fd);
+        return;
+    }
     if (crowd_of(f, &network, &oldest) >= ADMIN_TLS_HANDSHAKES_OF_NETWORK) {
         displace(f, oldest);
     }

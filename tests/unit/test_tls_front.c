@@ -4,8 +4,12 @@
  */
 #include "tests/unit/admin_tls.h"
 
+#include "admin/tls_pace.h"
+
 #define LIVE    "GET /live HTTP/1.1\r\n\r\n"
 #define METRICS "GET /metrics HTTP/1.1\r\n\r\n"
+/* One network may come again after so long. */
+#define PACE_US (US_PER_S / ADMIN_TLS_PACE_OF_NETWORK)
 
 /* What a client says first, to be sent by hand. */
 static size_t client_hello(uint8_t *out, size_t cap)
@@ -138,7 +142,7 @@ static void test_tls_front_crowds_displace_their_own_handshakes(void **state)
     struct tls_client far = dial(f, TLS1_3_VERSION, NULL), c[CROWD];
     bool orderly;
     for (size_t i = 0; i < CROWD; i++)
-        c[i] = dial_raw(f, (unsigned)(((1 + i % 2) << 8) + i), 1 + i);
+        c[i] = dial_raw(f, (unsigned)(((1 + i % 2) << 8) + i), i * PACE_US);
     run(f);
     assert_int_equal(counted(f, METRIC_ADMIN_CLOSED_FULL), CROWD + 1 - ADMIN_TLS_HANDSHAKES);
     assert_true(shake_hands(f, &far));
@@ -147,6 +151,29 @@ static void test_tls_front_crowds_displace_their_own_handshakes(void **state)
     hang_up(&far);
     for (size_t i = 0; i < CROWD; i++)
         hang_up(&c[i]);
+}
+
+/* A handshake costs a signature: who comes more often than may be gets none. */
+static void test_tls_front_who_comes_too_often_is_not_shaken_hands_with(void **state)
+{
+    struct fixture *f = *state;
+    enum { BURST = ADMIN_TLS_PACE_OF_NETWORK_BURST };
+    for (unsigned i = 0; i < BURST; i++) {
+        struct tls_client c = dial_raw(f, i, 0);
+        assert_true(is_open(f, c.fd));
+        hang_up(&c);
+        run(f);
+    }
+    assert_int_equal(counted(f, METRIC_ADMIN_CLOSED_RATE), 0);
+    struct tls_client over = dial(f, TLS1_3_VERSION, NULL), far = dial_raw(f, 256, 0);
+    assert_false(is_open(f, over.fd));
+    assert_true(is_open(f, far.fd));
+    assert_int_equal(counted(f, METRIC_ADMIN_CLOSED_RATE), 1);
+    dialled_us = PACE_US;
+    assert_starts(ask_tls(f, TLS1_3_VERSION, NULL, LIVE), "HTTP/1.1 200 ");
+    dialled_us = 0;
+    hang_up(&over);
+    hang_up(&far);
 }
 
 /* It takes it when it likes. */
@@ -200,6 +227,7 @@ static void test_tls_front_answers_that_nobody_reads_keep_nobody_out(void **stat
     struct tls_client c[ADMIN_TLS_CONNECTIONS];
     send_room = 1;
     for (size_t i = 0; i < ADMIN_TLS_CONNECTIONS; i++) {
+        dialled_us = i * PACE_US;
         c[i] = dial(f, TLS1_3_VERSION, NULL);
         assert_true(shake_hands(f, &c[i]));
         assert_true(SSL_write(c[i].ssl, METRICS, (int)strlen(METRICS)) > 0);
@@ -208,6 +236,7 @@ static void test_tls_front_answers_that_nobody_reads_keep_nobody_out(void **stat
     send_room = 0;
     assert_int_equal(counted(f, METRIC_ADMIN_CLOSED_FULL), 0);
     assert_starts(ask_tls(f, TLS1_3_VERSION, NULL, LIVE), "HTTP/1.1 200 ");
+    dialled_us = 0;
     assert_int_equal(counted(f, METRIC_ADMIN_CLOSED_FULL), 1);
     for (size_t i = 0; i < ADMIN_TLS_CONNECTIONS; i++)
         hang_up(&c[i]);
@@ -287,7 +316,7 @@ static void test_tls_front_garbled_handshakes_end_and_leave_nothing(void **state
     uint8_t hello[4096], junk[4096];
     const size_t len = client_hello(hello, sizeof(hello));
     for (int i = 0; i < 400; i++) {
-        struct tls_client c = dial_raw(f, below(1024), 0);
+        struct tls_client c = dial_raw(f, below(1024), (uint64_t)i * PACE_US);
         memcpy(junk, hello, len);
         for (uint32_t k = below(3); k > 0; k--)
             junk[below((uint32_t)len)] ^= (uint8_t)(1 + below(255));
@@ -301,7 +330,9 @@ static void test_tls_front_garbled_handshakes_end_and_leave_nothing(void **state
     run(f);
     assert_int_equal(opens, 0);
     assert_true(counted(f, METRIC_ADMIN_CLOSED_HANDSHAKE) > 50);
+    dialled_us = 400 * PACE_US;
     assert_starts(ask_tls(f, TLS1_3_VERSION, NULL, LIVE), "HTTP/1.1 200 ");
+    dialled_us = 0;
 }
 
 static void test_tls_front_closed_with_connections_open_leaves_nothing(void **state)
@@ -356,6 +387,7 @@ int main(void)
         OVER_TLS(test_tls_front_request_has_the_deadline_of_its_connection),
         OVER_TLS(test_tls_front_over_its_caps_the_oldest_handshake_goes),
         OVER_TLS(test_tls_front_crowds_displace_their_own_handshakes),
+        OVER_TLS(test_tls_front_who_comes_too_often_is_not_shaken_hands_with),
         OVER_TLS(test_tls_front_answer_for_a_client_that_reads_late_is_whole),
         OVER_TLS(test_tls_front_answer_that_nobody_reads_ends_at_its_deadline),
         OVER_TLS(test_tls_front_answers_that_nobody_reads_keep_nobody_out),
