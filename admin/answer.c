@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/secret.h"
 
 #define HEAD_MAX 1024
@@ -20,16 +21,29 @@ static int add_header(
         wsi, (const uint8_t *)name, (const uint8_t *)value, (int)strlen(value), p, end);
 }
 
+/* "All challenges … MUST use the auth-scheme value "Bearer". This scheme MUST be followed by one or
+ * more auth-param values." "If the request lacks any authentication information …, the resource
+ * server SHOULD NOT include an error code" (RFC 6750 section 3). */
+static const char *challenge(const struct admin_answer *a)
+{
+    return a->token_refused ? "Bearer realm=\"turnpike\", error=\"invalid_token\""
+                            : "Bearer realm=\"turnpike\"";
+}
+
 static int add_headers(struct lws *wsi, const struct admin_answer *a, uint8_t **p, uint8_t *end)
 {
-    char length[24];
+    char length[24], date[CLOCK_UTC_MAX];
     snprintf(length, sizeof(length), "%zu", a->len);
+    /* "An origin server with a clock … MUST generate a Date header field in all 2xx (Successful),
+     * 3xx (Redirection), and 4xx (Client Error) responses" (RFC 9110 section 6.6.1). */
     return lws_add_http_header_status(wsi, a->status, p, end) ||
+           add_header(wsi, "date:", clock_http_text(a->wall_s, date), p, end) ||
            add_header(wsi, "content-type:", a->type, p, end) ||
            add_header(wsi, "content-length:", length, p, end) ||
            add_header(wsi, "cache-control:", "no-store", p, end) ||
            add_header(wsi, "x-content-type-options:", "nosniff", p, end) ||
-           (a->status == 401 && add_header(wsi, "www-authenticate:", "Bearer", p, end)) ||
+           (a->status == 401 && add_header(wsi, "www-authenticate:", challenge(a), p, end)) ||
+           (a->again && add_header(wsi, "retry-after:", "1", p, end)) ||
            (a->status == 405 && add_header(wsi, "allow:", a->allowed, p, end)) ||
            add_header(wsi, "connection:", "close", p, end) || lws_finalize_http_header(wsi, p, end);
 }

@@ -5,6 +5,7 @@
 #include <libwebsockets.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* No answer is longer; the socket's send buffer and one write of the library have room for it. */
 #define ADMIN_ANSWER_MAX (320 * 1024)
@@ -15,6 +16,9 @@ struct admin_answer {
     unsigned status;     /* 0: none yet */
     const char *type;    /* of the body */
     const char *allowed; /* of a 405 */
+    bool token_refused;  /* of a 401: a token was sent */
+    bool again;          /* of a 429 or 503: the same question may be answered in a second */
+    int64_t wall_s;      /* when it was made */
     bool headers_only;   /* to HEAD */
     char *body;          /* owned by the connection */
     size_t len;

@@ -93,14 +93,20 @@ static bool host_is_ours(const struct admin_question *q, const struct admin_acce
     return false;
 }
 
+#define SCHEME "Bearer "
+
 /* "credentials = "Bearer" 1*SP b64token" (RFC 6750 section 2.1); the scheme's case does not matter
  * (RFC 9110 section 11.1) */
+bool admin_route_has_token(struct slice authorization)
+{
+    return authorization.len > strlen(SCHEME) &&
+           strncasecmp((const char *)authorization.data, SCHEME, strlen(SCHEME)) == 0;
+}
+
 static bool token_is_right(struct slice authorization, const struct secret *token)
 {
-    static const char scheme[] = "Bearer ";
-    size_t skip = sizeof(scheme) - 1;
-    if (token->len == 0 || authorization.len <= skip ||
-        strncasecmp((const char *)authorization.data, scheme, skip) != 0) {
+    size_t skip = strlen(SCHEME);
+    if (token->len == 0 || !admin_route_has_token(authorization)) {
         return false;
     }
     while (skip < authorization.len && authorization.data[skip] == ' ') {

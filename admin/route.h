@@ -72,6 +72,8 @@ unsigned admin_route_judge(const struct admin_question *q, const struct admin_ac
 /* The part of it that asks who is there: 200, 401 or 403. */
 unsigned admin_route_judge_peer(const struct admin_question *q, const struct admin_access *access,
     const struct admin_route *route);
+/* A bearer token was sent, whatever it is. */
+bool admin_route_has_token(struct slice authorization);
 /* The path is of the API, whose refusals are problem details. */
 bool admin_route_is_api(struct slice path);
 /* What a 405 for this path allows, for its header. */

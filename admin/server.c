@@ -180,7 +180,10 @@ static void answer(struct connection *c, unsigned status, char *body, size_t len
     a->len = len;
     a->status = status;
     a->type = good && c->route ? c->route->type : c->api ? ADMIN_PROBLEM_TYPE : ADMIN_TEXT_TYPE;
-    c->since_us = clock_now().mono_us;
+    a->again = c->api && (status == 429 || status == 503);
+    const struct instant now = clock_now();
+    a->wall_s = now.wall_s;
+    c->since_us = now.mono_us;
     count(server_of(c->wsi), status);
 }
 
@@ -251,6 +254,25 @@ static int on_writable(struct lws *wsi, struct connection *c)
     return -1;
 }
 
+/* "Upon receiving an HTTP/1.1 (or later) request that … contains a 100-continue expectation …, an
+ * origin server MUST send either … a final status code … or … an immediate 100 (Continue)", and in
+ * an HTTP/1.0 request it MUST ignore that (RFC 9110 section 10.1.1). 0 or -1. */
+static int go_on(struct lws *wsi)
+{
+    static const char answer[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    const size_t len = sizeof(answer) - 1;
+    char version[16], expected[16];
+    uint8_t room[LWS_PRE + sizeof(answer)];
+    if (!slice_equal(
+            header(wsi, WSI_TOKEN_HTTP, version, sizeof(version)), slice_of_string("HTTP/1.1")) ||
+        header(wsi, WSI_TOKEN_HTTP_EXPECT, expected, sizeof(expected)).len == 0 ||
+        strcasecmp(expected, "100-continue") != 0) {
+        return 0;
+    }
+    memcpy(room + LWS_PRE, answer, len);
+    return lws_write(wsi, room + LWS_PRE, len, LWS_WRITE_HTTP) < (int)len ? -1 : 0;
+}
+
 /* The headers are there. */
 static int on_request(struct lws *wsi, struct connection *c)
 {
@@ -270,11 +292,12 @@ static int on_request(struct lws *wsi, struct connection *c)
     question.path = slice_of(path, path_len > 0 ? (size_t)path_len : 0);
     c->answer.headers_only = question.method == ADMIN_HEAD;
     c->api = admin_route_is_api(question.path);
+    c->answer.token_refused = admin_route_has_token(question.authorization);
     unsigned status = admin_route_judge(&question, s->access, &c->route);
     secret_cleanse(authorization, sizeof(authorization));
     if (status == 200 && c->route->takes_body && question.body_len > 0) {
         c->input = (struct input){.data = malloc(question.body_len), .whole = question.body_len};
-        return c->input.data ? 0 : -1;
+        return c->input.data ? go_on(wsi) : -1;
     }
     if (status == 200) {
         serve(s, c);

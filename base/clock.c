@@ -40,3 +40,19 @@ const char *clock_utc_text(int64_t wall_s, char out[CLOCK_UTC_MAX])
     }
     return out;
 }
+
+/* Names of its own: those of strftime are the locale's. */
+const char *clock_http_text(int64_t wall_s, char out[CLOCK_UTC_MAX])
+{
+    static const char days[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+    static const char months[][4] = {
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    const time_t t = (time_t)wall_s;
+    struct tm tm;
+    out[0] = '\0';
+    if (gmtime_r(&t, &tm) && tm.tm_year >= 0 && tm.tm_year < 8100) {
+        snprintf(out, CLOCK_UTC_MAX, "%s, %02d %s %04d %02d:%02d:%02d GMT", days[tm.tm_wday],
+            tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+    }
+    return out;
+}

@@ -29,6 +29,8 @@ int64_t clock_wall_us(void);
 /* "2027-01-31T08:00:00Z" for seconds since 1970, as people are shown every time; "?" for a year of
  * more than four digits. Returns `out`. */
 const char *clock_utc_text(int64_t wall_s, char out[CLOCK_UTC_MAX]);
+/* "Sun, 31 Jan 2027 08:00:00 GMT", the IMF-fixdate of RFC 9110 section 5.6.7; "" likewise. */
+const char *clock_http_text(int64_t wall_s, char out[CLOCK_UTC_MAX]);
 
 #define US_PER_S  1000000ull
 #define US_PER_MS 1000ull

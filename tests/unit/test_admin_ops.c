@@ -203,6 +203,8 @@ static void test_credentials_that_cannot_be_made_say_why(void **state)
         const char *answer = post_json(f, CREDENTIALS, "{\"user\": \"a\"}");
         assert_starts(answer, rows[i].start);
         assert_non_null(strstr(answer, rows[i].says));
+        assert_int_equal(
+            strstr(answer, "\r\nretry-after: 1\r\n") != NULL, rows[i].error == -EAGAIN);
     }
     assert_int_equal(counted(f, METRIC_ADMIN_429), 1);
     daemon_.credential_returns = 0;

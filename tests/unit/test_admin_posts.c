@@ -155,6 +155,32 @@ static void test_post_explain_answered_later(void **state)
     assert_non_null(strstr(answer, "\"text\": \"y\""));
 }
 
+/* RFC 9110 section 10.1.1; in an HTTP/1.0 request nothing is expected. */
+static void test_post_that_waits_to_be_told_is_told_to_go_on(void **state)
+{
+    struct fixture *f = *state;
+    static const char head[] = "\r\nContent-Type: application/json\r\nContent-Length: 2\r\n"
+                               "Expect: 100-Continue\r\n\r\n";
+    char request[256], answer[256] = "";
+    snprintf(request, sizeof(request), "POST %s HTTP/1.1%s", EXPLAIN, head);
+    int fd = join(f, true, true, 0);
+    say(fd, request);
+    run(f);
+    assert_int_equal(read(fd, answer, sizeof(answer) - 1), 25);
+    assert_string_equal(answer, "HTTP/1.1 100 Continue\r\n\r\n");
+    say(fd, "{}");
+    assert_starts(hear(f, fd), "HTTP/1.1 422 ");
+    snprintf(request, sizeof(request), "POST %s HTTP/1.0%s", EXPLAIN, head);
+    fd = join(f, true, true, 0);
+    say(fd, request);
+    assert_true(is_open(f, fd));
+    say(fd, "{}");
+    assert_starts(hear(f, fd), "HTTP/1.0 422 ");
+    /* What is refused is refused at once. */
+    snprintf(request, sizeof(request), "POST /api/v1/no HTTP/1.1%s", head);
+    assert_starts(ask(f, true, request), "HTTP/1.1 404 ");
+}
+
 /* The daemon has it yet: the place is taken until it answers, and then nobody is there. */
 static void test_post_explain_of_a_client_that_left_is_dropped(void **state)
 {
@@ -495,6 +521,7 @@ int main(void)
         SERVER(test_post_explain_answered_at_once),
         SERVER(test_post_explain_token_is_decoded),
         SERVER(test_post_explain_answered_later),
+        SERVER(test_post_that_waits_to_be_told_is_told_to_go_on),
         SERVER(test_post_explain_of_a_client_that_left_is_dropped),
         SERVER(test_post_explain_without_answer_is_503_after_its_time),
         SERVER(test_post_explain_answered_while_the_server_ends),

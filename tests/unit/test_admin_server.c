@@ -71,6 +71,37 @@ static void test_server_refusals_of_the_api_are_problem_details(void **state)
     assert_string_equal(strstr(head, "\r\n\r\n"), "\r\n\r\n");
 }
 
+static const char *ask_over_tcp(struct fixture *f, const char *request)
+{
+    int fd = join(f, false, true, 0);
+    say(fd, request);
+    return hear(f, fd);
+}
+
+/* RFC 6750 section 3, RFC 9110 sections 6.6.1 and 10.2.1 */
+static void test_server_answers_have_the_headers_of_their_status(void **state)
+{
+    static const char ask_status[] = "GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\n";
+    struct fixture *f = *state;
+    char request[256];
+    snprintf(request, sizeof(request), "%s\r\n", ask_status);
+    const char *answer = ask_over_tcp(f, request);
+    assert_starts(answer, "HTTP/1.1 401 ");
+    assert_non_null(strstr(answer, "\r\nwww-authenticate: Bearer realm=\"turnpike\"\r\n"));
+    assert_non_null(strstr(answer, " GMT\r\n"));
+    snprintf(request, sizeof(request), "%sAuthorization: Basic eDp5\r\n\r\n", ask_status);
+    answer = ask_over_tcp(f, request);
+    assert_non_null(strstr(answer, "\r\nwww-authenticate: Bearer realm=\"turnpike\"\r\n"));
+    snprintf(request, sizeof(request), "%sAuthorization: Bearer wrong\r\n\r\n", ask_status);
+    answer = ask_over_tcp(f, request);
+    assert_non_null(strstr(answer, "Bearer realm=\"turnpike\", error=\"invalid_token\"\r\n"));
+    answer = ask(f, true, "PUT /api/v1/log-level HTTP/1.1\r\n\r\n");
+    assert_non_null(strstr(answer, "\r\nallow: GET, HEAD, POST\r\n"));
+    answer = ask(f, true, "GET /live HTTP/1.1\r\n\r\n");
+    assert_non_null(strstr(answer, "\r\ndate: "));
+    assert_null(strstr(answer, "retry-after"));
+}
+
 static void test_server_request_in_single_bytes_is_answered(void **state)
 {
     struct fixture *f = *state;
@@ -216,6 +247,7 @@ int main(void)
         SERVER(test_server_answers_carry_nothing_of_the_library),
         SERVER(test_server_status_is_json_whatever_the_path_is),
         SERVER(test_server_refusals_of_the_api_are_problem_details),
+        SERVER(test_server_answers_have_the_headers_of_their_status),
         SERVER(test_server_request_in_single_bytes_is_answered),
         SERVER(test_server_metrics_for_a_client_that_reads_late_are_whole),
         SERVER(test_server_half_a_request_ends_at_its_deadline),

@@ -22,8 +22,25 @@ static void test_clock_utc_text_is_rfc_3339(void **state)
     }
 }
 
+/* The first row is RFC 9110's own example. */
+static void test_clock_http_text_is_imf_fixdate(void **state)
+{
+    static const struct {
+        int64_t wall_s;
+        const char *text;
+    } rows[] = {{784111777, "Sun, 06 Nov 1994 08:49:37 GMT"}, {0, "Thu, 01 Jan 1970 00:00:00 GMT"},
+        {253402300799, "Fri, 31 Dec 9999 23:59:59 GMT"}, {253402300800, ""}, {INT64_MAX, ""},
+        {INT64_MIN, ""}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char out[CLOCK_UTC_MAX];
+        assert_ptr_equal(clock_http_text(rows[i].wall_s, out), out);
+        assert_string_equal(out, rows[i].text);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_clock_utc_text_is_rfc_3339)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_clock_utc_text_is_rfc_3339),
+        cmocka_unit_test(test_clock_http_text_is_imf_fixdate)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
