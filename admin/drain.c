@@ -8,6 +8,8 @@
 
 #include "admin/json_answer.h"
 #include "admin/json_body.h"
+#include "config/listeners.h"
+#include "config/names.h"
 
 /* max_allocation_age's ceiling: nothing lives longer. */
 #define DEADLINE_MAX_S 172800
@@ -57,8 +59,7 @@ static bool read_server(const json_t *json, struct addr *out)
         (addr_parse_ip(&server, text) < 0 && (addr_parse(&server, text) < 0 || server.port == 0))) {
         return false;
     }
-    if (addr_is_unspecified(&server) || server.ip[0] == 0xff ||
-        (server.family == ADDR_IPV4 && server.ip[0] >= 224)) {
+    if (addr_is_unspecified(&server) || listeners_unusable(&server)) {
         return false;
     }
     *out = server;
@@ -67,8 +68,6 @@ static bool read_server(const json_t *json, struct addr *out)
 
 static bool read_domain(const json_t *json, char out[DRAIN_DOMAIN_MAX + 1])
 {
-    static const char allowed[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.";
     struct slice domain;
     if (admin_json_text(json, "alternate_domain", DRAIN_DOMAIN_MAX, &domain) < 0) {
         return false;
@@ -77,7 +76,7 @@ static bool read_domain(const json_t *json, char out[DRAIN_DOMAIN_MAX + 1])
         memcpy(out, domain.data, domain.len);
     }
     out[domain.len] = '\0';
-    return out[strspn(out, allowed)] == '\0';
+    return domain.len == 0 || (strlen(out) == domain.len && names_is_dns_name(out));
 }
 
 static bool read_alternates(const json_t *json, struct drain_alternates *out)

@@ -1,11 +1,10 @@
 /* `drain`: where clients are sent while an instance is emptied. Called through the schema. */
 #include "config/listeners.h"
+#include "config/names.h"
 #include "config/schema.h"
 #include "config/values.h"
 
 #include <string.h>
-
-#define LABEL_MAX 63
 
 /* An address, with a port or without. */
 static int parse_server(struct addr *out, const struct document_node *value, struct fault *fault)
@@ -90,35 +89,12 @@ const struct schema_type type_alternate_servers = {.name = "list",
     .set = set_servers,
     .print = print_servers};
 
-/* "<label> ::= <let-dig> [ [ <ldh-str> ] <let-dig> ]" (RFC 952, RFC 1123 section 2.1) */
-static bool is_domain(const char *text)
-{
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
-    size_t total = strlen(text);
-
-    if (total == 0 || total > DRAIN_DOMAIN_MAX)
-        return false;
-    for (const char *label = text;; label++) {
-        size_t len = strcspn(label, ".");
-
-        if (len == 0 || len > LABEL_MAX || !strchr(letters, label[0]) ||
-            !strchr(letters, label[len - 1]))
-            return false;
-        for (size_t i = 0; i < len; i++)
-            if (!strchr(letters, label[i]) && label[i] != '-')
-                return false;
-        label += len;
-        if (*label == '\0')
-            return true;
-    }
-}
-
 static int set_domain(void *base, const struct schema_key *key, const struct document_node *value,
     struct fault *fault)
 {
     char *domain = ((struct config *)base)->drain.alternates.domain;
 
-    if (value->kind != DOCUMENT_SCALAR || !is_domain(value->text))
+    if (value->kind != DOCUMENT_SCALAR || !names_is_dns_name(value->text))
         return schema_bad_value(key, value, fault);
     memcpy(domain, value->text, strlen(value->text) + 1);
     return 0;

@@ -13,6 +13,8 @@
 #define NAMES_MAX 256
 /* A domain name in text, RFC 1035 section 2.3.4. */
 #define NAME_LEN_MAX 253
+#define DNS_NAME_MAX 255
+#define LABEL_MAX    63
 
 /* Where a key's list lies. */
 struct names {
@@ -37,6 +39,29 @@ void names_clear(char ***items, size_t *count)
     free(*items);
     *items = NULL;
     *count = 0;
+}
+
+/* "<label> ::= <let-dig> [ [ <ldh-str> ] <let-dig> ]" (RFC 952, RFC 1123 section 2.1) */
+bool names_is_dns_name(const char *text)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+    size_t total = strlen(text);
+
+    if (total == 0 || total > DNS_NAME_MAX)
+        return false;
+    for (const char *label = text;; label++) {
+        size_t len = strcspn(label, ".");
+
+        if (len == 0 || len > LABEL_MAX || !strchr(letters, label[0]) ||
+            !strchr(letters, label[len - 1]))
+            return false;
+        for (size_t i = 0; i < len; i++)
+            if (!strchr(letters, label[i]) && label[i] != '-')
+                return false;
+        label += len;
+        if (*label == '\0')
+            return true;
+    }
 }
 
 static bool is_name(const char *text)

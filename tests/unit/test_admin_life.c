@@ -155,8 +155,12 @@ static void test_post_drain_that_cannot_be_is_422(void **state)
         "{\"alternate\": [7]}", "{\"alternate\": [\"192.0.2.7:0\"]}",
         "{\"alternate\": [\"host.example\"]}", "{\"alternate\": [\"0.0.0.0\"]}",
         "{\"alternate\": [\"[::]:3478\"]}", "{\"alternate\": [\"224.0.0.1\"]}",
-        "{\"alternate\": [\"ff02::1\"]}", "{\"alternate_domain\": \"b.example\"}",
-        "{\"alternate\": [], \"alternate_domain\": \"b example\"}"};
+        "{\"alternate\": [\"ff02::1\"]}", "{\"alternate\": [\"::ffff:192.0.2.7\"]}",
+        "{\"alternate_domain\": \"b.example\"}",
+        "{\"alternate\": [], \"alternate_domain\": \"b example\"}",
+        "{\"alternate\": [], \"alternate_domain\": \"b..example\"}",
+        "{\"alternate\": [], \"alternate_domain\": \"-b.example\"}",
+        "{\"alternate\": [], \"alternate_domain\": \"b.example.\"}"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         if (strncmp(post_json(f, DRAIN, bad[i]), "HTTP/1.1 422 ", 13) != 0)
             fail_msg("taken: %s", bad[i]);
