@@ -45,8 +45,8 @@ static int option_of(int fd, int level, int option)
     return getsockopt(fd, level, option, &value, &len) == 0 ? value : -1;
 }
 
-/* What is wrong with the socket, or NULL with its place in *out. */
-static const char *activation_read(struct activation_socket *out, int fd)
+/* What is wrong with where the socket is, or NULL with that in *out. */
+static const char *activation_read_place(struct activation_socket *out, int fd)
 {
     struct sockaddr_storage sa = {0};
     socklen_t len = sizeof(sa);
@@ -75,6 +75,16 @@ static const char *activation_read(struct activation_socket *out, int fd)
         return "takes IPv4 too: BindIPv6Only=ipv6-only, and a socket of its own for 0.0.0.0";
     }
     return NULL;
+}
+
+/* What is wrong with the socket, or NULL with its place in *out. */
+static const char *activation_read(struct activation_socket *out, int fd)
+{
+    const char *wrong = activation_read_place(out, fd);
+    /* A connection is at the address of the listener that it came in at. */
+    return !wrong && option_of(fd, SOL_SOCKET, SO_ACCEPTCONN) != 1
+               ? "does not listen: Accept=no is needed"
+               : wrong;
 }
 
 /* Takes descriptor `fd` over. 0 or -EINVAL. */

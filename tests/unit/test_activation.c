@@ -80,6 +80,7 @@ static int path_listener(struct fixture *f, size_t len)
     memcpy(sa.sun_path, f->path, len);
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
     assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+    assert_int_equal(listen(fd, 8), 0);
     return fd;
 }
 
@@ -170,6 +171,27 @@ static void test_activation_datagram_socket_is_refused(void **state)
     refused(*state, "descriptor 3 is a datagram socket");
 }
 
+/* What Accept=yes hands over is bound to the address of the listener that it came in at. */
+static void test_activation_connection_is_refused(void **state)
+{
+    struct sockaddr_storage sa;
+    struct addr addr;
+    const int from = listener("127.0.0.1", SOCK_STREAM, false, &addr);
+    const int client = socket(AF_INET, SOCK_STREAM, 0);
+    const socklen_t len = addr_to_sockaddr(&addr, &sa);
+    assert_int_equal(connect(client, (struct sockaddr *)&sa, len), 0);
+    const int connection = accept(from, NULL, NULL);
+    assert_int_equal(dup2(connection, FIRST), FIRST);
+    ((struct fixture *)*state)->given = 1;
+    refused(*state, "descriptor 3 does not listen: Accept=no");
+    const int all[] = {from, client, connection};
+    for (size_t i = 0; i < 3; i++) {
+        if (all[i] != FIRST) {
+            close(all[i]);
+        }
+    }
+}
+
 static void test_activation_ipv4_over_ipv6_is_refused(void **state)
 {
     struct addr addr;
@@ -215,6 +237,7 @@ int main(void)
         CASE(test_activation_of_another_process_is_not_ours),
         CASE(test_activation_unusable_count_is_refused),
         CASE(test_activation_datagram_socket_is_refused),
+        CASE(test_activation_connection_is_refused),
         CASE(test_activation_ipv4_over_ipv6_is_refused),
         CASE(test_activation_ipv6_alone_is_taken),
         CASE(test_activation_what_is_no_socket_is_refused),
