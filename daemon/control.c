@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "admin/tls_front.h"
 #include "base/random.h"
 #include "daemon/build_snapshot.h"
 #include "daemon/control_internal.h"
@@ -267,10 +266,9 @@ static int control_new_shared(struct control *c, const struct config *config)
 
 static int control_start_workers(struct control *c, const struct config *config)
 {
-    /* Loops, mailboxes and logs of a worker take a few descriptors besides its listeners, and
-     * whoever reaches the admin server over TLS takes none that allocations count on. */
-    const size_t admin = config->admin.tls.pair.cert ? ADMIN_TLS_FILES : 0;
-    socket_budget_init(&c->sockets, (c->endpoints.count + 8) * c->endpoints.workers + admin);
+    /* Loops, mailboxes and logs of a worker take a few descriptors besides its listeners. */
+    socket_budget_init(&c->sockets, (c->endpoints.count + 8) * c->endpoints.workers);
+    control_reserve_admin(c, &config->admin);
     connection_counts_reach(c->connections, (uint64_t)atomic_load(&c->sockets.connections));
     for (unsigned i = 0; i < c->endpoints.workers; i++) {
         struct worker_options options = {

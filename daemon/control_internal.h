@@ -40,6 +40,7 @@ struct control {
     struct relay_shared shared;
     struct worker_list workers;
     struct socket_budget sockets;
+    bool admin_reserved; /* of these, what TLS of the admin server takes */
     struct connection_counts *connections, *dtls;
     struct net_snapshot *snapshot, *retiring;
     const struct auth *auth;          /* of the snapshot */
@@ -83,6 +84,9 @@ void control_on_end(struct control *c, int number);
 /* observe.reload and observe.settle */
 void control_reload(void *ctx, const struct admin_reload *what);
 void control_settle(void *ctx, admin_drain_fn *done, void *done_ctx);
+/* From the first configuration on that has TLS for the admin server: whoever comes to it takes no
+ * file that allocations count on. */
+void control_reserve_admin(struct control *c, const struct admin_settings *settings);
 
 /* The first snapshot, with the host's part of `config` filled in. 0, or -errno with a line in
  * `error`, or with none for want of memory. */

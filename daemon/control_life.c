@@ -6,7 +6,16 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "admin/tls_front.h"
 #include "daemon/control_internal.h"
+
+void control_reserve_admin(struct control *c, const struct admin_settings *settings)
+{
+    if (settings->tls.pair.cert && !c->admin_reserved) {
+        socket_budget_reserve(&c->sockets, ADMIN_TLS_FILES);
+        c->admin_reserved = true;
+    }
+}
 
 static uint64_t control_allocations(void *ctx)
 {

@@ -150,6 +150,7 @@ static void reload_switch(struct control *c, struct reload_next *next)
     log_level_configure(
         &c->log_level, c->config.log_level, c->config.log_format, clock_now().mono_us);
     admin_set_policy(c->admin, next->policy);
+    control_reserve_admin(c, &c->config.admin);
     reload_answers_built(&c->answers, next->diff, c->version + 1, &told);
     reload_swap(c, next->snapshot);
     usage_writer_configure(c->usage, &c->config.usage, &c->config.auth);

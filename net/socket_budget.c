@@ -48,6 +48,12 @@ void socket_budget_init(struct socket_budget *b, uint64_t in_use)
     atomic_init(&b->connections, size / 2);
 }
 
+void socket_budget_reserve(struct socket_budget *b, uint32_t files)
+{
+    atomic_fetch_sub_explicit(&b->left, files, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&b->connections, files / 2, memory_order_relaxed);
+}
+
 static void give_one(_Atomic int64_t *counter)
 {
     atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);

@@ -18,6 +18,8 @@ struct socket_budget {
 
 /* Reads the limits of this process and system; `in_use`: descriptors held already. */
 void socket_budget_init(struct socket_budget *b, uint64_t in_use);
+/* Keeps `files` more from both, for good; who has one keeps it. */
+void socket_budget_reserve(struct socket_budget *b, uint32_t files);
 /* The arithmetic of it: RLIMIT_NOFILE, fs.epoll.max_user_watches (0: unknown), held already. */
 int64_t socket_budget_size(uint64_t files, uint64_t watches, uint64_t in_use);
 /* For a relay socket. False: none is left. */

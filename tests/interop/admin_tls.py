@@ -229,3 +229,18 @@ def threat_23_clients_of_tls_take_no_files_of_the_relay(lab):
     for client in held:
         client.close()
     server.check()
+
+
+@case
+def threat_23_tls_that_a_reload_brings_takes_no_files_of_the_relay(lab):
+    own = prepared(lab)
+    lab.operators.revocations()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (600, 600))
+    server = lab.server("workers: 1\n" + admin.with_admin(lab))
+    config = "workers: 1\n" + with_tls(lab, own, listen=f"127.0.0.1:{admin.PORT}")
+    for _ in range(2):  # reserved once
+        reloaded(lab, server, config)
+    clients = [lab.client() for _ in range(250)]
+    codes = [client.allocate().code for client in clients]
+    expect(codes[0] == 0 and codes[-1] == 508, f"allocations have all files: {codes.count(0)} of {len(codes)}")
+    server.check()

@@ -86,6 +86,25 @@ static void test_socket_budget_leaves_half_to_relay_sockets(void **state)
     assert_int_equal(atomic_load(&b.connections), 0);
 }
 
+/* More than is left can be reserved: then nothing is given out until as much has come back. */
+static void test_socket_budget_reserve_keeps_files_from_who_comes_later(void **state)
+{
+    struct socket_budget b;
+    atomic_init(&b.left, 10);
+    atomic_init(&b.connections, 5);
+    assert_true(socket_budget_take(&b) && socket_budget_take_connection(&b));
+    socket_budget_reserve(&b, 10);
+    assert_int_equal(atomic_load(&b.left), -2);
+    assert_int_equal(atomic_load(&b.connections), -1);
+    assert_false(socket_budget_take(&b) || socket_budget_take_connection(&b));
+    socket_budget_give(&b);
+    socket_budget_give_connection(&b);
+    assert_false(socket_budget_take(&b) || socket_budget_take_connection(&b));
+    socket_budget_give(&b);
+    assert_true(socket_budget_take(&b));
+    assert_false(socket_budget_take_connection(&b));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -94,6 +113,7 @@ int main(void)
         cmocka_unit_test(test_socket_budget_of_this_process_admits_some),
         cmocka_unit_test(test_socket_budget_under_four_threads_gives_out_no_more_than_it_has),
         cmocka_unit_test(test_socket_budget_leaves_half_to_relay_sockets),
+        cmocka_unit_test(test_socket_budget_reserve_keeps_files_from_who_comes_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
