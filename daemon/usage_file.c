@@ -15,6 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/open_error.h"
+
 struct usage_file {
     int fd; /* -1: none */
     dev_t device;
@@ -51,6 +53,14 @@ void usage_file_free(struct usage_file *f)
     }
 }
 
+const char *usage_file_error(const char *path, int r)
+{
+    /* A folder and a socket do not even open. */
+    return r == -EINVAL || r == -EISDIR || r == -ENXIO
+               ? "it must be a regular file: of a pipe records are lost that nobody reads"
+               : open_error_of_output(path, -r);
+}
+
 /* Of a file that somebody has written to before. What is no regular file has no end to look at. */
 static bool is_torn(int fd, const struct stat *s)
 {
@@ -80,6 +90,10 @@ int usage_file_open(struct usage_file *f, const char *path)
         const int r = -errno;
         close(fd);
         return r;
+    }
+    if (!S_ISREG(s.st_mode) && !S_ISCHR(s.st_mode)) {
+        close(fd);
+        return -EINVAL;
     }
     const bool same = f->fd >= 0 && s.st_dev == f->device && s.st_ino == f->inode;
     close_file(f);

@@ -19,10 +19,13 @@ struct usage_file *usage_file_new(void);
 void usage_file_free(struct usage_file *f);
 /*
  * From now on this file, made with mode 0640 where it is not there; NULL: none. 0, or -errno with
- * the one before still in use. The same path again: another file after it was moved away. A line of
- * which the file before has a part comes whole in the next one.
+ * the one before still in use; -EINVAL: it is neither a regular file nor a device like /dev/null,
+ * but a pipe, say. The same path again: another file after it was moved away. A line of which the
+ * file before has a part comes whole in the next one.
  */
 int usage_file_open(struct usage_file *f, const char *path);
+/* Why that went wrong, as a line. */
+const char *usage_file_error(const char *path, int r);
 bool usage_file_is_open(const struct usage_file *f);
 /* A line with its newline, at most USAGE_FILE_ROOM. False: there is no room for it now. */
 bool usage_file_add(struct usage_file *f, const char *line, size_t len);

@@ -21,7 +21,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/open_error.h"
 #include "daemon/usage_file.h"
 #include "daemon/usage_line.h"
 
@@ -78,7 +77,7 @@ int usage_writer_check(const struct usage_settings *settings, char *error, size_
     usage_file_free(file);
     if (r < 0) {
         snprintf(error, error_cap, "usage.file %s: %s", settings->file,
-            open_error_of_output(settings->file, -r));
+            usage_file_error(settings->file, r));
     }
     return r;
 }
@@ -139,7 +138,7 @@ static void open_file(struct usage_writer *u, char *path)
     u->opening = r < 0;
     if (r < 0 && log_once_a_minute(clock_now().mono_us, &u->open_logged_us, &u->open_unlogged)) {
         log_event(LOG_ERROR, "usage_file_not_opened", log_str("file", path),
-            log_str("error", strerror(-r)),
+            log_str("error", usage_file_error(path, r)),
             log_str("meanwhile", usage_file_is_open(u->file) ? "the file before" : "none"));
     }
     char *over = r < 0 ? path : u->file_path;
@@ -324,7 +323,7 @@ int usage_writer_start(struct usage_writer *u, const struct usage_settings *sett
     int r = usage_file_open(u->file, settings->file);
     if (r < 0) {
         snprintf(error, error_cap, "usage.file %s: %s", settings->file,
-            open_error_of_output(settings->file, -r));
+            usage_file_error(settings->file, r));
         return r;
     }
     u->on = settings->file != NULL;

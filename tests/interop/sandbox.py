@@ -91,6 +91,9 @@ def threat_27_a_reload_reads_nothing_outside_the_sandbox(lab):
     finally:
         secret.unlink()
     expect("reload_failed" in said and "outside the sandbox" in said and "running=" in said, said)
+    server.config.write_text(config + f"usage: {{ file: {secret}.jsonl }}\n")
+    said = server.reload()
+    expect("reload_failed" in said and "usage.file" in said and "outside the sandbox" in said, said)
     server.check()
 
 

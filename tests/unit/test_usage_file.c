@@ -1,6 +1,7 @@
 /* The file of usage records: whole lines, over a disk that is full, a file that is moved away and a
  * process that was killed within a line. */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -206,6 +207,25 @@ static void test_usage_file_full_device_keeps_lines_as_long_as_there_is_room(voi
 
 #define FILE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* Nobody may read a pipe, a socket does not open, and a folder has no lines. */
+static void test_usage_file_that_is_no_file_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    char pipe[sizeof(f->path) + 2];
+    snprintf(pipe, sizeof(pipe), "%s-p", f->path);
+    assert_int_equal(mkfifo(pipe, 0600), 0);
+    const int reader = open(pipe, O_RDONLY | O_NONBLOCK);
+    assert_true(reader >= 0);
+    assert_int_equal(usage_file_open(f->file, pipe), -EINVAL);
+    assert_int_equal(usage_file_open(f->file, "/tmp"), -EISDIR);
+    assert_false(usage_file_is_open(f->file));
+    assert_non_null(strstr(usage_file_error(pipe, -EINVAL), "a regular file"));
+    assert_non_null(strstr(usage_file_error("/tmp", -EISDIR), "a regular file"));
+    assert_int_equal(usage_file_open(f->file, "/dev/null"), 0);
+    close(reader);
+    unlink(pipe);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,6 +236,7 @@ int main(void)
         FILE_TEST(test_usage_file_torn_line_comes_whole_in_the_next_file),
         FILE_TEST(test_usage_file_of_a_killed_process_gets_its_newline),
         FILE_TEST(test_usage_file_full_device_keeps_lines_as_long_as_there_is_room),
+        FILE_TEST(test_usage_file_that_is_no_file_is_refused),
     };
     signal(SIGXFSZ, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);
