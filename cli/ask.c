@@ -14,6 +14,8 @@ static const char *why_unreachable(int r)
         return "what answers there is not turnpike";
     case -EACCES:
         return "Permission denied: ask as root, or as the user that it runs as";
+    case -EPERM:
+        return "the socket in XDG_RUNTIME_DIR is another user's: --socket says that it is meant";
     case -ENOENT:
         return "No such file or directory: it does not run, or has another socket (--socket)";
     case -ECONNREFUSED:

@@ -42,6 +42,15 @@ static int connect_to(const char *path)
     return fd;
 }
 
+/* Whoever root was before may have a socket of his own in the folder that his environment names. */
+static bool is_ours(int fd)
+{
+    struct ucred who;
+    socklen_t len = sizeof(who);
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0 &&
+           (who.uid == 0 || who.uid == geteuid());
+}
+
 /* A descriptor, or the -errno of the place that came closest. */
 static int connect_anywhere(void)
 {
@@ -53,6 +62,10 @@ static int connect_anywhere(void)
     }
     snprintf(path, sizeof(path), "%s/turnpike/" ADMIN_SOCKET_NAME, own);
     int other = connect_to(path);
+    if (other >= 0 && !is_ours(other)) {
+        close(other);
+        return -EPERM;
+    }
     return other != -ENOENT ? other : fd;
 }
 

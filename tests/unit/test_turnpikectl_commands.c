@@ -2,6 +2,10 @@
  * by it, and help says all of them. */
 #include "tests/unit/turnpikectl.h"
 
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
 struct row {
     const char *name, *argument, *help; /* of a note the name is NULL */
     int command;
@@ -95,6 +99,56 @@ static void test_turnpikectl_unknown_command_option_and_argument_are_2(void **st
     }
 }
 
+/* What listens there says nothing: it is not asked. */
+static void in_runtime_folder(uid_t listens, struct run *r)
+{
+    char own[40], path[56];
+    int errors[2], status;
+    snprintf(own, sizeof(own), "%s/turnpike", folder);
+    snprintf(path, sizeof(path), "%s/control.sock", own);
+    snprintf(socket_path, sizeof(socket_path), "%s/control.sock", own);
+    assert_int_equal(mkdir(own, 0777), 0);
+    assert_int_equal(chmod(folder, 0755) | chmod(own, 0777) | pipe2(errors, O_CLOEXEC), 0);
+    assert_int_equal(seteuid(listens), 0);
+    const int listener = listen_here();
+    assert_int_equal(seteuid(getuid()), 0);
+    const pid_t pid = fork();
+    if (pid == 0) {
+        dup2(errors[1], 2);
+        dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), 1);
+        /* No daemon of this host is at the usual place. */
+        if (getuid() == 0 &&
+            (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+                mount("none", "/run", "tmpfs", 0, NULL) < 0))
+            _exit(98);
+        setenv("XDG_RUNTIME_DIR", folder, 1);
+        execl(program, program, "status", "--json", NULL);
+        _exit(99);
+    }
+    close(errors[1]);
+    if (r->answer)
+        serve(r, listener, pid);
+    read_text(errors[0], r->errors);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    r->code = WEXITSTATUS(status);
+    close(listener);
+    assert_int_equal(unlink(path) | rmdir(own), 0);
+    snprintf(socket_path, sizeof(socket_path), "%s/s", folder);
+}
+
+static void test_turnpikectl_of_another_users_socket_asks_nothing(void **state)
+{
+    struct run ours = {.answer = HEAD "{}\n"}, others = {0};
+    in_runtime_folder(getuid(), &ours);
+    assert_int_equal(ours.code, 0);
+    assert_string_equal(ours.errors, "");
+    if (getuid() != 0)
+        return; /* nobody else can be played */
+    in_runtime_folder(65534, &others);
+    assert_int_equal(others.code, 3);
+    assert_non_null(strstr(others.errors, "is another user's"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -102,6 +156,7 @@ int main(void)
         cmocka_unit_test(test_turnpikectl_help_names_every_command),
         cmocka_unit_test(test_turnpikectl_names_are_unique),
         cmocka_unit_test(test_turnpikectl_unknown_command_option_and_argument_are_2),
+        cmocka_unit_test(test_turnpikectl_of_another_users_socket_asks_nothing),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
