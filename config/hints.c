@@ -131,6 +131,10 @@ int schema_unknown_key(const char *section, const struct document_node *name, st
 
     if (strlen(name->text) <= HINT_NAME_MAX) {
         near = elsewhere(name->text);
+        if (near && !strchr(near->path, '.'))
+            return fault_set(fault, name->line,
+                "unknown key '%s' here: it stands at the top level, not within another",
+                shown.text);
         if (near)
             return fault_set(fault, name->line, "unknown key '%s' here, did you mean '%s'?",
                 shown.text, near->path);

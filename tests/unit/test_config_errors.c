@@ -48,6 +48,8 @@ static const struct bad cases[] = {
         "did you mean 'ports'?"},
     {"threat_03_key_of_other_section_refused", USERS "max_ttl: 1h\n", 2,
         "did you mean 'auth.max_ttl'?"},
+    {"threat_03_key_of_the_top_level_refused", USERS "relay:\n  realm: a\n", 3,
+        "unknown key 'realm' here: it stands at the top level, not within another"},
     {"threat_03_absurd_key_refused", USERS "quux: a\n", 2, "valid here: realm, public_ip, listen"},
     {"threat_03_key_of_a_later_version_refused", USERS "mobility: { url: a }\n", 2,
         "unknown key 'mobility'"},
