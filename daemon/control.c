@@ -112,6 +112,9 @@ static void control_on_housekeeping(uv_timer_t *timer)
     sessions_tick(&c->sessions, now.mono_us);
     char status[NOTIFY_TEXT_MAX];
     service_tick(&c->service, control_status(c, status));
+    if (c->drain_signalled && c->drain.on) {
+        service_extend(&c->service);
+    }
     kicker_tick(&c->kicker, now.mono_us);
     log_level_tick(&c->log_level, now.mono_us);
     usage_send(c->usage, c->sharing);

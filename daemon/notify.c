@@ -7,6 +7,7 @@
 #include "daemon/notify.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,6 +102,13 @@ void notify_state(struct notify *n, const char *state, const char *status)
 void notify_alive(struct notify *n)
 {
     (void)notify_send(n, "WATCHDOG=1\n");
+}
+
+void notify_extend(struct notify *n, uint64_t us)
+{
+    char text[64];
+    snprintf(text, sizeof(text), "EXTEND_TIMEOUT_USEC=%" PRIu64 "\n", us);
+    (void)notify_send(n, text);
 }
 
 void notify_status(struct notify *n, const char *status)

@@ -36,8 +36,10 @@ int notify_init(struct notify *n);
  * (NULL: none), control characters replaced. What is not taken is owed.
  */
 void notify_state(struct notify *n, const char *state, const char *status);
-/* A datagram that nobody misses if it is not taken: WATCHDOG=1, or STATUS alone. */
+/* A datagram that nobody misses if it is not taken: WATCHDOG=1, EXTEND_TIMEOUT_USEC, or STATUS
+ * alone. */
 void notify_alive(struct notify *n);
+void notify_extend(struct notify *n, uint64_t us);
 void notify_status(struct notify *n, const char *status);
 /* Says once more what is owed. */
 void notify_retry(struct notify *n);

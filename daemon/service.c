@@ -16,6 +16,7 @@
 /* Workers tick ten times a second; half of it must be long enough to see a tick. */
 #define WATCHDOG_SHORTEST_US 1000000u
 #define STATUS_TICKS         5
+#define STOP_EXTENDED_US     (15 * US_PER_S)
 
 void service_init(struct service *s)
 {
@@ -114,6 +115,15 @@ void service_stopping(struct service *s)
     if (!s->stopping) {
         s->stopping = true;
         notify_state(&s->notify, "STOPPING=1", "Stopping");
+    }
+}
+
+/* "The value specified is a time in microseconds during which the service must send a new message"
+ * (sd_notify(3)). */
+void service_extend(struct service *s)
+{
+    if (!s->stopping) {
+        notify_extend(&s->notify, STOP_EXTENDED_US);
     }
 }
 

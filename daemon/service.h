@@ -39,6 +39,9 @@ void service_reloading(struct service *s, uint64_t now_us);
 /* What service_reloading began has ended, well or not; else nothing happens. */
 void service_reloaded(struct service *s, const char *status);
 void service_stopping(struct service *s);
+/* Once a second while a stop that was asked for waits: TimeoutStopSec of the unit does not end it.
+ */
+void service_extend(struct service *s);
 /* Every second or so: says what was not taken, and every few times `status`, if it has changed. */
 void service_tick(struct service *s, const char *status);
 /* Closes the timer, if there is one: run the loop before it is freed. Then the socket. */

@@ -12,6 +12,7 @@ from admin import get, turnpikectl, with_admin
 from harness import CONFIG, case, expect, listening_peer, until
 from process import success
 from redis import Redis, with_redis
+from service_manager import Manager
 
 ALTERNATE_SERVER = 0x8023
 ALTERNATES = 'drain: { alternate_servers: [192.0.2.7, "[2001:db8::7]:3479"] }\n'
@@ -195,14 +196,16 @@ def refused(lab):
 
 @case
 def drain_by_sigterm_stops_when_nothing_is_left(lab):
-    config = with_admin(lab, CONFIG + "drain: { on_sigterm: true }\n")
-    server = lab.server(config)
+    config, manager = with_admin(lab, CONFIG + "drain: { on_sigterm: true }\n"), Manager(lab)
+    server = lab.server(config, env=manager.environment())
+    expect("READY" in manager.hears_state(), "the first state is not READY")
     client = lab.client()
     expect(success(client.allocate()), "Allocate")
     server.popen.send_signal(signal.SIGTERM)
     until(lambda: refused(lab), 5, "SIGTERM does not drain")
     expect(success(client.refresh()), "SIGTERM has ended an allocation")
     expect(server.popen.poll() is None, "SIGTERM has stopped it")
+    expect(manager.hears_state().keys() == {"EXTEND_TIMEOUT_USEC"}, "the service manager is not asked to wait")
     expect(success(client.refresh(0)), "Refresh 0")
     expect(server.popen.wait(5) == 0, "it goes on with nothing left")
     server = lab.server(config)

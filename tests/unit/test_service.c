@@ -100,6 +100,18 @@ static void test_service_says_its_states_in_order(void **state)
     assert_string_equal(heard(f), "");
 }
 
+static void test_service_stop_that_waits_is_extended(void **state)
+{
+    struct fixture *f = *state;
+    service_init(&f->service);
+    service_extend(&f->service);
+    assert_string_equal(heard(f), "EXTEND_TIMEOUT_USEC=15000000\n");
+    service_stopping(&f->service);
+    assert_string_equal(heard(f), "STOPPING=1\nSTATUS=Stopping");
+    service_extend(&f->service);
+    assert_string_equal(heard(f), "");
+}
+
 static void test_service_status_is_said_when_it_changes(void **state)
 {
     struct fixture *f = *state;
@@ -159,6 +171,7 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         CASE(test_service_says_its_states_in_order),
+        CASE(test_service_stop_that_waits_is_extended),
         CASE(test_service_status_is_said_when_it_changes),
         CASE(test_service_sign_of_life_needs_every_worker),
         CASE(test_service_without_watchdog_has_no_timer),
