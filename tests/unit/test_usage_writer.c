@@ -217,6 +217,10 @@ static void test_usage_writer_full_disk_loses_nothing_that_there_was_room_for(vo
     f->settings.file = f->other;
     usage_writer_configure(f->writer, &f->settings, &f->auth);
     wait_for_lines(f, f->other, f->put);
+    /* Counted when they are there. */
+    const uint64_t by = clock_now().mono_us + PATIENCE_US;
+    while (counted(f, METRIC_USAGE_WRITTEN) < f->put && clock_now().mono_us < by)
+        hurry(f, 2);
     assert_int_equal(counted(f, METRIC_USAGE_WRITTEN), f->put);
 }
 
