@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "tls/context_internal.h"
+#include "tls/rehearsal.h"
 #include "tls/stream_internal.h"
 
 /* AEAD and forward secrecy only; 128 bits first, because a relay's core is better spent on media.
@@ -178,6 +179,20 @@ static int read_certificates(
     return result;
 }
 
+static int rehearse(struct tls_context *c, const struct tls_report *report)
+{
+    for (size_t i = 0; i < c->certificate_count; i++) {
+        if (!tls_rehearse(c->tls, &c->certificates[i])) {
+            const char *cause = ERR_reason_error_string(ERR_peek_error());
+            ERR_clear_error();
+            return tls_report_error(report, -EINVAL,
+                "tls.cert %s: no client can complete a handshake with it: %s",
+                c->certificates[i].file, cause ? cause : "out of memory");
+        }
+    }
+    return 0;
+}
+
 static int fill(struct tls_context *c, const struct tls_settings *settings, struct slice secret,
     const struct tls_report *report)
 {
@@ -190,7 +205,7 @@ static int fill(struct tls_context *c, const struct tls_settings *settings, stru
         return result;
     ERR_clear_error();
     if (make_tls(c, settings->min_version) && make_dtls(c))
-        return 0;
+        return rehearse(c, report);
     const char *cause = ERR_reason_error_string(ERR_peek_error());
     ERR_clear_error();
     return tls_report_error(

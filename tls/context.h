@@ -17,6 +17,7 @@ struct tls_context;
  * Reads every file and checks that keys match their certificates. `ticket_secret`: what session
  * ticket keys are derived from (HKDF), the same on all instances and across reloads, so that any of
  * them resumes another's session; ≥ 16 bytes. `seal_cookie` keys of DTLS come from the same.
+ * Each certificate has been shown to a client of our own in a handshake then.
  * 0; or -EINVAL, -ENOMEM, -errno with one line in `error` that names the file: "tls.key
  * /etc/turnpike/tls/privkey.pem: does not match the certificate fullchain.pem".
  */
