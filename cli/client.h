@@ -15,8 +15,8 @@ struct client_answer {
 /*
  * GET `path` at the socket, or, with NULL, at the built-in places. 0 with *out the caller's to
  * free; -errno: not reached (-ETIMEDOUT within 5 s), -EPERM: in the folder that the environment
- * names listens somebody who is neither root nor the caller, -EPROTO: what answers there is no daemon of
- * ours.
+ * names listens somebody who is neither root nor the caller, -EPROTO: what answers there is no
+ * daemon of ours.
  */
 int client_get(const char *socket, const char *path, struct client_answer *out);
 /* The same with POST and a body of JSON. */

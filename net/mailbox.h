@@ -63,9 +63,9 @@ _Static_assert(sizeof(struct mailbox_message) == 128, "a message is 128 bytes");
 
 /*
  * Slots that others leave free: revocations leave those of reloads and stops; the traffic between
- * workers (MAILBOX_RELAY), keys of media, sessions, kicks, and what the store is asked and answers leave
- * those of revocations too, and questions, of which clients make as many as they like, no more than
- * half of the ring: MAILBOX_ASK and MAILBOX_SRTP_WANTED together.
+ * workers (MAILBOX_RELAY), keys of media, sessions, kicks, and what the store is asked and answers
+ * leave those of revocations too, and questions, of which clients make as many as they like, no
+ * more than half of the ring: MAILBOX_ASK and MAILBOX_SRTP_WANTED together.
  */
 #define MAILBOX_RESERVED_STOP 16
 #define MAILBOX_RESERVED      32

@@ -176,8 +176,7 @@ static void test_guard_same_key_with_another_counter_keeps_what_it_saw(void **st
     assert_int_equal(srtp_guard_deposit(b->guard, &b->session, &d, &b->now), 0);
     assert_false(fakes[0].told);
     b->now.wall_s = d.until - 1;
-    assert_int_equal(
-        judge_rtp(b, SRTP_GUARD_VERIFY_REQUIRED, SRTP_TO_PEER, SSRC, 1), REASON_NONE);
+    assert_int_equal(judge_rtp(b, SRTP_GUARD_VERIFY_REQUIRED, SRTP_TO_PEER, SSRC, 1), REASON_NONE);
 }
 
 /* Of a key that no packet has opened yet. */
