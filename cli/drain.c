@@ -111,7 +111,8 @@ static void print(const json_t *json)
     printf("draining:     %s\n", draining ? "yes" : "no");
     printf("allocations:  %lld", number_of(json, "allocations"));
     if (draining) {
-        printf(", of %lld %lld s ago", number_of(json, "at_first"), number_of(json, "seconds"));
+        printf(", of %lld when it began %lld s ago", number_of(json, "at_first"),
+            number_of(json, "seconds"));
     }
     putchar('\n');
     if (draining) {

@@ -197,13 +197,8 @@ static void test_turnpikectl_revoke_wrong_use_is_2(void **state)
         {"revoke", "--user", "a", "--for", "0s"}, {"revoke", "--user", "a", "--for", "soon"},
         {"revoke", "--user", "a", "--for", "99999999d"},
         {"revoke", "--user", "a", "--undo", "--for", "1h"}, {"revoke", "--user", "\xff"}};
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct run r = {0};
-        memcpy(r.argv, rows[i], sizeof(rows[i]));
-        run(&r);
-        assert_int_equal(r.code, 2);
-        assert_true(strlen(r.errors) > 0);
-    }
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        assert_wrong_usage(rows[i], sizeof(rows[i]));
 }
 
 static void test_turnpikectl_status_has_redis_where_there_is_one(void **state)

@@ -175,4 +175,15 @@ static inline const char *body_of(const struct run *r)
 
 #define HEAD "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
 
+/* These words, `size` bytes of them, are refused as a wrong usage, with a line that says so. */
+static inline void assert_wrong_usage(const char *const *words, size_t size)
+{
+    struct run r = {0};
+    assert_true(size < sizeof(r.argv));
+    memcpy(r.argv, words, size);
+    run(&r);
+    assert_int_equal(r.code, 2);
+    assert_true(strlen(r.errors) > 0);
+}
+
 #endif
